@@ -1,0 +1,165 @@
+"""What a fill costs: commission schedules, sale tax, slippage. Pure data with two small calculations.
+
+Contract: frozen values, checked when built. Rates are fractions of the traded value; amounts are minor units (won; cents
+for US names). Commission is due on both sides, tax on sales only. Both are cut down, never rounded up: tax to one minor
+unit, commission to a multiple of `truncate_to`.
+`core` reads the numbers; `to_dict` puts them into a manifest and `from_dict` reads them back.
+
+Sources of the schedules: the brokers' published online rates, which include the fees of the exchange and its bodies (KIS
+BanKIS; Kiwoom online, whose API samples cut the commission to 10 won). How KIS cuts is not confirmed: 1 won is assumed.
+
+>>> Costs.kiwoom().commission_on(1_234_567, market="KOSPI")
+180
+>>> Costs.free().commission_on(1_234_567)
+0
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from quantkit.errors import ConfigError
+from quantkit.market import MARKET_ID, MARKETS
+
+DEFAULT = "default"
+HIGHEST_RATE = 0.1
+"""A commission or tax above a tenth of the value is a percentage typed as a fraction, not a rate."""
+
+_NOT_KOREAN: dict[str, float] = {"US": 0.0, "NONE": 0.0}
+
+
+def _refuse(name: str, value: object, wanted: str) -> ConfigError:
+    return ConfigError(f"Costs({name}={value!r}): expected {wanted}")
+
+
+def _number(name: str, value: object, high: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise _refuse(name, value, "a number")
+    if not 0.0 <= value <= high or math.isinf(value):
+        raise _refuse(
+            name, value, "a number from 0" if math.isinf(high) else f"a rate from 0 to {high:g} (1 % is 0.01)"
+        )
+    return float(value)
+
+
+def _whole(name: str, value: object, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise _refuse(name, value, f"a whole number from {low}")
+    return int(value)
+
+
+def cut(amount: float, unit: int = 1) -> int:
+    """`amount` cut down to a multiple of `unit`.
+
+    Binary rounding is not a loss: a product that falls short of a whole number by one part in 10**15 is that number.
+    """
+    return math.floor(amount * (1.0 + 1e-15) / unit) * unit
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Costs of a fill.
+
+    commission      rate of value, each side; or rates by market name, with "default" for the markets not named
+    minimum         least commission of a fill, minor units
+    truncate_to     commission is cut down to a multiple of this many minor units
+    tax             None: the market's own sale tax by trade date; a number replaces it on every date and market
+    slippage_ticks  ticks lost on each fill, against the trader
+    slippage_bps    basis points of the price lost on each fill, against the trader
+    fixed           minor units added to every fill's commission
+
+    ConfigError names the field that is out of range.
+    """
+
+    commission: float | Mapping[str, float]
+    minimum: int = 0
+    truncate_to: int = 1
+    tax: float | None = None
+    slippage_ticks: float = 0.0
+    slippage_bps: float = 0.0
+    fixed: float = 0.0
+
+    def __post_init__(self) -> None:
+        commission: float | dict[str, float]
+        if isinstance(self.commission, Mapping):
+            commission = {}
+            for name, rate in self.commission.items():
+                if name != DEFAULT and name not in MARKET_ID:
+                    raise _refuse("commission", name, f"markets among {', '.join(MARKETS)} or {DEFAULT!r}")
+                commission[name] = _number(f"commission[{name}]", rate, HIGHEST_RATE)
+            missing = [name for name in MARKETS if name not in commission]
+            if missing and DEFAULT not in commission:
+                raise _refuse("commission", self.commission, f"a {DEFAULT!r} rate, or one for {', '.join(missing)}")
+        else:
+            commission = _number("commission", self.commission, HIGHEST_RATE)
+        checked = {
+            "commission": commission,
+            "minimum": _whole("minimum", self.minimum, 0),
+            "truncate_to": _whole("truncate_to", self.truncate_to, 1),
+            "tax": None if self.tax is None else _number("tax", self.tax, HIGHEST_RATE),
+            "slippage_ticks": _number("slippage_ticks", self.slippage_ticks),
+            "slippage_bps": _number("slippage_bps", self.slippage_bps, 10_000.0),
+            "fixed": _number("fixed", self.fixed),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def kis(cls) -> Costs:
+        """한국투자증권 BanKIS, online: 0.0140527 %, ETF and ETN 0.0146527 %. US names are free of commission here."""
+        return cls({DEFAULT: 0.000140527, "ETF": 0.000146527, "ETN": 0.000146527, **_NOT_KOREAN})
+
+    @classmethod
+    def kiwoom(cls) -> Costs:
+        """키움증권, online: 0.015 %, cut to 10 won. US names are free of commission here."""
+        return cls({DEFAULT: 0.00015, **_NOT_KOREAN}, truncate_to=10)
+
+    @classmethod
+    def free(cls) -> Costs:
+        """No commission, no tax, no slippage."""
+        return cls(0.0, tax=0.0)
+
+    def rate(self, market: str) -> float:
+        """Commission rate of one market. ConfigError when the market is not known."""
+        if market not in MARKET_ID:
+            raise _refuse("commission", market, f"a market among {', '.join(MARKETS)}")
+        if isinstance(self.commission, Mapping):
+            return self.commission.get(market, self.commission.get(DEFAULT, 0.0))
+        return self.commission
+
+    def rates(self) -> npt.NDArray[np.float64]:
+        """Commission rates by market id: (M,) float64."""
+        return np.array([self.rate(name) for name in MARKETS])
+
+    def commission_on(self, value: float, *, market: str = "KOSPI") -> int:
+        """Commission on one fill of `value` minor units, in minor units; a fill of nothing costs nothing."""
+        if not value > 0:
+            return 0
+        return max(cut(value * self.rate(market), self.truncate_to), self.minimum) + cut(self.fixed)
+
+    def tax_on(self, value: float, *, market_rate: float) -> int:
+        """Tax on one sale of `value` minor units where the market's own rate is `market_rate`, in minor units."""
+        return cut(value * (market_rate if self.tax is None else self.tax))
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields as plain numbers and dictionaries, for JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if isinstance(self.commission, Mapping):
+            values["commission"] = dict(self.commission)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Costs:
+        """The inverse of `to_dict`. ConfigError names a key that is no field, or a field that is out of range."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown or "commission" not in values:
+            raise ConfigError(
+                f"Costs.from_dict: expected keys among {sorted(known)} with commission, got {sorted(values)}"
+            )
+        return cls(**values)  # type: ignore[arg-type]  # every value is checked in __post_init__
