@@ -1,0 +1,1 @@
+"""Running a strategy over bars, and everything said about the run afterwards."""

@@ -1,0 +1,114 @@
+"""What a run leaves behind, as plain arrays: the only thing `Result` reads besides the bars.
+
+Contract: T rows, one a bar from the run's start on (bars that only warmed up are cut); money is int64 minor units
+(won; cents), prices are float64 in units of price of that day. `bar` is a row, `symbol` a column of the result's bars.
+Filled by `backtest.run`; read by `backtest.result` and everything below it. Codes are those of `core.state`.
+
+>>> out = RunOutput.empty(np.array([100, 110]), initial_cash=100)
+>>> len(out), len(out.fills["bar"])
+(2, 0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quantkit.errors import Bug
+
+__all__ = ["ACTION_FIELDS", "FILL_FIELDS", "ORDER_FIELDS", "Columns", "RunOutput"]
+
+Columns = dict[str, NDArray[np.generic]]
+Ints = NDArray[np.int64]
+
+FILL_FIELDS = {
+    "bar": np.int64,  # row it happened on
+    "symbol": np.int32,  # column
+    "side": np.int8,  # +1 buy, -1 sell
+    "quantity": np.int64,  # shares, positive
+    "price": np.float64,  # in the won of the day
+    "commission": np.int64,
+    "tax": np.int64,
+    "slippage": np.int64,  # signed cost against the unslipped price; already inside `price`
+    "order_id": np.int64,
+    "rule": np.int8,  # index in core.state.RULES
+    "from_proceeds": np.bool_,  # paid with sales of the same bar
+}
+ORDER_FIELDS = {
+    "order_id": np.int64,
+    "bar": np.int64,  # row it was decided on
+    "symbol": np.int32,
+    "side": np.int8,
+    "quantity": np.int64,
+    "filled": np.int64,
+    "kind": np.int8,  # index in core.state.ORDER_KINDS
+    "status": np.int8,  # index in core.state.ORDER_STATUS
+    "reason": np.int8,  # index in core.state.REASONS
+    "done_bar": np.int64,  # row it ended on; -1 while it works
+}
+ACTION_FIELDS = {
+    "bar": np.int64,
+    "symbol": np.int32,
+    "share_delta": np.int64,  # shares added (split) or taken away (merger of shares)
+    "cash": np.int64,  # dividends and paid-out fractions
+    "unknown": np.int8,  # 1: an action of unknown kind, treated as value-neutral
+}
+
+
+def _columns(given: Mapping[str, ArrayLike] | None, fields: Mapping[str, type], what: str) -> Columns:
+    """The named columns with their dtypes (no copy where they already fit); columns not given are zeros."""
+    given = given or {}
+    sizes = {name: len(np.asarray(values)) for name, values in given.items()}
+    if len(set(sizes.values())) > 1:
+        raise Bug(f"columns of {what} differ in length: {sizes}")
+    size = next(iter(sizes.values()), 0)
+    columns: Columns = {}
+    for name, dtype in fields.items():
+        columns[name] = np.asarray(given[name], dtype) if name in given else np.zeros(size, dtype)
+    return columns
+
+
+@dataclass(slots=True)
+class RunOutput:
+    """Arrays of one run.
+
+    equity        (T,) int64: cash, dividends due and positions marked at each bar's close
+    cash          (T,) int64: all cash, settled or not
+    deposits      (T,) int64: money paid in before the bar trades; the initial cash is not among them
+    initial_cash  money before the first bar
+    fills, orders, actions   equal-length columns: FILL_FIELDS, ORDER_FIELDS, ACTION_FIELDS; rows in the order they
+                  happened (an action of a bar comes before its fills). Other columns are kept out.
+    state         the final state of the fold, for going on; never read here
+    """
+
+    equity: Ints
+    cash: Ints
+    deposits: Ints
+    fills: Columns
+    orders: Columns
+    actions: Columns
+    initial_cash: int
+    state: object | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.equity = np.ascontiguousarray(self.equity, np.int64)
+        self.cash = np.ascontiguousarray(self.cash, np.int64)
+        self.deposits = np.ascontiguousarray(self.deposits, np.int64)
+        shapes = {array.shape for array in (self.equity, self.cash, self.deposits)}
+        if len(shapes) != 1 or self.equity.ndim != 1:
+            raise Bug(f"equity, cash and deposits must be (T,) arrays of one length; got {sorted(shapes)}")
+        self.fills = _columns(self.fills, FILL_FIELDS, "fills")
+        self.orders = _columns(self.orders, ORDER_FIELDS, "orders")
+        self.actions = _columns(self.actions, ACTION_FIELDS, "actions")
+
+    @classmethod
+    def empty(cls, equity: ArrayLike, *, initial_cash: int) -> RunOutput:
+        """A run without orders, whose money is all cash."""
+        money = np.asarray(equity, np.int64)
+        return cls(money, money.copy(), np.zeros_like(money), {}, {}, {}, initial_cash)
+
+    def __len__(self) -> int:
+        return len(self.equity)
