@@ -1,0 +1,458 @@
+"""Bars: prices of N symbols over T bars, in memory, as every other part of quantkit reads them.
+
+Contract: every field is a (T, N) float64 array, time first, C-contiguous, in units of price (won) or shares; it is loaded
+when first asked for and kept. Rows are stamped with the bar's close in UTC microseconds; a daily bar carries its date at
+00:00 in Seoul. `bars.raw` holds prices as traded; `bars.open`, `high`, `low`, `close` are adjusted forward: raw times the
+factors of the actions on or before that bar, so a value once seen never changes when bars are added. While a symbol is
+listed every bar has a row (see `carry`); outside its listing all is NaN. Slices share memory with their parent: treat every
+array as read-only.
+
+Built by `Bars.from_pandas` and by the lake; read by strategies, the compiled core and reports.
+
+>>> bars = Bars(times=midnights([19724, 19725]), symbols=("005930",), fields={name: np.ones((2, 1)) for name in REQUIRED})
+>>> bars.shape, bars.close is bars.raw.close
+((2, 1), True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.data.actions import changes, factor_matrix, make_actions
+from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID
+from quantkit.data.dates import DAY_US, day_text, epoch_day, last_day
+from quantkit.data.views import RawPrices, Session
+from quantkit.errors import BadData, ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LIQUIDATION", "LISTED", "MEMBER", "TRADED", "VALID", "Bars", "midnights"]
+
+T = TypeVar("T")
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+FlagArray = NDArray[np.uint8]
+Field = FloatArray | Callable[[], FloatArray]
+
+REQUIRED = ("open", "high", "low", "close", "volume")
+_SEOUL_US = 9 * 3_600_000_000  # Asia/Seoul is UTC+9 without summer time since 1989
+
+
+def midnights(days: Iterable[int] | IntArray) -> IntArray:
+    """Stamps (UTC microseconds) of daily bars on these epoch days: 00:00 in Seoul."""
+    return np.asarray(days, dtype=np.int64) * DAY_US - _SEOUL_US
+
+
+class Bars:
+    """Prices of N symbols over T bars.
+
+    times       (T,) int64 UTC microseconds, strictly increasing: the bar's close; daily: its date at 00:00 Seoul.
+    days        (T,) int64 epoch days of each bar's session. Default: the date in Seoul.
+    symbols     codes, unique, in the caller's order; columns of every matrix.
+    fields      name -> (T, N) float64 or a zero-argument callable giving it: open, high, low, close (as traded),
+                volume, optionally value and base (the exchange's reference price of the session).
+    flags       (T, N) uint8 of LISTED | TRADED | VALID | MEMBER | LIQUIDATION. Default: as the close and volume say.
+    actions     an action table (`actions.make_actions` accepts what may be given). All of them count, also those
+                before the first bar: leave out those on or before a symbol's first *stored* bar.
+    markets     market of each symbol at its last bar (one text for all, or N); `market_changes` (day, symbol, market)
+                rows say when it was another one.
+    prices      "raw", or "adjusted" when only adjusted prices are at hand: tick and limit rules are then off.
+    leverage    (N,) float64 multiples of leveraged products, which widen price limits.
+    minor_unit  account units in one unit of price: 1 (won) or 100 (cents).
+    """
+
+    def __init__(
+        self,
+        *,
+        times: IntArray,
+        symbols: Sequence[str],
+        fields: Mapping[str, Field],
+        flags: FlagArray | None = None,
+        actions: object = None,
+        markets: str | Sequence[str] | None = None,
+        market_changes: Sequence[tuple[int, str, str]] = (),
+        names: Mapping[str, str] | None = None,
+        prices: Literal["raw", "adjusted"] = "raw",
+        freq: str = "1d",
+        version: object = None,
+        leverage: FloatArray | None = None,
+        source: str | None = None,
+        minor_unit: int = 1,
+        days: IntArray | None = None,
+    ) -> None:
+        self.times: IntArray = np.ascontiguousarray(times, dtype=np.int64)
+        self.days: IntArray = (
+            (self.times + _SEOUL_US) // DAY_US if days is None else np.ascontiguousarray(days, np.int64)
+        )
+        self.symbols: tuple[str, ...] = tuple(symbols)
+        self._fields: dict[str, Field] = dict(fields)
+        self._cache: dict[str, object] = {}
+        self._whole: Bars | None = None  # the longer panel this one is a slice of
+        self.actions: NDArray[np.void] = make_actions(actions)
+        one = markets if isinstance(markets, str) else "KOSPI"
+        self.markets: tuple[str, ...] = (
+            (one,) * len(self.symbols) if markets is None or isinstance(markets, str) else tuple(markets)
+        )
+        self.market_changes: list[tuple[int, str, str]] = sorted(market_changes)
+        self.names: dict[str, str] = dict(names or {})
+        self.prices: Literal["raw", "adjusted"] = prices
+        self.freq = freq
+        self.version = version
+        self.source = source
+        self.minor_unit = minor_unit
+        self.leverage: FloatArray = np.ones(len(self.symbols)) if leverage is None else np.asarray(leverage, np.float64)
+        self._check()
+        self.flags: FlagArray = self._default_flags() if flags is None else np.ascontiguousarray(flags)
+        if self.flags.shape != self.shape or self.flags.dtype != np.uint8:
+            raise BadData(f"flags are {self.flags.dtype} {self.flags.shape}; expected uint8 {self.shape}")
+
+    def _check(self) -> None:
+        """Refuse a panel whose axes do not fit together."""
+        if self.times.ndim != 1 or self.days.shape != self.times.shape:
+            raise BadData(
+                f"times {self.times.shape} and days {self.days.shape} must be one-dimensional and of one length"
+            )
+        steps = np.flatnonzero(np.diff(self.times) <= 0)
+        if len(steps):
+            row = int(steps[0]) + 1
+            raise BadData(f"times must increase: row {row} ({day_text(self.days[row])}) is not after row {row - 1}")
+        if len(set(self.symbols)) != len(self.symbols):
+            twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
+            raise BadData(f"symbol {twice!r} appears twice; every column needs its own code")
+        missing = [name for name in REQUIRED if name not in self._fields]
+        if missing:
+            raise BadData(f"fields lack {', '.join(missing)}; given: {', '.join(self._fields)}")
+        if len(self.markets) != len(self.symbols) or self.leverage.shape != (len(self.symbols),):
+            raise BadData(f"markets ({len(self.markets)}) and leverage {self.leverage.shape} need one entry per symbol")
+        if self.prices not in ("raw", "adjusted"):
+            raise ConfigError(f'prices={self.prices!r}: choose "raw" or "adjusted"')
+
+    def _default_flags(self) -> FlagArray:
+        listed = ~np.isnan(self.field("close"))
+        flags = listed.astype(np.uint8) * np.uint8(LISTED | VALID | MEMBER)
+        flags |= (listed & (self.field("volume") > 0)).astype(np.uint8) * np.uint8(TRADED)
+        return flags
+
+    # --- axes -----------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(T, N)."""
+        return len(self.times), len(self.symbols)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __repr__(self) -> str:
+        span = f"{day_text(self.days[0])}..{day_text(self.days[-1])}" if len(self) else "empty"
+        who = ", ".join(self.symbols[:3]) + (", ..." if len(self.symbols) > 3 else "")
+        return f"<Bars {self.freq} {len(self)} x {len(self.symbols)} [{who}] {span} {self.prices}>"
+
+    @property
+    def intraday(self) -> bool:
+        """Whether several bars make a session."""
+        return self.freq[-1:] in ("s", "m", "h")
+
+    @property
+    def index(self) -> pd.DatetimeIndex:
+        """Close of each bar in Asia/Seoul; a daily bar shows its date at 00:00."""
+
+        def build() -> pd.DatetimeIndex:
+            import pandas as pd
+
+            if self.intraday:
+                stamps = pd.DatetimeIndex(self.times.astype("datetime64[us]")).tz_localize("UTC")
+                return stamps.tz_convert("Asia/Seoul")
+            dates = pd.DatetimeIndex(self.days.astype("datetime64[D]").astype("datetime64[us]"))
+            # Seoul kept summer time at midnight in a few years before 1961; such a date starts an hour late.
+            return dates.tz_localize("Asia/Seoul", nonexistent="shift_forward", ambiguous=np.ones(len(dates), bool))
+
+        return self._once("index", build)
+
+    @property
+    def currency(self) -> str:
+        """Currency of prices and cash."""
+        return "USD" if self.markets and set(self.markets) == {"US"} else "KRW"
+
+    # --- fields ---------------------------------------------------------------------------------------------------
+
+    def field(self, name: str) -> FloatArray:
+        """A stored field as traded, (T, N) float64, loaded on first use. ConfigError for a name that is not stored."""
+        stored = self._fields.get(name)
+        if stored is None:
+            raise ConfigError(f"bars have no field {name!r}; they have {', '.join(sorted(self._fields))}")
+        if not callable(stored):
+            if stored.shape == self.shape and stored.dtype == np.float64 and stored.flags.c_contiguous:
+                return stored
+            loaded = np.ascontiguousarray(stored, dtype=np.float64)
+        else:
+            loaded = np.ascontiguousarray(stored(), dtype=np.float64)
+        if loaded.shape != self.shape:
+            raise BadData(f"field {name!r} has shape {loaded.shape}; the panel is {self.shape}")
+        self._fields[name] = loaded
+        return loaded
+
+    def has(self, name: str) -> bool:
+        """Whether the field was given (not derived)."""
+        return name in self._fields
+
+    @property
+    def raw(self) -> RawPrices:
+        """Prices and volumes as traded."""
+        return RawPrices(self)
+
+    @property
+    def open(self) -> FloatArray:
+        """Open, adjusted forward."""
+        return self._adjusted("open")
+
+    @property
+    def high(self) -> FloatArray:
+        """High, adjusted forward."""
+        return self._adjusted("high")
+
+    @property
+    def low(self) -> FloatArray:
+        """Low, adjusted forward."""
+        return self._adjusted("low")
+
+    @property
+    def close(self) -> FloatArray:
+        """Close, adjusted forward."""
+        return self._adjusted("close")
+
+    @property
+    def volume(self) -> FloatArray:
+        """Volume in shares of the symbol's first stored bar: as traded divided by the share ratios so far."""
+        if not changes(self.actions, self.symbols, field="share_ratio"):
+            return self.field("volume")
+        return self._once("volume", lambda: self.field("volume") / self.share_factor)
+
+    @property
+    def value(self) -> FloatArray:
+        """Money traded; close x volume (as traded) where it was not given."""
+        if self.has("value"):
+            return self.field("value")
+        return self._once("value", lambda: self.field("close") * self.field("volume"))
+
+    @property
+    def base(self) -> FloatArray:
+        """Reference price of the session, on which price limits stand, as traded.
+
+        The exchange's where given; elsewhere the last close of the session before, on the price basis of this one.
+        NaN on a symbol's first session.
+        """
+        return self._once("base", self._base)
+
+    def _base(self) -> FloatArray:
+        first = np.searchsorted(self.days, self.days, side="left")  # first bar of each bar's session
+        base = self.close[np.maximum(first - 1, 0)]
+        base[first == 0] = self._prior_close()
+        if changes(self.actions, self.symbols):
+            base /= self.factor
+        if self.has("base"):
+            given = self.field("base")
+            base = np.where(given > 0, given, base)
+        return base
+
+    def _prior_close(self) -> FloatArray:
+        """(N,) adjusted close of the last session before this panel, where it is a part of a longer one; else NaN."""
+
+        def build() -> FloatArray:
+            row = (
+                -1 if self._whole is None or not len(self) else int(np.searchsorted(self._whole.days, self.days[0])) - 1
+            )
+            if self._whole is None or row < 0:
+                return np.full(len(self.symbols), np.nan)
+            return self._whole.slice(row, row + 1).close[0]
+
+        return self._once("prior_close", build)
+
+    @property
+    def factor(self) -> FloatArray:
+        """Forward price factor (T, N): adjusted = raw x factor; 1 at the symbol's first stored bar."""
+        return self._once("factor", lambda: factor_matrix(self.actions, self.days, self.symbols))
+
+    @property
+    def share_factor(self) -> FloatArray:
+        """Forward share ratio (T, N): shares now for one share at the symbol's first stored bar."""
+        return self._once(
+            "share_factor", lambda: factor_matrix(self.actions, self.days, self.symbols, field="share_ratio")
+        )
+
+    def _adjusted(self, name: str) -> FloatArray:
+        if not changes(self.actions, self.symbols):
+            return self.field(name)
+        return self._once(name, lambda: self.field(name) * self.factor)
+
+    def _once(self, name: str, build: Callable[[], T]) -> T:
+        if name not in self._cache:
+            self._cache[name] = build()
+        return cast(T, self._cache[name])
+
+    # --- flags ----------------------------------------------------------------------------------------------------
+
+    @property
+    def listed(self) -> BoolArray:
+        """(T, N): the symbol is listed; elsewhere every field is NaN."""
+        return self._flag("listed", LISTED)
+
+    @property
+    def traded(self) -> BoolArray:
+        """(T, N): a trade happened in this bar; without one nothing can fill."""
+        return self._flag("traded", TRADED)
+
+    @property
+    def valid(self) -> BoolArray:
+        """(T, N): listed and the data is complete; a target elsewhere reads as "leave"."""
+        return self._flag("valid", VALID)
+
+    @property
+    def member(self) -> BoolArray:
+        """(T, N): in the universe as of this bar."""
+        return self._flag("member", MEMBER)
+
+    def _flag(self, name: str, bit: int) -> BoolArray:
+        return self._once(name, lambda: (self.flags & np.uint8(bit)) != 0)
+
+    def with_member(self, member: BoolArray) -> Bars:
+        """The same panel with another universe: `member` (T, N) bool, counted only where listed."""
+        if member.shape != self.shape or member.dtype != np.bool_:
+            raise BadData(f"member is {member.dtype} {member.shape}; expected bool {self.shape}")
+        flags = (self.flags & np.uint8(255 - MEMBER)) | (member & self.listed).astype(np.uint8) * np.uint8(MEMBER)
+        changed = self.slice(0, len(self))
+        changed.flags = flags
+        changed._cache = {key: value for key, value in self._cache.items() if key != "member"}
+        return changed
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def slice(self, start_row: int, stop_row: int) -> Bars:
+        """Rows start_row..stop_row (exclusive) as a panel that shares memory with this one."""
+        rows = slice(start_row, stop_row)
+        part = self._part(
+            times=self.times[rows],
+            days=self.days[rows],
+            symbols=self.symbols,
+            fields={name: partial(_rows, self, name, rows) for name in self._fields},
+            flags=self.flags[rows],
+            markets=self.markets,
+            leverage=self.leverage,
+        )
+        part._whole = self
+        for name in ("open", "high", "low", "close", "volume", "value", "base", "factor", "share_factor"):
+            if name in self._cache:
+                part._cache[name] = cast(FloatArray, self._cache[name])[rows]
+        return part
+
+    def window(self, start: object = None, end: object = None) -> Bars:
+        """Bars from the session `start` to the session `end`, both included; None is open. Text, dates or days.
+
+        `2024` or `2024-03` stand for the whole year or month. ConfigError when start is after end.
+        """
+        first = int(self.days[0]) if start is None and len(self) else epoch_day(start or 0, what="start")
+        last = int(self.days[-1]) if end is None and len(self) else last_day(end or 0, what="end")
+        if start is not None and end is not None and first > last:
+            raise ConfigError(f"start {start} is after end {end}; swap them")
+        return self.slice(int(np.searchsorted(self.days, first)), int(np.searchsorted(self.days, last, side="right")))
+
+    def select(self, symbols: Sequence[str]) -> Bars:
+        """These symbols in this order. ConfigError names a symbol the panel does not have."""
+        wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+        column_of = {symbol: column for column, symbol in enumerate(self.symbols)}
+        unknown = [symbol for symbol in wanted if symbol not in column_of]
+        if unknown:
+            have = ", ".join(self.symbols[:8]) + (", ..." if len(self.symbols) > 8 else "")
+            raise ConfigError(f"no bars for {', '.join(map(repr, unknown))}; the panel has {have}")
+        columns = np.array([column_of[symbol] for symbol in wanted], dtype=np.int64)
+        part = self._part(
+            times=self.times,
+            days=self.days,
+            symbols=wanted,
+            fields={name: partial(_columns, self, name, columns) for name in self._fields},
+            flags=self.flags[:, columns],
+            markets=[self.markets[column] for column in columns],
+            leverage=self.leverage[columns],
+        )
+        part._cache["prior_close"] = self._prior_close()[columns]
+        return part
+
+    def _part(self, *, symbols: Sequence[str], **axes: Any) -> Bars:
+        return Bars(
+            symbols=symbols,
+            actions=self.actions,
+            market_changes=self.market_changes,
+            names=self.names,
+            prices=self.prices,
+            freq=self.freq,
+            version=self.version,
+            source=self.source,
+            minor_unit=self.minor_unit,
+            **axes,
+        )
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """One field as a DataFrame, index x symbols: "close", "raw.close", "volume", "listed", "factor", ..."""
+        import pandas as pd
+
+        owner, _, attribute = name.rpartition(".")
+        source = self.raw if owner == "raw" else self
+        values = getattr(source, attribute, None)
+        if owner not in ("", "raw") or not isinstance(values, np.ndarray) or values.shape != self.shape:
+            raise ConfigError(
+                f"no (T, N) field {name!r}; for example 'close', 'raw.close', 'volume', 'traded', 'member'"
+            )
+        return pd.DataFrame(values, index=self.index, columns=pd.Index(self.symbols, name="symbol"))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Arrays instead of loaders and parents, so that a panel can be sent to another process."""
+        self._prior_close()
+        kept = {name: self._cache[name] for name in ("prior_close",)}
+        fields = {name: self.field(name) for name in tuple(self._fields)}
+        return {**self.__dict__, "_fields": fields, "_cache": kept, "_whole": None}
+
+    # --- timeframes and frames ------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """Running open, high, low, volume and value of the session."""
+        return self._once("session", lambda: Session(self))
+
+    def resample(self, freq: str) -> Bars:
+        """Coarser bars, completed ones only: see `timeframes.resample`."""
+        from quantkit.data.timeframes import resample
+
+        return resample(self, freq)
+
+    def at(self, freq: str) -> Bars:
+        """`resample`, computed once and kept; the panel itself at its own frequency."""
+        return self if freq == self.freq else self._once(f"at {freq}", lambda: self.resample(freq))
+
+    def align(self, values: NDArray[Any], coarse: Bars) -> NDArray[Any]:
+        """Values of the coarser panel as known at each bar of this one: see `timeframes.align`."""
+        from quantkit.data.timeframes import align
+
+        return align(self, values, coarse)
+
+    @classmethod
+    def from_pandas(cls, frame: pd.DataFrame, **options: Any) -> Bars:
+        """Bars of a DataFrame, long or of one symbol: see `frames.from_pandas` for the columns and options."""
+        from quantkit.data.frames import from_pandas
+
+        return from_pandas(frame, **options)
+
+
+def _rows(whole: Bars, name: str, rows: slice) -> FloatArray:
+    return whole.field(name)[rows]
+
+
+def _columns(whole: Bars, name: str, columns: IntArray) -> FloatArray:
+    return whole.field(name)[:, columns]

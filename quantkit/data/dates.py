@@ -1,0 +1,67 @@
+"""Dates as epoch days, without importing pandas.
+
+Contract: an epoch day is the int64 count of days since 1970-01-01 of a calendar date as the exchange writes it; it has no
+zone. Text is ISO (`2024-01-02`, `2024-01`, `2024`) or eight digits (`20240102`).
+
+>>> epoch_day("2018-05-04")
+17655
+>>> last_day("2024-02")
+19782
+"""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+
+from quantkit.errors import BadData
+
+NO_DAY = -1_000_000  # "no such date": about 768 BC, before any market
+DAY_US = 86_400_000_000
+
+
+def epoch_day(value: object, *, what: str = "date") -> int:
+    """The first day that `value` names. A time of day or zone on a datetime is dropped: its own date counts."""
+    return int(_parsed(value, what).astype("datetime64[D]").astype(np.int64))
+
+
+def last_day(value: object, *, what: str = "date") -> int:
+    """The last day that `value` names: `2024-02` ends on the 29th, `2024` on 31 December."""
+    parsed = _parsed(value, what)
+    return int((parsed + 1).astype("datetime64[D]").astype(np.int64)) - 1
+
+
+def day_text(day: int) -> str:
+    """ISO text of an epoch day, for messages."""
+    return str(np.datetime64(int(day), "D"))
+
+
+def _parsed(value: object, what: str) -> np.datetime64:
+    """As datetime64 in the unit the text gives (year, month or day)."""
+    try:
+        if isinstance(value, datetime.date):  # datetime and pandas.Timestamp too
+            return np.datetime64(datetime.date(value.year, value.month, value.day), "D")
+        if isinstance(value, np.datetime64) and not np.isnat(value):
+            return value.astype("datetime64[D]")
+        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+            number = int(value)
+            return _compact(str(number)) if 10_000_101 <= number <= 99_991_231 else np.datetime64(number, "D")
+        if isinstance(value, str):
+            text = value.strip()
+            if len(text) == 8 and text.isdigit():
+                return _compact(text)
+            if text[:4].isdigit() and len(text) >= 4:
+                parsed = np.datetime64(text)
+                return parsed if np.datetime_data(parsed)[0] in ("Y", "M") else parsed.astype("datetime64[D]")
+    except ValueError:
+        raise _unreadable(value, what) from None
+    raise _unreadable(value, what)
+
+
+def _compact(text: str) -> np.datetime64:
+    return np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:]}", "D")
+
+
+def _unreadable(value: object, what: str) -> BadData:
+    return BadData(f"{what}: {value!r} is not a date; write it like '2024-01-31'")
