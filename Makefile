@@ -1,0 +1,51 @@
+# Every target does its own set-up in .venv; all that is needed is Python 3.11 or newer, make and a package index.
+# PYTHON=/path/to/python3 chooses the interpreter, TEST=tests/core narrows the tests, N=1 runs them in one process.
+
+VENV := .venv
+BIN := $(VENV)/bin
+TEST ?= tests
+N ?= 2
+INSTALL := sh tools/setup-venv.sh $(VENV)
+REQUIREMENTS := pyproject.toml constraints.txt tools/setup-venv.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check format bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.demo: $(REQUIREMENTS)
+	@$(INSTALL) demo && touch $@
+
+$(VENV)/.dev: $(REQUIREMENTS)
+	@$(INSTALL) demo,vectorbt,oracles,notebook,dev && touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.dev  ## everything a developer needs, in .venv
+
+demo: $(VENV)/.demo  ## real prices, one strategy, a report to look at
+	@$(BIN)/quantkit demo
+
+test: $(VENV)/.dev  ## the test suite, without the slow tests
+	$(BIN)/python -m pytest -n $(N) $(TEST)
+
+test-all: $(VENV)/.dev  ## the test suite with the slow tests
+	$(BIN)/python -m pytest -n $(N) -m "slow or not slow" $(TEST)
+
+check: $(VENV)/.dev  ## style, types, import rules, file sizes, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/sizes.py
+	$(BIN)/python tools/house_rules.py
+
+format: $(VENV)/.dev  ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## speed and memory against the peers, both sides in one run
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:  ## remove .venv, caches and reports; data/ stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
