@@ -13,6 +13,7 @@ from quantkit.core.account import activate, cash_of, commission_of, money, write
 from quantkit.core.state import (
     BARS,
     BLOCKED,
+    BUY,
     DAILY_LOSS_LATCH,
     DRAWDOWN_LATCH,
     DRAWN_DOWN,
@@ -30,48 +31,50 @@ from quantkit.core.state import (
     NO_REASON,
     OVER_EXPOSURE,
     OVER_WEIGHT,
+    SCRATCH,
+    SELL,
     SET_CHANGED,
     TOO_LARGE,
     TOO_MANY_NAMES,
     WAITING,
     Inputs,
     Log,
-    Plan,
+    Record,
     State,
 )
 from quantkit.data.bars import MEMBER, VALID
-from quantkit.jit import njit
+from quantkit.jit import njit_bare, njit_inline
 
 WEIGHT, EQUAL, EQUAL_HELD, CASH, SHARES, BUYING_POWER = range(6)
 
 
-@njit
-def _take_value(state: State, plan: Plan, s: int, value: float) -> None:
+@njit_bare
+def _take_value(state: State, plan: Record, s: int, value: float) -> None:
     """Let one row value count: 0 clears the goal and the block, the rest waits for its size."""
     if value != state.target[s]:
         state.target[s] = value
-        state.marks[s] |= FRESH_VALUE
+        state.names[s].marks |= FRESH_VALUE
+        state.account[WAITING] = 1
     if value == 0.0:
-        if state.marks[s] & IN:
+        if state.names[s].marks & IN:
             state.account[SET_CHANGED] = 1
-            state.account[WAITING] = 1
-        state.marks[s] &= ~(BLOCKED | IN)
-        if state.goal[s] != 0 or state.shares[s] != 0:
-            _set_goal(state, s, 0)
+        state.names[s].marks &= ~(BLOCKED | IN)
+        if state.names[s].goal != 0 or state.names[s].shares != 0:
+            _set_goal(state, s, np.int64(0))
     else:
         activate(state, s)
 
 
-@njit
+@njit_bare
 def _set_goal(state: State, s: int, goal: int) -> None:
-    state.goal[s] = goal
-    state.marks[s] |= FRESH_GOAL
-    state.noted[s] = NO_REASON
+    state.names[s].goal = goal
+    state.names[s].marks |= FRESH_GOAL
+    state.names[s].noted = NO_REASON
     activate(state, s)
 
 
-@njit
-def _better(inputs: Inputs, plan: Plan, t: int, i: int, j: int) -> bool:
+@njit_bare
+def _better(state: State, inputs: Inputs, t: int, i: int, j: int) -> bool:
     """Whether name i is chosen before name j: rank, then liquidity, then symbol; a NaN comes last."""
     if len(inputs.rank) > 0:
         a, b = inputs.rank[t, i], inputs.rank[t, j]
@@ -85,74 +88,75 @@ def _better(inputs: Inputs, plan: Plan, t: int, i: int, j: int) -> bool:
             return True
         if b > a or (b == b and a != a):
             return False
-    return plan.tie[i] < plan.tie[j]
+    return state.names[i].tie < state.names[j].tie
 
 
-@njit
-def _best(inputs: Inputs, plan: Plan, log: Log, t: int, count: int, wanted: int) -> int:
+@njit_bare
+def _best(state: State, inputs: Inputs, log: Log, t: int, count: int, wanted: int) -> int:
     """Sort the best `wanted` of the names in work_i[:count] to its front; the rest are dropped. Returns how many stay."""
-    kept = 0
+    kept = np.int64(0)
     for c in range(count):
-        s = log.work_i[c]
-        if kept == wanted and not _better(inputs, plan, t, s, log.work_i[kept - 1]):
+        s = log.work[c].i
+        if kept == wanted and not _better(state, inputs, t, s, log.work[kept - 1].i):
             continue
         place = kept if kept < wanted else kept - 1
-        while place > 0 and _better(inputs, plan, t, s, log.work_i[place - 1]):
-            log.work_i[place] = log.work_i[place - 1]
+        while place > 0 and _better(state, inputs, t, s, log.work[place - 1].i):
+            log.work[place].i = log.work[place - 1].i
             place -= 1
-        log.work_i[place] = s
+        log.work[place].i = s
         if kept < wanted:
             kept += 1
     return kept
 
 
-@njit
-def _choose(state: State, inputs: Inputs, plan: Plan, log: Log, t: int, dated: int) -> int:
+@njit_bare
+def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int) -> int:
     """Give places to the names that want one; returns how many names are in."""
     account = state.account
-    count, names = 0, 0
+    count, names, wanting = np.int64(0), np.int64(0), np.int64(0)
     anew = dated and plan.periodic and plan.max_names > 0
     for i in range(account[N_ACTIVE]):
-        s = state.active[i]
-        wants = state.target[s] != 0.0 and state.marks[s] & BLOCKED == 0
-        if state.marks[s] & IN and not wants:
-            state.marks[s] &= ~IN
+        s = state.names[i].active
+        wants = state.target[s] != 0.0 and state.names[s].marks & BLOCKED == 0
+        if state.names[s].marks & IN and not wants:
+            state.names[s].marks &= ~IN
             account[SET_CHANGED] = 1
         sure = inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]
-        if state.marks[s] & IN and not (anew and sure):
+        if state.names[s].marks & IN and not (anew and sure):
             names += 1
-        elif wants and inputs.flags[t, s] & VALID:
-            log.work_i[count] = s
-            count += 1
+        elif wants:
+            wanting += 1
+            if inputs.flags[t, s] & VALID:
+                log.work[count].i = s
+                count += 1
     free = plan.max_names - names if plan.max_names > 0 else count
-    waiting = count > free
-    chosen = count if count <= free else _best(inputs, plan, log, t, count, max(free, 0))
+    chosen = count if count <= free else _best(state, inputs, log, t, count, max(free, 0))
     if anew:
         for i in range(account[N_ACTIVE]):
-            s = state.active[i]
-            if state.marks[s] & IN and inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]:
-                state.marks[s] |= FRESH_VALUE << 8  # was in
-                state.marks[s] &= ~IN
+            s = state.names[i].active
+            if state.names[s].marks & IN and inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]:
+                state.names[s].marks |= SCRATCH
+                state.names[s].marks &= ~IN
     for c in range(chosen):
-        s = log.work_i[c]
-        state.marks[s] |= IN
-        if state.marks[s] & (FRESH_VALUE << 8) == 0:
-            state.marks[s] |= FRESH_VALUE
+        s = log.work[c].i
+        state.names[s].marks |= IN
+        if state.names[s].marks & SCRATCH == 0:
+            state.names[s].marks |= FRESH_VALUE
             account[SET_CHANGED] = 1
     if anew:
         for i in range(account[N_ACTIVE]):
-            s = state.active[i]
-            if state.marks[s] & (FRESH_VALUE << 8):
-                state.marks[s] &= ~(FRESH_VALUE << 8)
-                if state.marks[s] & IN == 0:
+            s = state.names[i].active
+            if state.names[s].marks & SCRATCH:
+                state.names[s].marks &= ~SCRATCH
+                if state.names[s].marks & IN == 0:
                     account[SET_CHANGED] = 1
-                    _set_goal(state, s, 0)
-    account[WAITING] = 1 if waiting else 0
+                    _set_goal(state, s, np.int64(0))
+    account[WAITING] = 1 if wanting > chosen else 0
     return names + chosen
 
 
-@njit
-def _shares_wanted(state: State, inputs: Inputs, plan: Plan, t: int, s: int, names: int, members: int) -> float:
+@njit_bare
+def _shares_wanted(state: State, inputs: Inputs, plan: Record, t: int, s: int, names: int, members: int) -> float:
     """Shares, not yet whole, that a target stands for."""
     value, close = state.target[s], inputs.close[t, s] * plan.unit
     if plan.weighting == SHARES:
@@ -160,7 +164,7 @@ def _shares_wanted(state: State, inputs: Inputs, plan: Plan, t: int, s: int, nam
     if plan.weighting == CASH:
         return value * plan.amount * plan.unit / close
     if plan.weighting == BUYING_POWER:
-        return state.shares[s] + value * plan.amount * cash_of(state) / close
+        return state.names[s].shares + value * plan.amount * cash_of(state) / close
     weight = value
     if plan.weighting == EQUAL:
         weight = plan.gross / (plan.max_names if plan.max_names > 0 else members)
@@ -169,22 +173,22 @@ def _shares_wanted(state: State, inputs: Inputs, plan: Plan, t: int, s: int, nam
     return weight * state.account[EQUITY] * (1.0 - plan.cash_buffer) / close
 
 
-@njit
-def _whole(state: State, plan: Plan, s: int, wanted: float) -> int:
+@njit_bare
+def _whole(state: State, plan: Record, s: int, wanted: float) -> int:
     """The goal in whole shares, never below none."""
     if plan.rounding_order:
-        gap = wanted - state.shares[s]
+        gap = wanted - state.names[s].shares
         step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
-        return max(np.int64(0), state.shares[s] + np.int64(step))
+        return max(np.int64(0), state.names[s].shares + np.int64(step))
     return max(np.int64(0), np.int64(np.floor(wanted + 1e-9)))
 
 
-@njit
-def _read_row(state: State, inputs: Inputs, plan: Plan, t: int, dated: int) -> None:
+@njit_inline
+def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) -> None:
     """Let the row's values count where they may."""
     if plan.has_universe:
         for i in range(state.account[N_ACTIVE]):
-            s = state.active[i]
+            s = state.names[i].active
             if state.target[s] != 0.0 and inputs.flags[t, s] & (VALID | MEMBER) == VALID:
                 _take_value(state, plan, s, 0.0)
     if plan.read_on_dates and not dated:
@@ -199,23 +203,25 @@ def _read_row(state: State, inputs: Inputs, plan: Plan, t: int, dated: int) -> N
             _take_value(state, plan, s, value if flags & MEMBER else 0.0)
 
 
-@njit
-def _size(state: State, inputs: Inputs, plan: Plan, log: Log, t: int, dated: int) -> None:
+@njit_bare
+def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int) -> None:
     """Set the goals of the names whose value is fresh, or of all on a rebalance date."""
     account = state.account
     chooses = plan.weighting == EQUAL or plan.weighting == EQUAL_HELD or plan.max_names > 0
-    names = _choose(state, inputs, plan, log, t, dated) if chooses else 0
-    members = 0
+    account[WAITING] = 0
+    names, members = np.int64(0), np.int64(0)
+    if chooses:
+        names = _choose(state, inputs, plan, log, t, dated)
     if plan.weighting == EQUAL and plan.max_names == 0:
         for s in range(inputs.flags.shape[1]):
             if inputs.flags[t, s] & (VALID | MEMBER) == VALID | MEMBER:
                 members += 1
     together = plan.weighting == EQUAL_HELD and plan.periodic == 0 and account[SET_CHANGED]
     for i in range(account[N_ACTIVE]):
-        s = state.active[i]
-        fresh = state.marks[s] & FRESH_VALUE != 0
-        state.marks[s] &= ~FRESH_VALUE
-        if state.target[s] == 0.0 or state.marks[s] & BLOCKED or (chooses and state.marks[s] & IN == 0):
+        s = state.names[i].active
+        fresh = state.names[s].marks & FRESH_VALUE != 0
+        state.names[s].marks &= ~FRESH_VALUE
+        if state.target[s] == 0.0 or state.names[s].marks & BLOCKED or (chooses and state.names[s].marks & IN == 0):
             continue
         again = (dated or together) and plan.weighting != BUYING_POWER and inputs.targets[t, s] == inputs.targets[t, s]
         if (fresh or again) and inputs.flags[t, s] & VALID:
@@ -224,37 +230,37 @@ def _size(state: State, inputs: Inputs, plan: Plan, log: Log, t: int, dated: int
     account[SET_CHANGED] = 0
 
 
-@njit
-def _note(state: State, plan: Plan, log: Log, s: int, quantity: int, reason: int) -> None:
+@njit_bare
+def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: int) -> None:
     """Write an order that was never made, once for a goal and reason."""
-    if state.noted[s] == reason:
+    if state.names[s].noted == reason:
         return
-    state.noted[s] = reason
+    state.names[s].noted = reason
     account = state.account
     order, bar = account[NEXT_ID], account[BARS]
     account[NEXT_ID] += 1
-    write_order(log, order, bar, s, 1, quantity, 0, plan.fill, DROPPED, reason, bar)
+    write_order(log, order, bar, s, np.int64(BUY), quantity, np.int64(0), plan.fill, np.int64(DROPPED), reason, bar)
 
 
-@njit
-def _make_order(state: State, plan: Plan, s: int, side: int, want: int, quantity: int, reason: int) -> None:
+@njit_bare
+def _make_order(state: State, plan: Record, s: int, side: int, want: int, quantity: int, reason: int) -> None:
     account = state.account
     k = account[N_ORDERS]
-    state.order_id[k] = account[NEXT_ID]
-    state.order_symbol[k] = s
-    state.order_side[k] = side
-    state.order_want[k] = want
-    state.order_qty[k] = quantity
-    state.order_filled[k] = 0
-    state.order_kind[k] = plan.fill
-    state.order_reason[k] = reason
-    state.order_bar[k] = account[BARS]
+    state.orders[k].id = account[NEXT_ID]
+    state.orders[k].symbol = s
+    state.orders[k].side = side
+    state.orders[k].want = want
+    state.orders[k].qty = quantity
+    state.orders[k].filled = 0
+    state.orders[k].kind = plan.fill
+    state.orders[k].reason = reason
+    state.orders[k].bar = account[BARS]
     account[NEXT_ID] += 1
     account[N_ORDERS] = k + 1
 
 
-@njit
-def _denied(state: State, inputs: Inputs, plan: Plan, t: int, s: int, quantity: int) -> int:
+@njit_bare
+def _denied(state: State, inputs: Inputs, plan: Record, t: int, s: int, quantity: int) -> int:
     """The reason a buy is refused by a limit on itself, or 0."""
     account = state.account
     if account[LATCH] & DRAWDOWN_LATCH:
@@ -264,63 +270,63 @@ def _denied(state: State, inputs: Inputs, plan: Plan, t: int, s: int, quantity: 
     value = money(inputs.close[t, s], quantity, plan.unit)
     if value > plan.max_order_value * plan.unit or quantity > plan.max_order_shares:
         return TOO_LARGE
-    if value + money(inputs.close[t, s], state.shares[s], plan.unit) > plan.max_weight * account[EQUITY]:
+    if value + money(inputs.close[t, s], state.names[s].shares, plan.unit) > plan.max_weight * account[EQUITY]:
         return OVER_WEIGHT
     return NO_REASON
 
 
-@njit
-def _make_sells(state: State, inputs: Inputs, plan: Plan, log: Log, t: int) -> tuple[int, int]:
-    """Order what is held beyond its goal; list the names to buy in work_i, their quantity in work_j.
+@njit_inline
+def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> tuple[int, int]:
+    """Order what is held beyond its goal; list the names to buy in work_i.
 
     Returns (number of buys, value of the sells at this close). Names with nothing left to do leave the active list.
     """
     account = state.account
-    buys, expected = 0, np.int64(0)
+    buys, expected = np.int64(0), np.int64(0)
     for i in range(account[N_ACTIVE] - 1, -1, -1):
-        s = state.active[i]
-        want = state.goal[s] - state.shares[s]
-        fresh = state.marks[s] & FRESH_GOAL
-        state.marks[s] &= ~FRESH_GOAL
+        s = state.names[i].active
+        want = state.names[s].goal - state.names[s].shares
+        fresh = state.names[s].marks & FRESH_GOAL
+        state.names[s].marks &= ~FRESH_GOAL
         if want == 0:
-            if state.goal[s] == 0 and state.target[s] == 0.0:
+            if state.names[s].goal == 0 and state.target[s] == 0.0:
                 last = account[N_ACTIVE] - 1
-                moved = state.active[last]
-                state.active[i] = moved
-                state.slot[moved] = i
-                state.active[last] = 0
-                state.slot[s] = -1
+                moved = state.names[last].active
+                state.names[i].active = moved
+                state.names[moved].slot = i
+                state.names[last].active = 0
+                state.names[s].slot = -1
                 account[N_ACTIVE] = last
             continue
         if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
             continue
         if want < 0:
-            _make_order(state, plan, s, -1, -want, -want, NO_REASON)
+            _make_order(state, plan, s, np.int64(SELL), -want, -want, np.int64(NO_REASON))
             expected += money(inputs.close[t, s], -want, plan.unit)
         else:
-            log.work_i[buys] = s
+            log.work[buys].i = s
             buys += 1
     return buys, expected
 
 
-@njit
-def _make_buys(state: State, inputs: Inputs, plan: Plan, log: Log, t: int, buys: int, expected: int) -> None:
+@njit_bare
+def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int) -> None:
     """Pass the buys listed in work_i through the limits and order them."""
     account = state.account
     cash = cash_of(state) - np.int64(np.floor(plan.min_cash * plan.unit + 0.5))
     if plan.funding_cash == 0:
         cash += expected
-    kept = 0
+    kept = np.int64(0)
     for b in range(buys):
-        s = log.work_i[b]
-        quantity = state.goal[s] - state.shares[s]
+        s = log.work[b].i
+        quantity = state.names[s].goal - state.names[s].shares
         reason = _denied(state, inputs, plan, t, s, quantity)
         if reason == NO_REASON:
-            share = money(inputs.close[t, s], 1, plan.unit)
-            if share + commission_of(plan, state.market[s], share) > cash:
+            share = money(inputs.close[t, s], np.int64(BUY), plan.unit)
+            if share + commission_of(plan, state.names[s].market, share) > cash:
                 reason = NO_CASH
         if reason == NO_REASON:
-            log.work_i[kept] = s
+            log.work[kept].i = s
             kept += 1
         else:
             _note(state, plan, log, s, quantity, reason)
@@ -328,76 +334,77 @@ def _make_buys(state: State, inputs: Inputs, plan: Plan, log: Log, t: int, buys:
         kept = _limit_names(state, inputs, plan, log, t, kept)
     ratio = _exposure_ratio(state, inputs, plan, log, t, kept, expected) if plan.max_exposure < np.inf else 1.0
     for b in range(kept):
-        s = log.work_i[b]
-        want = state.goal[s] - state.shares[s]
+        s = log.work[b].i
+        want = state.names[s].goal - state.names[s].shares
         quantity = want if ratio >= 1.0 else np.int64(np.floor(want * ratio))
         if quantity > 0:
-            _make_order(state, plan, s, 1, want, quantity, NO_REASON if quantity == want else OVER_EXPOSURE)
+            _make_order(state, plan, s, np.int64(BUY), want, quantity, NO_REASON if quantity == want else np.int64(OVER_EXPOSURE))
         else:
-            _note(state, plan, log, s, want, OVER_EXPOSURE)
+            _note(state, plan, log, s, want, np.int64(OVER_EXPOSURE))
 
 
-@njit
-def _limit_names(state: State, inputs: Inputs, plan: Plan, log: Log, t: int, buys: int) -> int:
+@njit_bare
+def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int) -> int:
     """Keep buys of names already held and the best-ranked newcomers that `max_positions` leaves room for."""
-    held = 0
+    held = np.int64(0)
     for i in range(state.account[N_ACTIVE]):
-        if state.shares[state.active[i]] > 0:
+        if state.names[state.names[i].active].shares > 0:
             held += 1
-    holders, newcomers = 0, 0
+    holders, newcomers = np.int64(0), np.int64(0)
     for b in range(buys):  # newcomers to the front of work_i, holders aside
-        s = log.work_i[b]
-        if state.shares[s] > 0:
-            log.work_j[holders] = s
+        s = log.work[b].i
+        if state.names[s].shares > 0:
+            log.work[holders].j = s
             holders += 1
         else:
-            log.work_i[newcomers] = s
+            log.work[newcomers].i = s
             newcomers += 1
     room = min(newcomers, max(0, int(plan.max_positions) - held))
     for c in range(newcomers):
-        state.marks[log.work_i[c]] |= FRESH_VALUE
+        state.names[log.work[c].i].marks |= SCRATCH
     for c in range(newcomers):  # all newcomers, so that those not kept can be noted
-        log.work_j[holders + c] = log.work_i[c]
-    kept = _best(inputs, plan, log, t, newcomers, room) if room > 0 else 0
+        log.work[holders + c].j = log.work[c].i
+    kept = _best(state, inputs, log, t, newcomers, room) if room > 0 else 0
     for c in range(kept):
-        state.marks[log.work_i[c]] &= ~FRESH_VALUE
+        state.names[log.work[c].i].marks &= ~SCRATCH
     for c in range(newcomers):
-        s = log.work_j[holders + c]
-        if state.marks[s] & FRESH_VALUE:
-            state.marks[s] &= ~FRESH_VALUE
-            _note(state, plan, log, s, state.goal[s] - state.shares[s], TOO_MANY_NAMES)
+        s = log.work[holders + c].j
+        if state.names[s].marks & SCRATCH:
+            state.names[s].marks &= ~SCRATCH
+            _note(state, plan, log, s, state.names[s].goal - state.names[s].shares, np.int64(TOO_MANY_NAMES))
     for h in range(holders):
-        log.work_i[kept + h] = log.work_j[h]
+        log.work[kept + h].i = log.work[h].j
     return kept + holders
 
 
-@njit
+@njit_bare
 def _exposure_ratio(
-    state: State, inputs: Inputs, plan: Plan, log: Log, t: int, buys: int, expected: int
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int
 ) -> float:
     """The part of all buys that `max_exposure` leaves room for."""
     room = plan.max_exposure * state.account[EQUITY] + expected
     for i in range(state.account[N_ACTIVE]):
-        s = state.active[i]
-        if state.shares[s] != 0:
-            room -= money(inputs.close[t, s], state.shares[s], plan.unit)
+        s = state.names[i].active
+        if state.names[s].shares != 0:
+            room -= money(inputs.close[t, s], state.names[s].shares, plan.unit)
     wanted = np.int64(0)
     for b in range(buys):
-        s = log.work_i[b]
-        wanted += money(inputs.close[t, s], state.goal[s] - state.shares[s], plan.unit)
+        s = log.work[b].i
+        wanted += money(inputs.close[t, s], state.names[s].goal - state.names[s].shares, plan.unit)
     return 1.0 if wanted <= room else max(0.0, room / wanted)
 
 
-@njit
-def decide(state: State, inputs: Inputs, plan: Plan, log: Log, t: int) -> None:
+@njit_inline
+def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 8: row values become goals, goals become working orders."""
     account = state.account
-    dated = 1 if inputs.rebalance[t] else 0
+    dated = 1 if inputs.dates[t].rebalance else 0
     before = account[N_ACTIVE]
     _read_row(state, inputs, plan, t, dated)
     if account[N_ACTIVE] == 0 and before == 0:
         return
-    _size(state, inputs, plan, log, t, dated)
+    if dated or account[WAITING]:
+        _size(state, inputs, plan, log, t, dated)
     buys, expected = _make_sells(state, inputs, plan, log, t)
     if buys > 0:
         _make_buys(state, inputs, plan, log, t, buys, expected)

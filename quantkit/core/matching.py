@@ -13,6 +13,7 @@ from quantkit.core.account import apply, cash_of, commission_of, money, previous
 from quantkit.core.state import (
     BARS,
     BEYOND_COLLAR,
+    BUY,
     CASH_BEFORE,
     CUT,
     DAY,
@@ -45,89 +46,89 @@ from quantkit.core.state import (
     RULE_TAKE_GAP,
     RULE_TRAIL,
     RULE_TRAIL_GAP,
+    SELL,
     STOPPED,
     Inputs,
     Log,
-    Plan,
+    Record,
     State,
 )
 from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
-from quantkit.jit import njit
+from quantkit.jit import njit_bare, njit_inline
 from quantkit.market.kernels import ceil_tick, floor_tick, limits_at, tick_at
-from quantkit.market.rules import RuleTables
 
 SCALE, SEQUENCE, REJECT = 0, 1, 2
 
 
-@njit
-def base_price(state: State, inputs: Inputs, rules: RuleTables, t: int, s: int) -> float:
-    """The day's reference price: the exchange's own, else yesterday's close times today's factors, raised to the grid."""
+@njit_bare
+def base_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> float:
+    """The day's reference price: the exchange's own, else yesterday's close over today's factors, raised to the grid."""
     account = state.account
     if len(inputs.base) > 0 and inputs.base[t, s] > 0.0:
         return inputs.base[t, s]
     row = account[PREV_ROW]
-    price = inputs.close[row, s] if row >= 0 else state.session_close[s]
-    if state.base_day[s] == account[DAY]:
-        price *= state.base_factor[s]
-    return ceil_tick(rules, rules.row[t], state.market[s], price)
+    price = inputs.close[row, s] if row >= 0 else state.names[s].session_close
+    if state.names[s].base_day == account[DAY]:
+        price /= state.names[s].base_factor
+    return ceil_tick(plan, inputs.dates[t].row, state.names[s].market, price)
 
 
-@njit
+@njit_bare
 def day_limits(
-    state: State, inputs: Inputs, rules: RuleTables, plan: Plan, t: int, s: int
+    state: State, inputs: Inputs, plan: Record, t: int, s: int
 ) -> tuple[float, float]:
     """(lower, upper) price limit of the bar's session; (0, inf) where there is none."""
     if inputs.flags[t, s] & LIQUIDATION:
         return 0.0, np.inf
-    base = base_price(state, inputs, rules, t, s)
+    base = base_price(state, inputs, plan, t, s)
     if not base > 0.0:
         return 0.0, np.inf
-    return limits_at(rules, rules.row[t], state.market[s], base, plan.leverage[s])
+    return limits_at(plan, inputs.dates[t].row, state.names[s].market, base, state.names[s].leverage)
 
 
-@njit
+@njit_bare
 def order_limit(
-    state: State, inputs: Inputs, rules: RuleTables, plan: Plan, t: int, s: int, side: int, kind: int
+    state: State, inputs: Inputs, plan: Record, t: int, s: int, side: int, kind: int
 ) -> float:
     """Limit price of an order at open or close: the collar around the reference; inf or 0 for a market order."""
     if plan.collar < 0.0 or kind == KIND_SAME_CLOSE:
         return np.inf if side > 0 else 0.0
     if state.account[NEW_SESSION]:
-        reference = base_price(state, inputs, rules, t, s)
+        reference = base_price(state, inputs, plan, t, s)
     else:
         reference = previous_close(state, inputs, t, s)
-    market, row = state.market[s], rules.row[t]
+    market, row = state.names[s].market, inputs.dates[t].row
     if side > 0:
-        return floor_tick(rules, row, market, reference * (1.0 + plan.collar))
-    return ceil_tick(rules, row, market, reference * (1.0 - plan.collar))
+        return floor_tick(plan, row, market, reference * (1.0 + plan.collar))
+    return ceil_tick(plan, row, market, reference * (1.0 - plan.collar))
 
 
-@njit
+@njit_bare
 def slipped(
-    inputs: Inputs, rules: RuleTables, plan: Plan, t: int, s: int, market: int, side: int, price: float, limit: float
+    inputs: Inputs, plan: Record, t: int, s: int, market: int, side: int, price: float, limit: float
 ) -> float:
     """`price` after slippage, on the grid against the trader, inside the bar and inside the order's limit."""
     if (plan.slip_ticks == 0.0 and plan.slip_bps == 0.0) or (side < 0 and plan.slip_entry_only):
         return price
-    row = rules.row[t]
-    move = plan.slip_ticks * tick_at(rules, row, market, price) + price * (plan.slip_bps / 10000.0)
+    row = inputs.dates[t].row
+    move = plan.slip_ticks * tick_at(plan, row, market, price) + price * (plan.slip_bps / 10000.0)
     if side > 0:
-        worse = min(ceil_tick(rules, row, market, price + move), inputs.high[t, s], limit)
+        worse = min(ceil_tick(plan, row, market, price + move), inputs.high[t, s], limit)
         return max(worse, price)
-    worse = max(floor_tick(rules, row, market, price - move), inputs.low[t, s], limit)
+    worse = max(floor_tick(plan, row, market, price - move), inputs.low[t, s], limit)
     return min(worse, price)
 
 
-@njit
+@njit_bare
 def _fill(
-    state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log: Log, t: int, s: int, side: int, quantity: int,
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, side: int, quantity: int,
     price: float, unslipped: float, order: int, rule: int, proceeds: int,
 ) -> None:  # fmt: skip
     """Book a fill of the simulator with its costs."""
-    market = state.market[s]
+    market = state.names[s].market
     value = money(price, quantity, plan.unit)
     commission = commission_of(plan, market, value)
-    tax = tax_of(plan, rules.tax_rate[rules.row[t], market], value) if side < 0 else np.int64(0)
+    tax = tax_of(plan, plan.tax_rate[inputs.dates[t].row, market], value) if side < 0 else np.int64(0)
     slippage = side * (value - money(unslipped, quantity, plan.unit))
     apply(state, s, side, quantity, price, value, commission, tax, rule)
     write_fill(
@@ -135,8 +136,8 @@ def _fill(
     )
 
 
-@njit
-def _affordable(plan: Plan, market: int, price: float, cash: int) -> int:
+@njit_bare
+def _affordable(plan: Record, market: int, price: float, cash: int) -> int:
     """Most shares whose value and commission fit `cash`."""
     if cash <= 0:
         return np.int64(0)
@@ -150,20 +151,20 @@ def _affordable(plan: Plan, market: int, price: float, cash: int) -> int:
     return np.int64(0)
 
 
-@njit
-def _cost_of_buys(state: State, plan: Plan, log: Log, buys: int, ratio: float) -> int:
+@njit_bare
+def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float) -> int:
     """Value and commission of the waiting buys when each quantity is cut by `ratio` to whole shares."""
     total = np.int64(0)
     for b in range(buys):
-        k = log.work_i[b]
-        quantity = np.int64(np.floor(state.order_qty[k] * ratio)) if ratio < 1.0 else state.order_qty[k]
-        value = money(log.work_f[b], quantity, plan.unit)
-        total += value + commission_of(plan, state.market[state.order_symbol[k]], value)
+        k = log.work[b].i
+        quantity = np.int64(np.floor(state.orders[k].qty * ratio)) if ratio < 1.0 else state.orders[k].qty
+        value = money(log.work[b].f, quantity, plan.unit)
+        total += value + commission_of(plan, state.names[state.orders[k].symbol].market, value)
     return total
 
 
-@njit
-def _fit_by_ratio(state: State, plan: Plan, log: Log, buys: int, available: int) -> None:
+@njit_bare
+def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
     """Cut all waiting buys by one ratio until their cost fits `available`."""
     needed = _cost_of_buys(state, plan, log, buys, 1.0)
     if needed <= available:
@@ -172,210 +173,210 @@ def _fit_by_ratio(state: State, plan: Plan, log: Log, buys: int, available: int)
     while ratio > 0.0 and _cost_of_buys(state, plan, log, buys, ratio) > available:
         ratio = ratio * 0.999 if ratio > 1e-12 else 0.0
     for b in range(buys):
-        k = log.work_i[b]
-        quantity = np.int64(np.floor(state.order_qty[k] * ratio))
-        if quantity < state.order_qty[k]:
-            state.order_qty[k] = quantity
-            state.order_reason[k] = NO_CASH
+        k = log.work[b].i
+        quantity = np.int64(np.floor(state.orders[k].qty * ratio))
+        if quantity < state.orders[k].qty:
+            state.orders[k].qty = quantity
+            state.orders[k].reason = NO_CASH
 
 
-@njit
-def _fit_one_by_one(state: State, plan: Plan, log: Log, buys: int, available: int) -> None:
+@njit_bare
+def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
     """"sequence": rising value, each takes what is left; "reject": as made, whole or not at all."""
     if plan.shortfall == SEQUENCE:
         for b in range(1, buys):
-            k, price = log.work_i[b], log.work_f[b]
-            value = money(price, state.order_qty[k], plan.unit)
+            k, price = log.work[b].i, log.work[b].f
+            value = money(price, state.orders[k].qty, plan.unit)
             place = b
             while place > 0:
-                other = log.work_i[place - 1]
-                theirs = money(log.work_f[place - 1], state.order_qty[other], plan.unit)
-                tie = plan.tie[state.order_symbol[other]] > plan.tie[state.order_symbol[k]]
+                other = log.work[place - 1].i
+                theirs = money(log.work[place - 1].f, state.orders[other].qty, plan.unit)
+                tie = state.names[state.orders[other].symbol].tie > state.names[state.orders[k].symbol].tie
                 if not (theirs > value or (theirs == value and tie)):
                     break
-                log.work_i[place] = other
-                log.work_f[place] = log.work_f[place - 1]
+                log.work[place].i = other
+                log.work[place].f = log.work[place - 1].f
                 place -= 1
-            log.work_i[place] = k
-            log.work_f[place] = price
+            log.work[place].i = k
+            log.work[place].f = price
     for b in range(buys):
-        k, price = log.work_i[b], log.work_f[b]
-        market = state.market[state.order_symbol[k]]
-        value = money(price, state.order_qty[k], plan.unit)
+        k, price = log.work[b].i, log.work[b].f
+        market = state.names[state.orders[k].symbol].market
+        value = money(price, state.orders[k].qty, plan.unit)
         cost = value + commission_of(plan, market, value)
         if cost > available:
             quantity = _affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else np.int64(0)
-            state.order_qty[k] = min(quantity, state.order_qty[k])
-            state.order_reason[k] = NO_CASH
-            value = money(price, state.order_qty[k], plan.unit)
+            state.orders[k].qty = min(quantity, state.orders[k].qty)
+            state.orders[k].reason = NO_CASH
+            value = money(price, state.orders[k].qty, plan.unit)
             cost = value + commission_of(plan, market, value)
         available -= cost
 
 
-@njit
-def _fit(state: State, plan: Plan, log: Log, buys: int, available: int) -> None:
+@njit_bare
+def _fit(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
     if plan.shortfall == SCALE:
         _fit_by_ratio(state, plan, log, buys, available)
     else:
         _fit_one_by_one(state, plan, log, buys, available)
 
 
-@njit
-def _spendable(plan: Plan, cash: int) -> int:
+@njit_bare
+def _spendable(plan: Record, cash: int) -> int:
     return cash - np.int64(np.floor(plan.min_cash * plan.unit + 0.5))
 
 
-@njit
-def release(state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log: Log, t: int) -> None:
+@njit_bare
+def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price."""
     if plan.funding_cash == 0 or state.account[N_ORDERS] == 0:
         return
-    buys = 0
+    buys = np.int64(0)
     for k in range(state.account[N_ORDERS]):
-        s = state.order_symbol[k]
-        if state.order_side[k] > 0 and inputs.flags[t, s] & TRADED:
-            price = order_limit(state, inputs, rules, plan, t, s, 1, state.order_kind[k])
+        s = state.orders[k].symbol
+        if state.orders[k].side > 0 and inputs.flags[t, s] & TRADED:
+            price = order_limit(state, inputs, plan, t, s, np.int64(BUY), state.orders[k].kind)
             if price == np.inf:
-                price = day_limits(state, inputs, rules, plan, t, s)[1]
+                price = day_limits(state, inputs, plan, t, s)[1]
             if price == np.inf:
-                price = base_price(state, inputs, rules, t, s)
-            log.work_i[buys] = k
-            log.work_f[buys] = price
+                price = base_price(state, inputs, plan, t, s)
+            log.work[buys].i = k
+            log.work[buys].f = price
             buys += 1
     _fit(state, plan, log, buys, _spendable(plan, cash_of(state)))
 
 
-@njit
+@njit_bare
 def _match(
-    state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log: Log, t: int, kind: int, rule: int
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int
 ) -> None:
     """Fill the orders of one kind at the bar's open or close: sells, then buys."""
     account = state.account
     if account[N_ORDERS] == 0:
         return
-    buys = 0
+    buys = np.int64(0)
     for k in range(account[N_ORDERS]):
-        if state.order_kind[k] != kind or state.order_qty[k] == 0:
+        if state.orders[k].kind != kind or state.orders[k].qty == 0:
             continue
-        s, side = state.order_symbol[k], state.order_side[k]
+        s, side = state.orders[k].symbol, state.orders[k].side
         if inputs.flags[t, s] & TRADED == 0:
-            state.order_reason[k] = HALTED if inputs.flags[t, s] & LISTED else GONE
+            state.orders[k].reason = HALTED if inputs.flags[t, s] & LISTED else GONE
             continue
         print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
-        lower, upper = day_limits(state, inputs, rules, plan, t, s)
-        limit = order_limit(state, inputs, rules, plan, t, s, side, kind)
+        lower, upper = day_limits(state, inputs, plan, t, s)
+        limit = order_limit(state, inputs, plan, t, s, side, kind)
         if (side > 0 and print_price >= upper) or (side < 0 and print_price <= lower):
-            state.order_reason[k] = LOCKED
+            state.orders[k].reason = LOCKED
             continue
         if (side > 0 and print_price > limit) or (side < 0 and print_price < limit):
-            state.order_reason[k] = BEYOND_COLLAR
+            state.orders[k].reason = BEYOND_COLLAR
             continue
-        price = slipped(inputs, rules, plan, t, s, state.market[s], side, print_price, limit)
+        price = slipped(inputs, plan, t, s, state.names[s].market, side, print_price, limit)
         if side > 0:
-            log.work_i[buys] = k
-            log.work_f[buys] = price
+            log.work[buys].i = k
+            log.work[buys].f = price
             buys += 1
             continue
-        if state.order_qty[k] > state.shares[s]:
-            state.order_qty[k] = state.shares[s]
-            state.order_reason[k] = NO_SHARES
-        if state.order_qty[k] > 0:
-            quantity = state.order_qty[k]
-            _fill(state, inputs, rules, plan, log, t, s, -1, quantity, price, print_price, state.order_id[k], rule, 0)
-            state.order_filled[k] = quantity
+        if state.orders[k].qty > state.names[s].shares:
+            state.orders[k].qty = state.names[s].shares
+            state.orders[k].reason = NO_SHARES
+        if state.orders[k].qty > 0:
+            quantity = state.orders[k].qty
+            _fill(state, inputs, plan, log, t, s, np.int64(SELL), quantity, price, print_price, state.orders[k].id, rule, np.int64(0))
+            state.orders[k].filled = quantity
     if buys > 0:
-        _match_buys(state, inputs, rules, plan, log, t, kind, rule, buys)
+        _match_buys(state, inputs, plan, log, t, kind, rule, buys)
 
 
-@njit
+@njit_bare
 def _match_buys(
-    state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log: Log, t: int, kind: int, rule: int, buys: int
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int, buys: int
 ) -> None:
     """Cut the buys listed in the work space to the cash and fill them."""
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     _fit(state, plan, log, buys, _spendable(plan, cash))
     spent = _cost_of_buys(state, plan, log, buys, 1.0)
-    proceeds = 1 if spent > state.account[CASH_BEFORE] else 0
+    proceeds = np.int64(1) if spent > state.account[CASH_BEFORE] else np.int64(0)
     for b in range(buys):
-        k = log.work_i[b]
-        quantity = state.order_qty[k]
+        k = log.work[b].i
+        quantity = state.orders[k].qty
         if quantity > 0:
-            s = state.order_symbol[k]
+            s = state.orders[k].symbol
             print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
-            order = state.order_id[k]
+            order = state.orders[k].id
             _fill(
-                state, inputs, rules, plan, log, t, s, 1, quantity, log.work_f[b], print_price, order, rule, proceeds
+                state, inputs, plan, log, t, s, np.int64(BUY), quantity, log.work[b].f, print_price, order, rule, proceeds
             )
-            state.order_filled[k] = quantity
+            state.orders[k].filled = quantity
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
 
 
-@njit
-def match_open(state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log: Log, t: int) -> None:
+@njit_inline
+def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 3: orders "at open"."""
-    _match(state, inputs, rules, plan, log, t, KIND_OPEN, RULE_OPEN)
+    _match(state, inputs, plan, log, t, np.int64(KIND_OPEN), np.int64(RULE_OPEN))
 
 
-@njit
-def match_close(state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log: Log, t: int) -> None:
+@njit_inline
+def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 5: orders "at close", and those of `fill="close"` on the bar they were decided on."""
     if plan.fill == KIND_SAME_CLOSE:
-        _match(state, inputs, rules, plan, log, t, KIND_SAME_CLOSE, RULE_SAME_CLOSE)
+        _match(state, inputs, plan, log, t, np.int64(KIND_SAME_CLOSE), np.int64(RULE_SAME_CLOSE))
     else:
-        _match(state, inputs, rules, plan, log, t, KIND_CLOSE, RULE_CLOSE)
+        _match(state, inputs, plan, log, t, np.int64(KIND_CLOSE), np.int64(RULE_CLOSE))
 
 
-@njit
+@njit_bare
 def _stop_price(
-    state: State, inputs: Inputs, rules: RuleTables, plan: Plan, t: int, s: int, at_open: int
+    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int
 ) -> tuple[float, int]:
     """(price before slippage, rule) of the held order that fires on this bar, or (0, -1).
 
     at_open: the position was there before the bar opened, so a gap counts.
     """
     open_, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
-    row, market = rules.row[t], state.market[s]
-    entry = state.entry_value[s] / plan.unit / state.entry_qty[s]
+    row, market = inputs.dates[t].row, state.names[s].market
+    entry = state.names[s].entry_value / plan.unit / state.names[s].entry_qty
     stop = entry * (1.0 - plan.stop_loss) if plan.stop_loss > 0.0 else 0.0
-    take = ceil_tick(rules, row, market, entry * (1.0 + plan.take_profit)) if plan.take_profit > 0.0 else np.inf
+    take = ceil_tick(plan, row, market, entry * (1.0 + plan.take_profit)) if plan.take_profit > 0.0 else np.inf
     keep = 1.0 - plan.trailing_stop
-    trail = state.peak[s] * keep if plan.trailing_stop > 0.0 else 0.0
+    trail = state.names[s].peak * keep if plan.trailing_stop > 0.0 else 0.0
     if at_open:
         if open_ <= max(stop, trail):
             return open_, RULE_TRAIL_GAP if trail > stop else RULE_STOP_GAP
         if open_ >= take:
             return open_, RULE_TAKE_GAP
-    peak = max(state.peak[s], open_)
+    peak = max(state.names[s].peak, open_)
     high_first = high - open_ < open_ - low
     if plan.trailing_stop > 0.0:
         trail = (max(peak, high) if high_first else peak) * keep
     level = max(stop, trail)
     if low <= level:
-        price = max(floor_tick(rules, row, market, level), low)
+        price = max(floor_tick(plan, row, market, level), low)
         return min(price, high), RULE_TRAIL if trail > stop else RULE_STOP
     if high >= take:
         return min(max(take, low), high), RULE_TAKE
     if plan.trailing_stop > 0.0 and not high_first:
         trail = max(peak, high) * keep
         if inputs.close[t, s] <= trail:
-            price = max(floor_tick(rules, row, market, trail), low)
+            price = max(floor_tick(plan, row, market, trail), low)
             return min(price, high), RULE_TRAIL
-    return 0.0, -1
+    return 0.0, np.int64(-1)
 
 
-@njit
-def match_stops(state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log: Log, t: int) -> None:
+@njit_inline
+def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 4: stop loss, take profit and trailing stop of what is held, along the bar's path."""
     if plan.stop_loss == 0.0 and plan.take_profit == 0.0 and plan.trailing_stop == 0.0:
         return
     account = state.account
     for i in range(account[N_ACTIVE]):
-        s = state.active[i]
-        held = state.shares[s]
+        s = state.names[i].active
+        held = state.names[s].shares
         if held <= 0 or inputs.flags[t, s] & TRADED == 0:
             continue
-        at_open = 0 if state.marks[s] & OPEN_ENTRY else 1
-        price, rule = _stop_price(state, inputs, rules, plan, t, s, at_open)
+        at_open = 0 if state.names[s].marks & OPEN_ENTRY else 1
+        price, rule = _stop_price(state, inputs, plan, t, s, at_open)
         if rule < 0:
             continue
         kind = KIND_STOP
@@ -385,29 +386,29 @@ def match_stops(state: State, inputs: Inputs, rules: RuleTables, plan: Plan, log
             kind = KIND_TRAIL
         order = account[NEXT_ID]
         account[NEXT_ID] += 1
-        if price <= day_limits(state, inputs, rules, plan, t, s)[0]:
-            write_order(log, order, account[BARS], s, -1, held, 0, kind, DROPPED, LOCKED, account[BARS])
+        if price <= day_limits(state, inputs, plan, t, s)[0]:
+            write_order(log, order, account[BARS], s, np.int64(SELL), held, np.int64(0), kind, np.int64(DROPPED), np.int64(LOCKED), account[BARS])
             continue
-        worse = slipped(inputs, rules, plan, t, s, state.market[s], -1, price, 0.0)
-        _fill(state, inputs, rules, plan, log, t, s, -1, held, worse, price, order, rule, 0)
-        write_order(log, order, account[BARS], s, -1, held, held, kind, FILLED, NO_REASON, account[BARS])
+        worse = slipped(inputs, plan, t, s, state.names[s].market, np.int64(SELL), price, 0.0)
+        _fill(state, inputs, plan, log, t, s, np.int64(SELL), held, worse, price, order, rule, np.int64(0))
+        write_order(log, order, account[BARS], s, np.int64(SELL), held, held, kind, np.int64(FILLED), np.int64(NO_REASON), account[BARS])
         for k in range(account[N_ORDERS]):
-            if state.order_symbol[k] == s and state.order_side[k] > 0 and state.order_filled[k] == 0:
-                state.order_qty[k] = 0
-                state.order_reason[k] = STOPPED
+            if state.orders[k].symbol == s and state.orders[k].side > 0 and state.orders[k].filled == 0:
+                state.orders[k].qty = 0
+                state.orders[k].reason = STOPPED
 
 
-@njit
+@njit_bare
 def expire(state: State, log: Log) -> None:
     """Step 6: the day's orders end; each becomes a row with what it filled and why not more."""
     account = state.account
     for k in range(account[N_ORDERS]):
-        filled, want = state.order_filled[k], state.order_want[k]
+        filled, want = state.orders[k].filled, state.orders[k].want
         status = FILLED if filled >= want else (CUT if filled > 0 else DROPPED)
-        reason = NO_REASON if filled >= want else state.order_reason[k]
+        reason = NO_REASON if filled >= want else state.orders[k].reason
         write_order(
-            log, state.order_id[k], state.order_bar[k], state.order_symbol[k], state.order_side[k], want, filled,
-            state.order_kind[k], status, reason, account[BARS],
+            log, state.orders[k].id, state.orders[k].bar, state.orders[k].symbol, state.orders[k].side, want, filled,
+            state.orders[k].kind, status, reason, account[BARS],
         )  # fmt: skip
     account[N_ORDERS] = 0
 

@@ -1,6 +1,6 @@
 """The one record a run is made of, what the compiled steps read, and the codes they write.
 
-Contract: every field is an int64 or float64 array, so a state is plain bytes, moves between machines, and means the same
+Contract: every field is an array of int64 and float64 columns, so a state is plain bytes, moves between machines, and means the same
 to a backtest, a chunk of one, and the live engine. Money is int64 in the market's minor unit. The steps in `account`,
 `matching`, `decide` and `fold` change it in place and own nothing else.
 
@@ -13,17 +13,22 @@ to a backtest, a chunk of one, and the live engine. Money is int64 in the market
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import BadData
+from quantkit.market import MARKETS
+from quantkit.market.rules import rule_tables
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Record: TypeAlias = Any  # np.record
+Records: TypeAlias = Any  # np.recarray; its element attributes cannot be typed
 
+BUY, SELL = 1, -1
 STATE_VERSION = 1
 _MAGIC = b"quantkit-state"
 
@@ -34,7 +39,7 @@ NEW_SESSION, PREV_ROW, EVENT, UNKNOWN_ACTIONS, SET_CHANGED = range(16, 21)
 ACCOUNT_SIZE = 24
 
 # Bits of State.marks, one word a name.
-IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY = 1, 2, 4, 8, 16, 32
+IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH = 1, 2, 4, 8, 16, 32, 64
 
 # Bits of account[LATCH].
 DAILY_LOSS_LATCH, DRAWDOWN_LATCH = 1, 2
@@ -107,39 +112,147 @@ EVENT_KINDS = ("deposit", "action", "market")
 EVENT_DEPOSIT, EVENT_ACTION, EVENT_MARKET = range(3)
 
 
+NAME = np.dtype(
+    [
+        ("shares", np.int64),
+        ("goal", np.int64),  # shares the name should have
+        ("entry_value", np.int64),  # money paid for the buys since the position was opened
+        ("entry_qty", np.float64),  # their shares, in the shares of today
+        ("peak", np.float64),  # highest price since the entry, in the won of today
+        ("marks", np.int64),  # bits: IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY
+        ("noted", np.int64),  # last reason written for the present goal
+        ("market", np.int64),  # index in quantkit.market.MARKETS
+        ("last_close", np.float64),  # close of the bar before
+        ("session_close", np.float64),  # close of the session before
+        ("base_factor", np.float64),  # price factor of the actions of `base_day`
+        ("base_day", np.int64),
+        ("slot", np.int64),  # place in the list of active names, or -1
+        ("active", np.int64),  # that list: the first account[N_ACTIVE] rows name the names that need a look each bar
+        ("tie", np.int64),  # place of the symbol in alphabetical order
+        ("leverage", np.float64),  # multiple of the price limit
+    ]
+)
+
+ORDER = np.dtype(
+    [
+        ("id", np.int64),
+        ("symbol", np.int64),
+        ("side", np.int64),  # +1 buy, -1 sell
+        ("want", np.int64),  # quantity when decided
+        ("qty", np.int64),  # quantity now (cut to cash, scaled by splits)
+        ("filled", np.int64),
+        ("kind", np.int64),  # KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
+        ("reason", np.int64),  # why it was cut so far
+        ("bar", np.int64),  # bar it was decided on, counted from the first bar of the run
+        ("limit", np.float64),  # a resting order's limit price (nan: none)
+        ("stop", np.float64),  # a resting order's trigger price (nan: none)
+    ]
+)
+
+PAY = np.dtype([("day", np.int64), ("amount", np.int64)])  # dividends on their way, by pay date
+
+EVENT_ROW = np.dtype(
+    [
+        ("bar", np.int64),  # counts from the first row of the inputs the events go with
+        ("symbol", np.int64),
+        ("kind", np.int64),  # index in EVENT_KINDS
+        ("price_factor", np.float64),
+        ("share_ratio", np.float64),  # nan: unknown
+        ("cash", np.float64),  # per share (action) or in all (deposit), in money
+        ("pay_day", np.int64),  # epoch day; <= today: at once
+        ("value", np.int64),  # market id
+    ]
+)
+
+FILL_ROW = np.dtype(
+    [
+        ("bar", np.int64),
+        ("symbol", np.int64),
+        ("side", np.int64),
+        ("quantity", np.int64),
+        ("price", np.float64),
+        ("value", np.int64),
+        ("commission", np.int64),
+        ("tax", np.int64),
+        ("slippage", np.int64),  # minor units paid against the unslipped price
+        ("order_id", np.int64),
+        ("rule", np.int64),
+        ("from_proceeds", np.int64),
+    ]
+)
+
+ORDER_ROW = np.dtype(
+    [(name, np.int64) for name in ("order_id", "bar", "symbol", "side", "quantity", "filled", "kind", "status",
+                                   "reason", "done_bar")]
+)  # fmt: skip
+
+ACTION_ROW = np.dtype([(name, np.int64) for name in ("bar", "symbol", "share_delta", "cash", "unknown")])
+
+WORK = np.dtype([("i", np.int64), ("j", np.int64), ("f", np.float64)])
+
+# The exchange's rules by date ride in the same record, under the names `market.kernels` reads.
+RULES_OF_DATES = ("tick_lower", "tick", "limit_rate", "tax_rate")
+TABLES = rule_tables(np.zeros(0, np.int64))[1:]
+
+PLAN = np.dtype(
+    [
+        ("weighting", np.int64),
+        ("max_names", np.int64),  # 0: no limit
+        ("periodic", np.int64),  # 1: rebalance is by date, 0: on change
+        ("read_on_dates", np.int64),  # 1: trade_on="rebalance"
+        ("funding_cash", np.int64),
+        ("retry", np.int64),
+        ("shortfall", np.int64),
+        ("rounding_order", np.int64),
+        ("slip_entry_only", np.int64),
+        ("fill", np.int64),  # KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
+        ("has_universe", np.int64),
+        ("amount", np.float64),
+        ("gross", np.float64),
+        ("stop_loss", np.float64),  # 0: none, as the next two
+        ("take_profit", np.float64),
+        ("trailing_stop", np.float64),
+        ("collar", np.float64),  # < 0: none
+        ("cash_buffer", np.float64),
+        ("slip_ticks", np.float64),
+        ("slip_bps", np.float64),
+        ("minimum", np.float64),  # minor units, as `fixed`
+        ("truncate_to", np.float64),
+        ("fixed", np.float64),
+        ("tax", np.float64),  # < 0: the market's own
+        ("unit", np.float64),  # minor units in one unit of price
+        ("max_order_value", np.float64),
+        ("max_order_shares", np.float64),
+        ("max_weight", np.float64),
+        ("max_positions", np.float64),
+        ("max_exposure", np.float64),
+        ("max_daily_loss", np.float64),
+        ("max_drawdown", np.float64),
+        ("min_cash", np.float64),
+        ("commission", np.float64, (len(MARKETS),)),  # rate by market id
+        *((name, np.float64, table.shape) for name, table in zip(RULES_OF_DATES, TABLES, strict=True)),
+    ]
+)
+
+
 class State(NamedTuple):
     """Everything a run knows between two bars; N names, K pay dates, C working orders."""
 
     account: Ints  # (24,) cash by settlement day, equity, counters; see the names above
-    shares: Ints  # (N,)
-    goal: Ints  # (N,) shares the name should have
+    names: Records  # (N,) NAME
     target: Floats  # (N,) last row value that counted
-    entry_value: Ints  # (N,) money paid for the buys since the position was opened
-    entry_qty: Floats  # (N,) their shares, in the shares of today
-    peak: Floats  # (N,) highest price since the entry, in the won of today
-    marks: Ints  # (N,) bits: IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY
-    noted: Ints  # (N,) last reason written for the present goal
-    market: Ints  # (N,) index in quantkit.market.MARKETS
-    last_close: Floats  # (N,) close of the bar before
-    session_close: Floats  # (N,) close of the session before
-    base_factor: Floats  # (N,) price factor of the actions of `base_day`
-    base_day: Ints  # (N,)
-    active: Ints  # (N,) names that need a look each bar, the first account[N_ACTIVE] of them
-    slot: Ints  # (N,) place in `active`, or -1
-    pay_day: Ints  # (K,) pay dates of dividends
-    pay_amount: Ints  # (K,)
-    order_id: Ints  # (C,) working orders, the first account[N_ORDERS] of them
-    order_symbol: Ints
-    order_side: Ints  # +1 buy, -1 sell
-    order_want: Ints  # quantity when decided
-    order_qty: Ints  # quantity now (cut to cash, scaled by splits)
-    order_filled: Ints
-    order_kind: Ints  # KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
-    order_reason: Ints  # why it was cut so far
-    order_bar: Ints  # bar it was decided on, counted from the first bar of the run
-    order_limit: Floats  # a resting order's limit price (nan: none)
-    order_stop: Floats  # a resting order's trigger price (nan: none)
+    orders: Records  # (C,) ORDER, the first account[N_ORDERS] are working
+    pays: Records  # (K,) PAY, the first account[N_PAY] are outstanding
     user: Bytes  # a strategy's own record
+
+
+DATE = np.dtype(
+    [
+        ("day", np.int32),  # epoch day of the session
+        ("row", np.int16),  # which row of the dated rules holds
+        ("rebalance", np.int16),  # 1 on rebalance dates
+    ]
+)
 
 
 class Inputs(NamedTuple):
@@ -151,162 +264,65 @@ class Inputs(NamedTuple):
     close: Floats
     base: Floats  # (T, N) the exchange's base price, or (0, 0)
     flags: Bytes  # (T, N) bits of quantkit.data.bars
-    day: Ints  # (T,) epoch day of the session
     targets: Floats  # (T, N) row values
     rank: Floats  # (T, N) higher is chosen first, or (0, 0)
     liquidity: Floats  # (T, N) 20-bar traded value, or (0, 0)
-    rebalance: Bytes  # (T,) 1 on rebalance dates
+    dates: Records  # (T,) DATE
 
     def rows(self, start: int, stop: int) -> Inputs:
         """The bars start..stop as views."""
         return Inputs(*(column[start:stop] if len(column) else column for column in self))
 
 
-class Events(NamedTuple):
-    """Deposits, actions and market transfers, sorted by bar; `bar` counts from the first row of the inputs they go with."""
-
-    bar: Ints
-    symbol: Ints
-    kind: Ints  # index in EVENT_KINDS
-    price_factor: Floats
-    share_ratio: Floats  # nan: unknown
-    cash: Floats  # per share (action) or in all (deposit), in money
-    pay_day: Ints  # epoch day; <= today: at once
-    value: Ints  # market id
-
-    def rows(self, start: int, stop: int) -> Events:
-        """The events of bars start..stop, counted from `start`."""
-        low, high = np.searchsorted(self.bar, [start, stop])
-        cut = Events(*(column[low:high] for column in self))
-        return cut._replace(bar=cut.bar - start)
-
-
-class Plan(NamedTuple):
-    """Policy, costs and limits as the numbers the compiled steps read (built by `core.fold.plan_of`)."""
-
-    weighting: int
-    amount: float
-    gross: float
-    max_names: int  # 0: no limit
-    periodic: int  # 1: rebalance is by date, 0: on change
-    read_on_dates: int  # 1: trade_on="rebalance"
-    stop_loss: float  # 0: none
-    take_profit: float
-    trailing_stop: float
-    funding_cash: int
-    collar: float  # < 0: none
-    cash_buffer: float
-    retry: int
-    shortfall: int
-    rounding_order: int
-    slip_entry_only: int
-    fill: int  # KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
-    slip_ticks: float
-    slip_bps: float
-    commission: Floats  # (M,) rate by market id
-    minimum: float  # minor units
-    truncate_to: float
-    fixed: float
-    tax: float  # < 0: the market's own
-    unit: float  # minor units in one unit of price
-    leverage: Floats  # (N,) multiple of the price limit
-    tie: Ints  # (N,) place of the symbol in alphabetical order
-    has_universe: int
-    max_order_value: float
-    max_order_shares: float
-    max_weight: float
-    max_positions: float
-    max_exposure: float
-    max_daily_loss: float
-    max_drawdown: float
-    min_cash: float
-
-
 class Log(NamedTuple):
     """Buffers the steps write to; `count` holds how many fills, orders and actions are in them. The rest is work space."""
 
     count: Ints  # (3,)
-    fill_bar: Ints
-    fill_symbol: Ints
-    fill_side: Ints
-    fill_quantity: Ints
-    fill_price: Floats
-    fill_value: Ints
-    fill_commission: Ints
-    fill_tax: Ints
-    fill_slippage: Ints
-    fill_order: Ints
-    fill_rule: Ints
-    fill_proceeds: Ints
-    order_id: Ints
-    order_bar: Ints
-    order_symbol: Ints
-    order_side: Ints
-    order_quantity: Ints
-    order_filled: Ints
-    order_kind: Ints
-    order_status: Ints
-    order_reason: Ints
-    order_done: Ints
-    action_bar: Ints
-    action_symbol: Ints
-    action_shares: Ints
-    action_cash: Ints
-    action_unknown: Ints
-    work_i: Ints  # (C,)
-    work_j: Ints  # (C,)
-    work_f: Floats  # (C,)
+    fills: Records  # FILL_ROW
+    orders: Records  # ORDER_ROW
+    actions: Records  # ACTION_ROW
+    work: Records  # (C,) WORK
 
 
-FILL_COLUMNS = tuple(name for name in Log._fields if name.startswith("fill_"))
-ORDER_COLUMNS = tuple(name for name in Log._fields if name.startswith("order_"))
-ACTION_COLUMNS = tuple(name for name in Log._fields if name.startswith("action_"))
+def no_events() -> Records:
+    """An empty table of events."""
+    return np.recarray(0, EVENT_ROW)
 
 
-def new_state(names: int, *, cash: int, market: Ints | None = None, user: Bytes | None = None) -> State:
+def event_rows(events: Records, start: int, stop: int) -> Records:
+    """The events of bars start..stop, counted from `start`."""
+    low, high = np.searchsorted(events["bar"], [start, stop])
+    cut = events[low:high].copy()
+    cut["bar"] -= start
+    return cut
+
+
+def new_state(
+    names: int, *, cash: int, market: Ints | None = None, tie: Ints | None = None, leverage: Floats | None = None,
+    user: Bytes | None = None,
+) -> State:  # fmt: skip
     """A state before its first bar: `cash` minor units settled, nothing held."""
-    orders, pays = 2 * names + 64, 512
+    def records(dtype: np.dtype[np.void], size: int) -> Records:
+        return np.zeros(size, dtype).view(np.recarray)
 
-    def ints(size: int, value: int = 0) -> Ints:
-        return np.full(size, value, np.int64)
-
-    def floats(size: int, value: float = 0.0) -> Floats:
-        return np.full(size, value, np.float64)
-
-    account = ints(ACCOUNT_SIZE)
+    account = np.zeros(ACCOUNT_SIZE, np.int64)
     account[[SETTLED, EQUITY, DAY_START, PEAK_EQUITY]] = cash
     account[DAY] = np.iinfo(np.int64).min
     account[PREV_ROW] = -1
+    rows = records(NAME, names)
+    rows["market"] = 0 if market is None else market
+    rows["last_close"] = rows["session_close"] = np.nan
+    rows["base_factor"] = rows["leverage"] = 1.0
+    rows["tie"] = np.arange(names) if tie is None else tie
+    if leverage is not None:
+        rows["leverage"] = leverage
+    rows["base_day"] = rows["slot"] = -1
     return State(
         account=account,
-        shares=ints(names),
-        goal=ints(names),
-        target=floats(names),
-        entry_value=ints(names),
-        entry_qty=floats(names),
-        peak=floats(names),
-        marks=ints(names),
-        noted=ints(names),
-        market=ints(names) if market is None else market.astype(np.int64),
-        last_close=floats(names, np.nan),
-        session_close=floats(names, np.nan),
-        base_factor=floats(names, 1.0),
-        base_day=ints(names, -1),
-        active=ints(names),
-        slot=ints(names, -1),
-        pay_day=ints(pays),
-        pay_amount=ints(pays),
-        order_id=ints(orders),
-        order_symbol=ints(orders),
-        order_side=ints(orders),
-        order_want=ints(orders),
-        order_qty=ints(orders),
-        order_filled=ints(orders),
-        order_kind=ints(orders),
-        order_reason=ints(orders),
-        order_bar=ints(orders),
-        order_limit=floats(orders, np.nan),
-        order_stop=floats(orders, np.nan),
+        names=rows,
+        target=np.zeros(names),
+        orders=records(ORDER, 2 * names + 64),
+        pays=records(PAY, 512),
         user=np.zeros(0, np.uint8) if user is None else user,
     )
 
@@ -317,8 +333,11 @@ def copy_state(state: State) -> State:
 
 
 def to_bytes(state: State, symbols: tuple[str, ...]) -> bytes:
-    """Serialise: a magic word, a JSON header (version, symbols, fields with dtype and size), the arrays in order."""
-    fields = [[name, array.dtype.str, len(array)] for name, array in zip(State._fields, state, strict=True)]
+    """Serialise: a magic word, a JSON header (version, symbols, fields with their columns), the arrays in order."""
+    fields = [
+        [name, array.dtype.descr if array.dtype.names else array.dtype.str, len(array)]
+        for name, array in zip(State._fields, state, strict=True)
+    ]
     header = json.dumps({"version": STATE_VERSION, "symbols": list(symbols), "fields": fields}).encode()
     return b"".join([_MAGIC, len(header).to_bytes(8, "little"), header, *(array.tobytes() for array in state)])
 
@@ -326,7 +345,7 @@ def to_bytes(state: State, symbols: tuple[str, ...]) -> bytes:
 def from_bytes(data: bytes) -> tuple[State, tuple[str, ...]]:
     """Read what `to_bytes` wrote.
 
-    Raises BadData for anything else, for a cut file, and for a state written by a newer version.
+    Raises BadData for anything else, for a cut file, and for a state written by another version.
     """
     start = len(_MAGIC) + 8
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
@@ -339,21 +358,29 @@ def from_bytes(data: bytes) -> tuple[State, tuple[str, ...]]:
     if header["version"] != STATE_VERSION:
         raise BadData(f"this state has version {header['version']}; this quantkit reads version {STATE_VERSION}")
     arrays, place = [], start + size
-    for name, dtype, length in header["fields"]:
-        step = np.dtype(dtype).itemsize * length
+    for name, columns, length in header["fields"]:
+        dtype = np.dtype(columns if isinstance(columns, str) else [(column, kind) for column, kind in columns])
+        step = dtype.itemsize * length
         if place + step > len(data):
             raise BadData(f"this quantkit state ends inside {name!r}: {len(data)} bytes are too few")
-        arrays.append(np.frombuffer(data, dtype, length, place).copy())
+        array = np.frombuffer(data, dtype, length, place).copy()
+        arrays.append(array.view(np.recarray) if dtype.names else array)
         place += step
     return State(*arrays), tuple(header["symbols"])
 
 
+def room_for_bar(names: int) -> int:
+    """Rows of fills, orders or actions that one bar can write at most."""
+    return 6 * names + 64
+
+
 def new_log(names: int, *, rows: int | None = None) -> Log:
     """Buffers for at least one bar of `names` names; `rows` fills before they must be emptied."""
-    size = 4 * names + 64 + (rows if rows is not None else max(4096, 4 * names))
-    work = 2 * names + 64
-    columns: list[Ints | Floats] = []
-    for name in Log._fields:
-        kind = np.float64 if name in ("fill_price", "work_f") else np.int64
-        columns.append(np.zeros(3 if name == "count" else work if name.startswith("work") else size, kind))
-    return Log(*columns)  # type: ignore[arg-type]
+    size = room_for_bar(names) + (rows if rows is not None else max(4096, 4 * names))
+    return Log(
+        count=np.zeros(3, np.int64),
+        fills=np.recarray(size, FILL_ROW),
+        orders=np.recarray(size, ORDER_ROW),
+        actions=np.recarray(size, ACTION_ROW),
+        work=np.recarray(2 * names + 64, WORK),
+    )

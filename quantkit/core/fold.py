@@ -1,0 +1,264 @@
+"""The fold: the same compiled steps for years in one call, for a chunk, or for one bar.
+
+    for each bar:  open_bar -> release -> match_open -> match_stops -> match_close -> expire -> mark -> decide
+                   and with fill="close" once more: match_close -> expire -> mark
+
+`simulate` composes them over all rows it is given and carries the state, so that a run in one piece, in chunks and bar by
+bar is the same run to the last bit. `feed` is one bar with fills from outside instead of the matching steps: what the
+live engine does. Nothing is allocated inside; full buffers hand control back and are emptied.
+
+Numbers: money int64 minor units, shares int64, prices float64 in the won of the day, bars counted from the run's first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from quantkit.core.account import apply, cash_of, mark, open_bar
+from quantkit.core.decide import decide
+from quantkit.core.matching import expire, match_close, match_open, match_stops, release
+from quantkit.core.policy import FILLS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
+from quantkit.core.state import (
+    BARS,
+    DATE,
+    EQUITY,
+    EVENT,
+    KIND_SAME_CLOSE,
+    N_ORDERS,
+    PLAN,
+    PREV_ROW,
+    RULE_SAME_CLOSE,
+    RULES_OF_DATES,
+    Bytes,
+    Floats,
+    Inputs,
+    Ints,
+    Log,
+    Record,
+    Records,
+    State,
+    new_log,
+    room_for_bar,
+)
+from quantkit.jit import njit_entry
+from quantkit.market import MARKETS
+from quantkit.market.costs import Costs
+from quantkit.market.rules import rule_tables
+
+class Output(NamedTuple):
+    """What a run leaves behind besides its state."""
+
+    equity: Ints  # (T,) at each bar's close
+    cash: Ints  # (T,) settled or not
+    fills: Records  # FILL_ROW
+    orders: Records  # ORDER_ROW
+    actions: Records  # ACTION_ROW
+
+
+class Fill(NamedTuple):
+    """A fill from outside, or a piece of one. `value`, `commission` and `tax` are minor units."""
+
+    order: int
+    symbol: int
+    side: int
+    quantity: int
+    price: float
+    value: int
+    commission: int
+    tax: int
+    rule: int
+
+
+@njit_entry
+def _run(
+    state: State, inputs: Inputs, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints,
+    start: int, room: int,
+) -> int:  # fmt: skip
+    """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over."""
+    account = state.account
+    full = len(log.fills) - room
+    for t in range(start, len(inputs.dates)):
+        if log.count[1] > full or log.count[2] > full:  # every fill has its row of orders
+            return t
+        open_bar(state, inputs, events, plan, log, t)
+        if account[N_ORDERS] > 0:
+            release(state, inputs, plan, log, t)
+            match_open(state, inputs, plan, log, t)
+        match_stops(state, inputs, plan, log, t)
+        if account[N_ORDERS] > 0:
+            match_close(state, inputs, plan, log, t)
+            expire(state, log)
+        mark(state, inputs, plan, t)
+        decide(state, inputs, plan, log, t)
+        if plan.fill == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
+            match_close(state, inputs, plan, log, t)
+            expire(state, log)
+            mark(state, inputs, plan, t)
+        equity[t] = account[EQUITY]
+        cash[t] = cash_of(state)
+        account[BARS] += 1
+    return len(inputs.dates)
+
+
+def _close_chunk(state: State, inputs: Inputs) -> None:
+    """Leave the state as if it had never known rows: what the next chunk needs of this one is in it."""
+    row = int(state.account[PREV_ROW])
+    if row >= 0:
+        state.names["session_close"] = inputs.close[row]
+    state.names["last_close"] = inputs.close[-1]
+    state.account[[PREV_ROW, EVENT]] = (-1, 0)
+
+
+def _emptied(log: Log) -> tuple[Records, Records, Records]:
+    """Copies of the filled part of the buffers, which start anew."""
+    fills, orders, actions = (int(count) for count in log.count)
+    log.count[:] = 0
+    return log.fills[:fills].copy(), log.orders[:orders].copy(), log.actions[:actions].copy()
+
+
+def simulate(state: State, inputs: Inputs, events: Records, plan: Record) -> Output:
+    """Fold all rows of `inputs` (T >= 1) with the simulator filling orders; `state` is carried in place."""
+    names = len(state.names)
+    log, room = new_log(names), room_for_bar(names)
+    equity, cash = np.empty(len(inputs.dates), np.int64), np.empty(len(inputs.dates), np.int64)
+    parts = []
+    t = 0
+    while t < len(inputs.dates):
+        t = _run(state, inputs, events, plan, log, equity, cash, t, room)
+        parts.append(_emptied(log))
+    _close_chunk(state, inputs)
+    fills, orders, actions = (np.concatenate(tables) for tables in zip(*parts, strict=True))
+    return Output(equity, cash, fills, orders, actions)
+
+
+def feed(
+    state: State, inputs: Inputs, events: Records, plan: Record, fills: Iterable[Fill]
+) -> Output:
+    """Fold one bar (T == 1) with `fills` from outside; the same state as `simulate` gives with the same fills.
+
+    Fills of rule "same_close" are booked after the decision, the others before the mark.
+    """
+    names = len(state.names)
+    log = new_log(names, rows=0)
+    given = list(fills)
+    open_bar(state, inputs, events, plan, log, 0)
+    release(state, inputs, plan, log, 0)
+    for fill in given:
+        if fill.rule != RULE_SAME_CLOSE:
+            book(state, fill)
+    expire(state, log)
+    mark(state, inputs, plan, 0)
+    decide(state, inputs, plan, log, 0)
+    if plan.fill == KIND_SAME_CLOSE:
+        for fill in given:
+            if fill.rule == RULE_SAME_CLOSE:
+                book(state, fill)
+        expire(state, log)
+        mark(state, inputs, plan, 0)
+    equity = np.array([state.account[EQUITY]])
+    cash = np.array([cash_of(state)])
+    state.account[BARS] += 1
+    _close_chunk(state, inputs)
+    return Output(equity, cash, *_emptied(log))
+
+
+def book(state: State, fill: Fill) -> None:
+    """Book one fill from outside and take it off the working order it belongs to."""
+    apply(
+        state, fill.symbol, fill.side, fill.quantity, fill.price, fill.value, fill.commission, fill.tax, fill.rule
+    )
+    working = int(state.account[N_ORDERS])
+    for k in np.flatnonzero(state.orders["id"][:working] == fill.order):
+        state.orders["filled"][k] += fill.quantity
+
+
+def plan_of(
+    policy: Policy,
+    costs: Costs,
+    limits: RiskLimits | None = None,
+    *,
+    fill: str = "next_open",
+    minor_unit: int = 1,
+    grid: bool = True,
+    float_targets: bool = False,
+    has_universe: bool = False,
+) -> Record:
+    """Policy, costs and limits as the numbers the compiled steps read.
+
+    grid: False switches ticks and price limits off (adjusted prices).
+    float_targets: weights, unless the weighting multiplies an amount; then "equal" and "equal_held" do not apply.
+    """
+    weighting = policy.weighting
+    if float_targets and weighting in ("equal", "equal_held"):
+        weighting = "weight"
+    cap = limits or RiskLimits()
+
+    def or_none(value: float | None) -> float:
+        return 0.0 if value is None else float(value)
+
+    def or_inf(value: float | None) -> float:
+        return float("inf") if value is None else float(value)
+
+    numbers = dict(
+        weighting=WEIGHTINGS.index(weighting),
+        amount=float(policy.amount),
+        gross=float(policy.gross),
+        max_names=policy.max_names or 0,
+        periodic=int(policy.rebalance != "change"),
+        read_on_dates=int(policy.trade_on == "rebalance"),
+        stop_loss=or_none(policy.stop_loss),
+        take_profit=or_none(policy.take_profit),
+        trailing_stop=or_none(policy.trailing_stop),
+        funding_cash=int(policy.funding == "cash"),
+        collar=-1.0 if policy.collar is None else float(policy.collar),
+        cash_buffer=float(policy.cash_buffer),
+        retry=int(policy.retry),
+        shortfall=SHORTFALLS.index(policy.shortfall),
+        rounding_order=int(policy.rounding == "order"),
+        slip_entry_only=int(policy.slippage_on == "entry"),
+        fill=FILLS.index(fill),
+        slip_ticks=float(costs.slippage_ticks),
+        slip_bps=float(costs.slippage_bps),
+        commission=_rates(costs),
+        minimum=float(costs.minimum) * minor_unit,
+        truncate_to=float(costs.truncate_to),
+        fixed=float(costs.fixed) * minor_unit,
+        tax=-1.0 if costs.tax is None else float(costs.tax),
+        unit=float(minor_unit),
+        has_universe=int(has_universe),
+        max_order_value=or_inf(cap.max_order_value),
+        max_order_shares=or_inf(cap.max_order_shares),
+        max_weight=or_inf(cap.max_weight),
+        max_positions=or_inf(cap.max_names),
+        max_exposure=or_inf(cap.max_exposure),
+        max_daily_loss=or_inf(cap.max_daily_loss),
+        max_drawdown=or_inf(cap.max_drawdown),
+        min_cash=or_none(cap.min_cash),
+    )
+    record = np.zeros(1, PLAN).view(np.recarray)
+    for name, value in numbers.items():
+        record[name] = value
+    for name, table in zip(RULES_OF_DATES, rule_tables(np.zeros(0, np.int64), grid=grid)[1:], strict=True):
+        record[name] = table
+    return record[0]
+
+
+def dates_of(days: Ints, rebalance: Bytes | None = None) -> Records:
+    """The (T,) DATE rows of bars with these session days: rule row and whether it is a rebalance date."""
+    dates = np.zeros(len(days), DATE).view(np.recarray)
+    dates["day"] = days
+    dates["row"] = rule_tables(days).row
+    if rebalance is not None:
+        dates["rebalance"] = rebalance
+    return dates
+
+
+def _rates(costs: Costs) -> Floats:
+    """Commission rate by market id."""
+    rate = costs.commission
+    if isinstance(rate, Mapping):
+        return np.array([float(rate.get(name, rate.get("default", 0.0))) for name in MARKETS])
+    return np.full(len(MARKETS), float(rate))
