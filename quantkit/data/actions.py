@@ -1,15 +1,15 @@
 """Corporate actions: what happened to a share on which ex-date, and the forward-adjustment factors it implies.
 
-Contract: an action table is a NumPy structured array of `ACTION_DTYPE`, sorted by ex-day and symbol. Days are epoch days
-(int64, days since 1970-01-01) of the exchange's date. On and after `ex_day`
+Contract: an action table is a NumPy structured array of `ACTION_DTYPE`, sorted by ex-day and symbol. Days are epoch
+days (int64, days since 1970-01-01) of the exchange's date. On and after `ex_day`
 
     adjusted price = raw price * price_factor        (every earlier action multiplied in)
     shares held    = shares * share_ratio            and `cash_per_share` is due per share held before the ex-date
 
-so a 50-for-1 split has price_factor = share_ratio = 50, a 10-to-1 reduction 0.1 and 0.1, and a cash dividend 1, 1 and its
-amount: vendors' adjusted prices on KRX do not include cash dividends either. From the exchange's base price,
-price_factor = last close / base. Factors of actions on or before a bar are multiplied in date order, so the factor of a bar
-never changes when later bars or actions are added. Nothing here reads a file or a clock.
+so a 50-for-1 split has price_factor = share_ratio = 50, a 10-to-1 reduction 0.1 and 0.1, and a cash dividend 1, 1 and
+its amount: vendors' adjusted prices on KRX do not include cash dividends either. From the exchange's base price,
+price_factor = last close / base. Factors of actions on or before a bar are multiplied in date order, so the factor of
+a bar never changes when later bars or actions are added. Nothing here reads a file or a clock.
 
 >>> split = make_actions([Action("005930", "2018-05-04", "split", share_ratio=50.0)])
 >>> factor_matrix(split, days=np.array([17654, 17655]), symbols=("005930",))
@@ -19,7 +19,6 @@ array([[ 1.],
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ ACTION_DTYPE = np.dtype(
         ("ex_day", np.int64),
         ("kind", np.int8),  # index in KINDS
         ("price_factor", np.float64),
-        ("share_ratio", np.float64),
+        ("share_ratio", np.float64),  # NaN for an unknown kind: treated as price_factor, so that no value appears
         ("cash_per_share", np.float64),  # in units of price, before withholding
         ("pay_day", np.int64),  # NO_DAY when unknown
         ("receivable", np.bool_),  # new shares arrive on pay_day, not on the ex-date
@@ -115,7 +114,7 @@ def factor_matrix(
     matrix = np.ones((len(days), len(symbols)))
     column_of = {symbol: column for column, symbol in enumerate(symbols)}
     for action in _sorted(actions):
-        ratio = float(action[field])
+        ratio = float(action["price_factor"] if np.isnan(action[field]) else action[field])
         column = column_of.get(str(action["symbol"]))
         if column is not None and ratio != 1.0:
             matrix[np.searchsorted(days, action["ex_day"]) :, column] *= ratio
@@ -124,7 +123,8 @@ def factor_matrix(
 
 def changes(actions: NDArray[np.void], symbols: Sequence[str], *, field: str = "price_factor") -> bool:
     """Whether any action changes `field` of one of these symbols, that is whether a factor matrix is worth building."""
-    moving = actions["symbol"][actions[field] != 1.0]
+    ratio = np.where(np.isnan(actions[field]), actions["price_factor"], actions[field])
+    moving = actions["symbol"][ratio != 1.0]
     return len(moving) > 0 and bool(np.isin(moving, np.asarray(symbols)).any())
 
 
@@ -175,7 +175,7 @@ def _checked(row: object, number: int) -> tuple[object, ...]:
     """One row as a tuple in ACTION_DTYPE order, ratios filled in from the kind."""
     where = f"actions row {number}"
     action = _as_action(row, where)
-    if not isinstance(action.symbol, str) or not 0 < len(action.symbol) <= 16:
+    if not _is_code(action.symbol):
         raise BadData(f"{where}: symbol {action.symbol!r} is not a code such as '005930' (text, at most 16 characters)")
     where = f"{where} ({action.symbol}, {action.ex_date})"
     if action.kind not in KIND_ID:
@@ -216,7 +216,12 @@ def _ratios(action: Action, where: str) -> tuple[float, float]:
         raise BadData(f"{where}: rights need price_factor = last close / ex-rights base price")
     if neutral:
         price, share = (share if math.isnan(price) else price), (price if math.isnan(share) else share)
-    price, share = (1.0 if math.isnan(price) else price), (1.0 if math.isnan(share) else share)
+    price = 1.0 if math.isnan(price) else price
+    if action.kind == "unknown" and math.isnan(share):
+        if not (math.isfinite(price) and price > 0):
+            raise BadData(f"{where}: price_factor {price} must be a finite number above 0")
+        return price, share
+    share = 1.0 if math.isnan(share) else share
     for name, value in (("price_factor", price), ("share_ratio", share)):
         if not (math.isfinite(value) and value > 0):
             raise BadData(f"{where}: {name} {value} must be a finite number above 0")
@@ -228,9 +233,13 @@ def _ratios(action: Action, where: str) -> tuple[float, float]:
     return price, share
 
 
+def _is_code(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 16
+
+
 def _number(value: object) -> float:
     """A float; what is absent is NaN."""
-    return math.nan if _absent(value) else float(cast(float, value))
+    return math.nan if _absent(value) else float(cast("float", value))
 
 
 def _absent(value: object) -> bool:

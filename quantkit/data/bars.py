@@ -1,15 +1,16 @@
 """Bars: prices of N symbols over T bars, in memory, as every other part of quantkit reads them.
 
-Contract: every field is a (T, N) float64 array, time first, C-contiguous, in units of price (won) or shares; it is loaded
-when first asked for and kept. Rows are stamped with the bar's close in UTC microseconds; a daily bar carries its date at
-00:00 in Seoul. `bars.raw` holds prices as traded; `bars.open`, `high`, `low`, `close` are adjusted forward: raw times the
-factors of the actions on or before that bar, so a value once seen never changes when bars are added. While a symbol is
-listed every bar has a row (see `carry`); outside its listing all is NaN. Slices share memory with their parent: treat every
-array as read-only.
+Contract: every field is a (T, N) float64 array, time first, C-contiguous, in units of price (won) or shares; it is
+loaded when first asked for and kept. Rows are stamped with the bar's close in UTC microseconds; a daily bar carries
+its date at 00:00 in Seoul. `bars.raw` holds prices as traded; `bars.open`, `high`, `low`, `close` are adjusted
+forward: raw times the factors of the actions on or before that bar, so a value once seen never changes when bars are
+added. While a symbol is listed every bar has a row (see `carry`); outside its listing all is NaN. Slices share memory
+with their parent: treat every array as read-only.
 
 Built by `Bars.from_pandas` and by the lake; read by strategies, the compiled core and reports.
 
->>> bars = Bars(times=midnights([19724, 19725]), symbols=("005930",), fields={name: np.ones((2, 1)) for name in REQUIRED})
+>>> ones = {name: np.ones((2, 1)) for name in REQUIRED}
+>>> bars = Bars(times=midnights([19724, 19725]), symbols=("005930",), fields=ones)
 >>> bars.shape, bars.close is bars.raw.close
 ((2, 1), True)
 """
@@ -17,7 +18,6 @@ Built by `Bars.from_pandas` and by the lake; read by strategies, the compiled co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, make_actions
 from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID
-from quantkit.data.dates import DAY_US, day_text, epoch_day, last_day
+from quantkit.data.dates import DAY_US, day_text
 from quantkit.data.views import RawPrices, Session
 from quantkit.errors import BadData, ConfigError
 
@@ -253,26 +253,18 @@ class Bars:
         return self._once("base", self._base)
 
     def _base(self) -> FloatArray:
-        first = np.searchsorted(self.days, self.days, side="left")  # first bar of each bar's session
-        base = self.close[np.maximum(first - 1, 0)]
-        base[first == 0] = self._prior_close()
-        if changes(self.actions, self.symbols):
-            base /= self.factor
-        if self.has("base"):
-            given = self.field("base")
-            base = np.where(given > 0, given, base)
-        return base
+        from quantkit.data.windows import reference_prices
 
-    def _prior_close(self) -> FloatArray:
-        """(N,) adjusted close of the last session before this panel, where it is a part of a longer one; else NaN."""
+        return reference_prices(self)
+
+    @property
+    def prior_close(self) -> FloatArray:
+        """(N,) adjusted close before the first session here, where this is part of a longer panel; else NaN."""
 
         def build() -> FloatArray:
-            row = (
-                -1 if self._whole is None or not len(self) else int(np.searchsorted(self._whole.days, self.days[0])) - 1
-            )
-            if self._whole is None or row < 0:
-                return np.full(len(self.symbols), np.nan)
-            return self._whole.slice(row, row + 1).close[0]
+            from quantkit.data.windows import close_before
+
+            return close_before(self)
 
         return self._once("prior_close", build)
 
@@ -296,7 +288,7 @@ class Bars:
     def _once(self, name: str, build: Callable[[], T]) -> T:
         if name not in self._cache:
             self._cache[name] = build()
-        return cast(T, self._cache[name])
+        return cast("T", self._cache[name])
 
     # --- flags ----------------------------------------------------------------------------------------------------
 
@@ -325,79 +317,29 @@ class Bars:
 
     def with_member(self, member: BoolArray) -> Bars:
         """The same panel with another universe: `member` (T, N) bool, counted only where listed."""
-        if member.shape != self.shape or member.dtype != np.bool_:
-            raise BadData(f"member is {member.dtype} {member.shape}; expected bool {self.shape}")
-        flags = (self.flags & np.uint8(255 - MEMBER)) | (member & self.listed).astype(np.uint8) * np.uint8(MEMBER)
-        changed = self.slice(0, len(self))
-        changed.flags = flags
-        changed._cache = {key: value for key, value in self._cache.items() if key != "member"}
-        return changed
+        from quantkit.data.windows import with_member
+
+        return with_member(self, member)
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
     def slice(self, start_row: int, stop_row: int) -> Bars:
         """Rows start_row..stop_row (exclusive) as a panel that shares memory with this one."""
-        rows = slice(start_row, stop_row)
-        part = self._part(
-            times=self.times[rows],
-            days=self.days[rows],
-            symbols=self.symbols,
-            fields={name: partial(_rows, self, name, rows) for name in self._fields},
-            flags=self.flags[rows],
-            markets=self.markets,
-            leverage=self.leverage,
-        )
-        part._whole = self
-        for name in ("open", "high", "low", "close", "volume", "value", "base", "factor", "share_factor"):
-            if name in self._cache:
-                part._cache[name] = cast(FloatArray, self._cache[name])[rows]
-        return part
+        from quantkit.data.windows import slice_rows
+
+        return slice_rows(self, start_row, stop_row)
 
     def window(self, start: object = None, end: object = None) -> Bars:
-        """Bars from the session `start` to the session `end`, both included; None is open. Text, dates or days.
+        """Bars from the session `start` to the session `end`, both included: see `windows.window`."""
+        from quantkit.data.windows import window
 
-        `2024` or `2024-03` stand for the whole year or month. ConfigError when start is after end.
-        """
-        first = int(self.days[0]) if start is None and len(self) else epoch_day(start or 0, what="start")
-        last = int(self.days[-1]) if end is None and len(self) else last_day(end or 0, what="end")
-        if start is not None and end is not None and first > last:
-            raise ConfigError(f"start {start} is after end {end}; swap them")
-        return self.slice(int(np.searchsorted(self.days, first)), int(np.searchsorted(self.days, last, side="right")))
+        return window(self, start, end)
 
     def select(self, symbols: Sequence[str]) -> Bars:
         """These symbols in this order. ConfigError names a symbol the panel does not have."""
-        wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-        column_of = {symbol: column for column, symbol in enumerate(self.symbols)}
-        unknown = [symbol for symbol in wanted if symbol not in column_of]
-        if unknown:
-            have = ", ".join(self.symbols[:8]) + (", ..." if len(self.symbols) > 8 else "")
-            raise ConfigError(f"no bars for {', '.join(map(repr, unknown))}; the panel has {have}")
-        columns = np.array([column_of[symbol] for symbol in wanted], dtype=np.int64)
-        part = self._part(
-            times=self.times,
-            days=self.days,
-            symbols=wanted,
-            fields={name: partial(_columns, self, name, columns) for name in self._fields},
-            flags=self.flags[:, columns],
-            markets=[self.markets[column] for column in columns],
-            leverage=self.leverage[columns],
-        )
-        part._cache["prior_close"] = self._prior_close()[columns]
-        return part
+        from quantkit.data.windows import select
 
-    def _part(self, *, symbols: Sequence[str], **axes: Any) -> Bars:
-        return Bars(
-            symbols=symbols,
-            actions=self.actions,
-            market_changes=self.market_changes,
-            names=self.names,
-            prices=self.prices,
-            freq=self.freq,
-            version=self.version,
-            source=self.source,
-            minor_unit=self.minor_unit,
-            **axes,
-        )
+        return select(self, symbols)
 
     def frame(self, name: str) -> pd.DataFrame:
         """One field as a DataFrame, index x symbols: "close", "raw.close", "volume", "listed", "factor", ..."""
@@ -414,8 +356,7 @@ class Bars:
 
     def __getstate__(self) -> dict[str, object]:
         """Arrays instead of loaders and parents, so that a panel can be sent to another process."""
-        self._prior_close()
-        kept = {name: self._cache[name] for name in ("prior_close",)}
+        kept: dict[str, object] = {"prior_close": self.prior_close}
         fields = {name: self.field(name) for name in tuple(self._fields)}
         return {**self.__dict__, "_fields": fields, "_cache": kept, "_whole": None}
 
@@ -448,11 +389,3 @@ class Bars:
         from quantkit.data.frames import from_pandas
 
         return from_pandas(frame, **options)
-
-
-def _rows(whole: Bars, name: str, rows: slice) -> FloatArray:
-    return whole.field(name)[rows]
-
-
-def _columns(whole: Bars, name: str, columns: IntArray) -> FloatArray:
-    return whole.field(name)[:, columns]

@@ -1,13 +1,13 @@
 """Carried rows: what a panel shows on bars where a listed symbol did not trade.
 
-Contract: works in place on (T, N) float64 matrices, time first, NaN where no row was given. Afterwards, for every listed
-cell without a trade, open = high = low = close = the last close and volume = 0; outside its listing a symbol is NaN. Every
-answer at bar t depends on rows up to t only, so a panel cut short is the beginning of the longer one.
+Contract: works in place on (T, N) float64 matrices, time first, NaN where no row was given. Afterwards, for every
+listed cell without a trade, open = high = low = close = the last close and volume = 0; outside its listing a symbol
+is NaN. Every answer at bar t depends on rows up to t only, so a panel cut short is the beginning of the longer one.
 
-A row counts as a trade when its open is above 0 and its volume is above 0 or its range is not empty (indices and currencies
-come without volume). A row given with open = high = low = 0 is a halted one: it is valid, but not traded. A missing row of a
-listed symbol is neither. Where an ex-date falls inside a gap, the carried close is put on the new price basis, so that
-shares x close does not jump.
+A row counts as a trade when its open is above 0 and its volume is above 0 or its range is not empty (indices and
+currencies come without volume). A row given with open = high = low = 0 is a halted one: it is valid, but not traded.
+A missing row of a listed symbol is neither. Where an ex-date falls inside a gap, the carried close is put on the new
+price basis, so that shares x close does not jump.
 
 Used by `frames.from_pandas` and by the lake, in this order: `row_flags`, `carry_close`, `fill_untraded`.
 """
@@ -35,8 +35,8 @@ def row_flags(
 ) -> FlagArray:
     """Flags (T, N) uint8 of matrices holding the rows as given, NaN where there was none.
 
-    A symbol is listed from its first row with a price until `stop_rows[n]` (exclusive), or the end of the panel; it is a
-    member while listed. A row given after `stop_rows` keeps the symbol listed through that row.
+    A symbol is listed from its first row with a price until `stop_rows[n]` (exclusive), or the end of the panel; it
+    is a member while listed. A row given after `stop_rows` keeps the symbol listed through that row.
     """
     given = ~np.isnan(opens)
     traded = (opens > 0) & ((volumes > 0) | (highs > lows))
@@ -83,7 +83,7 @@ def carry_close(closes: FloatArray, flags: FlagArray, *, factor: FloatArray | No
 
 
 def fill_untraded(values: FloatArray, flags: FlagArray, *, closes: FloatArray | None = None) -> None:
-    """Overwrite `values` in place where nothing traded: with `closes` (open, high, low), or 0 when None (volume, value)."""
+    """Overwrite `values` in place where nothing traded: open, high and low with `closes`, volume and value with 0."""
     listed = (flags & LISTED) != 0
     hole = listed & ((flags & TRADED) == 0)
     values[~listed] = np.nan

@@ -10,9 +10,12 @@ Used by `frames.from_pandas` and by the importers of the lake.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from quantkit.errors import BadData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PRICES = ("open", "high", "low", "close")
 

@@ -1,7 +1,7 @@
 """Dates as epoch days, without importing pandas.
 
-Contract: an epoch day is the int64 count of days since 1970-01-01 of a calendar date as the exchange writes it; it has no
-zone. Text is ISO (`2024-01-02`, `2024-01`, `2024`) or eight digits (`20240102`).
+Contract: an epoch day is the int64 count of days since 1970-01-01 of a calendar date as the exchange writes it; it
+has no zone. Text is ISO (`2024-01-02`, `2024-01`, `2024`) or eight digits (`20240102`).
 
 >>> epoch_day("2018-05-04")
 17655
@@ -11,7 +11,8 @@ zone. Text is ISO (`2024-01-02`, `2024-01`, `2024`) or eight digits (`20240102`)
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,7 @@ def epoch_day(value: object, *, what: str = "date") -> int:
 
 def last_day(value: object, *, what: str = "date") -> int:
     """The last day that `value` names: `2024-02` ends on the 29th, `2024` on 31 December."""
-    parsed = _parsed(value, what)
-    return int((parsed + 1).astype("datetime64[D]").astype(np.int64)) - 1
+    return int((_parsed(value, what) + 1).astype("datetime64[D]").astype(np.int64)) - 1
 
 
 def day_text(day: int) -> str:
@@ -37,30 +37,27 @@ def day_text(day: int) -> str:
     return str(np.datetime64(int(day), "D"))
 
 
-def _parsed(value: object, what: str) -> np.datetime64:
-    """As datetime64 in the unit the text gives (year, month or day)."""
-    try:
-        if isinstance(value, datetime.date):  # datetime and pandas.Timestamp too
-            return np.datetime64(datetime.date(value.year, value.month, value.day), "D")
-        if isinstance(value, np.datetime64) and not np.isnat(value):
-            return value.astype("datetime64[D]")
-        if isinstance(value, int | np.integer) and not isinstance(value, bool):
-            number = int(value)
-            return _compact(str(number)) if 10_000_101 <= number <= 99_991_231 else np.datetime64(number, "D")
-        if isinstance(value, str):
-            text = value.strip()
-            if len(text) == 8 and text.isdigit():
-                return _compact(text)
-            if text[:4].isdigit() and len(text) >= 4:
-                parsed = np.datetime64(text)
-                return parsed if np.datetime_data(parsed)[0] in ("Y", "M") else parsed.astype("datetime64[D]")
-    except ValueError:
-        raise _unreadable(value, what) from None
+def _parsed(value: object, what: str) -> Any:
+    """As datetime64 in the unit the text gives: year, month or day."""
+    if isinstance(value, dt.date):  # datetime and pandas.Timestamp too
+        return np.datetime64(dt.date(value.year, value.month, value.day), "D")
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        return value.astype("datetime64[D]")
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        number = int(value)
+        if abs(number) < 10_000_101:
+            return np.datetime64(number, "D")
+        value = str(number)
+    if isinstance(value, str) and value.strip()[:4].isdigit():
+        text = value.strip()
+        if len(text) == 8 and text.isdigit():
+            text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+        try:
+            parsed = np.datetime64(text)
+        except ValueError:
+            raise _unreadable(value, what) from None
+        return parsed if np.datetime_data(parsed)[0] in ("Y", "M") else parsed.astype("datetime64[D]")
     raise _unreadable(value, what)
-
-
-def _compact(text: str) -> np.datetime64:
-    return np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:]}", "D")
 
 
 def _unreadable(value: object, what: str) -> BadData:

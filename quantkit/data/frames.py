@@ -1,15 +1,15 @@
 """Bars from a pandas DataFrame: the checks, the scatter into matrices, the carried rows.
 
-Contract: a frame is long (date, symbol, open, high, low, close, volume, optionally value, base, market, name; any order of
-columns, English or Korean names, see `columns`) or holds one symbol under a date column or DatetimeIndex. The rows of a
-symbol must be in time order; the symbols may stand in any order. The frame is not changed and not kept.
+Contract: a frame is long (date, symbol, open, high, low, close, volume, optionally value, base, market, name; any
+order of columns, English or Korean names, see `columns`) or holds one symbol under a date column or DatetimeIndex.
+The rows of a symbol must be in time order; the symbols may stand in any order. The frame is not changed and not kept.
 
-Daily dates may be naive; stamps within the day need a time zone and mean the bar's close (`stamp="open"` shifts them).
-A row with open = high = low = 0 is a halted one, a row without any price is as good as absent. Everything else that cannot
-be a bar is a BadData naming the row, the value and what would be right.
+Daily dates may be naive; stamps within the day need a time zone and mean the bar's close (`stamp="open"` shifts
+them). A row with open = high = low = 0 is a halted one, a row without any price is as good as absent. Everything else
+that cannot be a bar is a BadData naming the row, the value and what would be right.
 
-Numbered: 1 find columns, 2 read dates and codes as integers, 3 check rows, 4 scatter into (T, N), 5 flags and carried rows.
-Dictionary codes and one scatter per field: no pivot, no sort of the rows.
+Numbered: 1 find columns, 2 read dates and codes as integers, 3 check rows, 4 scatter into (T, N), 5 flags and carried
+rows. Dictionary codes and one scatter per field: no pivot, no sort of the rows.
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def _after_first_rows(table: NDArray[np.void], rows: Given) -> NDArray[np.void]:
     np.minimum.at(first, rows.codes, rows.stamps.codes)
     first_day = dict(zip(rows.symbols, rows.stamps.days[first].tolist(), strict=True))
     late = [day > first_day.get(str(code), day) for code, day in zip(table["symbol"], table["ex_day"], strict=True)]
-    return table[np.array(late, dtype=bool)]
+    kept: NDArray[np.void] = table[np.array(late, dtype=bool)]
+    return kept
 
 
 def _panel(

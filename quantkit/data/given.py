@@ -1,19 +1,22 @@
 """The rows a frame gives, checked: prices that can be prices, and an order that can be a history.
 
-Contract: `Given` holds, for each row, its bar, its column and its prices; the checks refuse with a BadData naming the row,
-the value and what would be right, and change nothing but ranges that rounding broke.
-Used by `frames.from_pandas`.
+Contract: `Given` holds, for each row, its bar, its column and its prices; the checks refuse with a BadData naming the
+row, the value and what would be right, and change nothing but ranges that rounding broke. Used by
+`frames.from_pandas`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.data.stamps import Stamps
 from quantkit.errors import BadData
+
+if TYPE_CHECKING:
+    from quantkit.data.stamps import Stamps
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,7 +36,8 @@ class Given:
 
     def name(self, row: int) -> str:
         """How a message calls a row."""
-        return f"{self.source} row {row} ({self.symbols[self.codes[row]]}, {self.stamps.text(int(self.stamps.codes[row]))})"
+        when = self.stamps.text(int(self.stamps.codes[row]))
+        return f"{self.source} row {row} ({self.symbols[self.codes[row]]}, {when})"
 
 
 def check_order(rows: Given) -> None:

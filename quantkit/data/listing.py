@@ -1,13 +1,12 @@
 """What is known of the symbols of a frame beside their prices: market, name, leverage, end of listing.
 
-Contract: markets are the names of `quantkit.market.MARKETS`; a KOSDAQ segment counts as KOSDAQ. Without any word on it a
-symbol is of KOSPI, unleveraged, and listed to the end of the panel. BadData names the value and what would be right.
-Used by `frames.from_pandas`.
+Contract: markets are the names of `quantkit.market.MARKETS`; a KOSDAQ segment counts as KOSDAQ. Without any word on
+it a symbol is of KOSPI, unleveraged, and listed to the end of the panel. BadData names the value and what would be
+right. Used by `frames.from_pandas`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,15 @@ from numpy.typing import NDArray
 from quantkit.data.carry import LIQUIDATION, LISTED
 from quantkit.data.columns import canonical
 from quantkit.data.dates import epoch_day
-from quantkit.data.given import Given
 from quantkit.errors import BadData, ConfigError
 from quantkit.market import MARKETS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
+
+    from quantkit.data.given import Given
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -1,8 +1,8 @@
 """Dates and times of a frame's rows, as integers: which bar each row belongs to, and whether the bars are daily.
 
-Contract: `Stamps.times` are UTC microseconds of the bars' close (daily: the date at 00:00 Seoul), increasing and unique;
-`Stamps.codes` gives each row's position in them. A daily frame may be naive; stamps within the day need one zone, the same in
-every row. Only unique stamps are parsed, so text dates cost little.
+Contract: `Stamps.times` are UTC microseconds of the bars' close (daily: the date at 00:00 Seoul), increasing and
+unique; `Stamps.codes` gives each row's position in them. A daily frame may be naive; stamps within the day need one
+zone, the same in every row. Only unique stamps are parsed, so text dates cost little.
 """
 
 from __future__ import annotations

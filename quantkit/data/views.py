@@ -7,13 +7,14 @@ including t, nothing later. They are NaN until the symbol's first trade of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from quantkit.data.bars import Bars
 
 FloatArray = NDArray[np.float64]
