@@ -1,0 +1,149 @@
+"""From bars and a policy to what the fold reads: inputs, events, rebalance dates, the first state.
+
+Contract: views where they serve, no copy of a price. Nothing here looks at a price after the bar it prepares; rebalance
+dates come from the calendar, which is known in advance.
+Called by `backtest.run` and, one session at a time, by the live engine.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+import numpy as np
+
+from quantkit.core.fold import dates_of
+from quantkit.core.policy import Policy
+from quantkit.core.state import (
+    EVENT_ACTION,
+    EVENT_DEPOSIT,
+    EVENT_MARKET,
+    EVENT_ROW,
+    Bytes,
+    Floats,
+    Inputs,
+    Ints,
+    Records,
+    State,
+    new_state,
+)
+from quantkit.data.actions import KIND_ID, locate
+from quantkit.data.bars import LISTED, MEMBER, VALID, Bars
+from quantkit.market import MARKET_ID
+
+_NONE = np.empty((0, 0))
+_MONDAY = 4  # 1970-01-05, the first Monday, is epoch day 4
+
+
+def periods_of(days: Ints, every: str) -> Ints:
+    """The week ("week") or month ("month") each epoch day lies in, as a number that rises with time."""
+    if every == "week":
+        return (days - _MONDAY) // 7
+    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+
+def rebalance_dates(days: Ints, policy: Policy, *, after: int | None = None, market: str = "KOSPI") -> Bytes:
+    """(T,) 1 on the bars whose decision re-sizes: every n-th bar, or the last bar of the last session of a week or month.
+
+    after: epoch day of the session that follows the last bar; looked up in the market's calendar when it matters.
+    """
+    every = policy.rebalance
+    if every == "change" or len(days) == 0:
+        return np.zeros(len(days), np.uint8)
+    if isinstance(every, int):
+        return (np.arange(len(days)) % every == 0).astype(np.uint8)
+    following = _session_after(int(days[-1]), market) if after is None else after
+    period = periods_of(np.append(days, following), every)
+    return (period[1:] != period[:-1]).astype(np.uint8)
+
+
+def _session_after(day: int, market: str) -> int:
+    """The next session's epoch day: the exchange's calendar for Korean names, the next weekday elsewhere."""
+    if market in ("US", "NONE"):
+        return day + {4: 3, 5: 2}.get((day - _MONDAY) % 7, 1)
+    from quantkit.market import calendar
+
+    today = dt.date(1970, 1, 1) + dt.timedelta(days=day)
+    return (calendar.next_session(today) - dt.date(1970, 1, 1)).days
+
+
+def valid_after_warmup(flags: Bytes, warmup: int) -> Bytes:
+    """Flags with VALID off on each name's first `warmup` listed bars."""
+    if warmup <= 0:
+        return flags
+    warmed = flags.copy()
+    listed = (flags & LISTED) != 0
+    if listed.all():
+        warmed[:warmup] &= np.uint8(255 - VALID)
+        return warmed
+    seen = np.cumsum(listed, axis=0, dtype=np.int32)
+    warmed[seen <= warmup] &= np.uint8(255 - VALID)
+    return warmed
+
+
+def inputs_of(
+    bars: Bars,
+    targets: Floats,
+    *,
+    policy: Policy,
+    warmup: int = 0,
+    rank: Floats | None = None,
+    liquidity: Floats | None = None,
+    after: int | None = None,
+) -> Inputs:
+    """What the fold reads of these bars. `targets`, `rank` and `liquidity` are (T, N) float64."""
+    return Inputs(
+        open=bars.raw.open,
+        high=bars.raw.high,
+        low=bars.raw.low,
+        close=bars.raw.close,
+        base=bars.field("base") if bars.has("base") else _NONE,
+        flags=np.ascontiguousarray(valid_after_warmup(bars.flags, warmup)),
+        targets=targets,
+        rank=_NONE if rank is None else rank,
+        liquidity=_NONE if liquidity is None else liquidity,
+        dates=dates_of(bars.days, rebalance_dates(bars.days, policy, after=after, market=(*bars.markets, "KOSPI")[0])),
+    )
+
+
+def has_universe(flags: Bytes) -> bool:
+    """Whether any listed name is ever outside the universe."""
+    both = np.uint8(LISTED | MEMBER)
+    return bool(np.any((flags & both) == LISTED))
+
+
+def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records:
+    """Corporate actions, market transfers and (row, amount) deposits of these bars, sorted by row."""
+    rows: list[tuple[int, int, int, float, float, float, int, int]] = []
+    rows.extend((row, -1, EVENT_DEPOSIT, 1.0, 1.0, amount, 0, 0) for row, amount in deposits)
+    column_of = {symbol: column for column, symbol in enumerate(bars.symbols)}
+    for day, symbol, market in bars.market_changes:
+        row = int(np.searchsorted(bars.days, day))
+        if symbol in column_of and 0 < row < len(bars):
+            rows.append((row, column_of[symbol], EVENT_MARKET, 1.0, 1.0, 0.0, 0, MARKET_ID[market]))
+    placed = locate(bars.actions, bars.days, bars.symbols)
+    for row, column, action in zip(placed.row, placed.column, placed.table, strict=True):
+        unknown = int(action["kind"]) == KIND_ID["unknown"]
+        ratio = np.nan if unknown else float(action["share_ratio"])
+        rows.append(
+            (int(row), int(column), EVENT_ACTION, float(action["price_factor"]), ratio,
+             float(action["cash_per_share"]), int(action["pay_day"]), 0)
+        )  # fmt: skip
+    rows.sort(key=lambda event: (event[0], event[2]))
+    return np.array(rows, EVENT_ROW).view(np.recarray)
+
+
+def first_state(bars: Bars, *, cash: int) -> State:
+    """The state before the first of these bars, with each name in the market it was listed on then."""
+    markets = [MARKET_ID[market] for market in bars.markets]
+    column_of = {symbol: column for column, symbol in enumerate(bars.symbols)}
+    first = int(bars.days[0]) if len(bars) else 0
+    for day, symbol, market in bars.market_changes:
+        if symbol in column_of and day <= first:
+            markets[column_of[symbol]] = MARKET_ID[market]
+    order = np.argsort(np.array(bars.symbols), kind="stable")
+    tie = np.empty(len(order), np.int64)
+    tie[order] = np.arange(len(order))
+    return new_state(
+        len(bars.symbols), cash=cash, market=np.array(markets, np.int64), tie=tie, leverage=bars.leverage
+    )
