@@ -1,12 +1,13 @@
 """What a fill costs: commission schedules, sale tax, slippage. Pure data with two small calculations.
 
-Contract: frozen values, checked when built. Rates are fractions of the traded value; amounts are minor units (won; cents
-for US names). Commission is due on both sides, tax on sales only. Both are cut down, never rounded up: tax to one minor
-unit, commission to a multiple of `truncate_to`.
+Contract: frozen values, checked when built. Rates are fractions of the traded value; amounts are minor units (won;
+cents for US names). Commission is due on both sides, tax on sales only. Both are cut down, never rounded up: tax to one
+minor unit, commission to a multiple of `truncate_to`.
 `core` reads the numbers; `to_dict` puts them into a manifest and `from_dict` reads them back.
 
-Sources of the schedules: the brokers' published online rates, which include the fees of the exchange and its bodies (KIS
-BanKIS; Kiwoom online, whose API samples cut the commission to 10 won). How KIS cuts is not confirmed: 1 won is assumed.
+Sources of the schedules: the brokers' published online rates, which include the fees of the exchange and its bodies
+(KIS BanKIS; Kiwoom online, whose API samples cut the commission to 10 won). How KIS cuts is not confirmed: 1 won is
+assumed.
 
 >>> Costs.kiwoom().commission_on(1_234_567, market="KOSPI")
 180

@@ -1,7 +1,7 @@
 """Ticks, limits and the cut of a fee, for compiled code.
 
-Contract: scalar in, scalar out; `rules` is a `RuleTables`, `row` its `rules.row[t]` already looked up, `market` an id of
-`MARKET_ID`. Prices are won (US: dollars). Only `+ - * / floor` and comparisons, so that compiled and uncompiled runs
+Contract: scalar in, scalar out; `rules` is a `RuleTables`, `row` its `rules.row[t]` already looked up, `market` an id
+of `MARKET_ID`. Prices are won (US: dollars). Only `+ - * / floor` and comparisons, so that compiled and uncompiled runs
 give the same bits, and the same bits as the vectorised functions of `krx`. Never raises: NaN in, NaN out.
 Called by `core`.
 
@@ -12,9 +12,12 @@ A price that differs from a grid price by less than a millionth of a tick is tha
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from quantkit.jit import njit
-from quantkit.market.rules import RuleTables
+
+if TYPE_CHECKING:
+    from quantkit.market.rules import RuleTables
 
 TOLERANCE = 1e-6
 
@@ -33,7 +36,7 @@ def tick_at(rules: RuleTables, row: int, market: int, price: float) -> float:
 
 @njit
 def grid_price(steps: float, tick: float) -> float:
-    """`steps` ticks as a price. A tick below one is divided by its inverse: 50001 / 100 is 500.01, 50001 x 0.01 is not."""
+    """`steps` ticks as a price; for ticks below one by their inverse: 50001 / 100 is 500.01, 50001 x 0.01 is not."""
     if tick < 1.0:
         return steps / math.floor(1.0 / tick + 0.5)
     return steps * tick

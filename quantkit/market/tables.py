@@ -119,4 +119,4 @@ MID_PRICE_SINCE: Final = "2025-03-04"
 """From this day mid-price orders print between ticks (KOSPI rules 4-2; observed): bars may leave the grid."""
 
 LOT_SIZES: Final = {"ELW": 10}
-"""Shares in a lot where it is not 1 (KOSPI rules 33, KOSDAQ rules 18). KOSPI lots of 10 before 2014-06-02 are left out."""
+"""Shares in a lot, where not 1 (KOSPI rules 33, KOSDAQ rules 18). KOSPI lots of 10, to 2014-06-01, are left out."""
