@@ -22,9 +22,11 @@ from quantkit.core.state import (
     EVENT,
     EVENT_ACTION,
     EVENT_DEPOSIT,
+    EVENT_MARKET,
     FILLED,
     IN,
     KIND_DELISTING,
+    KIND_SAME_CLOSE,
     LATCH,
     N_ACTIVE,
     N_ORDERS,
@@ -54,7 +56,6 @@ from quantkit.core.state import (
     Records,
     State,
 )
-from quantkit.data.bars import LISTED
 from quantkit.jit import njit_bare, njit_inline
 
 __all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "open_bar", "tax_of"]
@@ -295,7 +296,8 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
             account[NEXT_2] = 0
         account[DAY] = inputs.dates[t].day
         account[DAY_START] = account[EQUITY]
-        account[LATCH] &= ~DAILY_LOSS_LATCH
+        if account[LATCH] != 0:
+            account[LATCH] &= ~DAILY_LOSS_LATCH
         account[NEW_SESSION] = 1
         account[PREV_ROW] = t - 1
         if t == 0:
@@ -315,13 +317,12 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
             account[PEAK_EQUITY] += amount
         elif events[e].kind == EVENT_ACTION:
             _corporate_action(state, inputs, events, plan, log, t, e)
-        else:
+        elif events[e].kind == EVENT_MARKET:
             state.names[events[e].symbol].market = events[e].value
-    for i in range(account[N_ACTIVE]):
-        s = state.names[i].active
-        if state.names[s].shares > 0 and inputs.flags[t, s] & LISTED == 0:
-            _settle_delisted(state, inputs, plan, log, t, s)
-    account[CASH_BEFORE] = cash_of(state)
+        elif state.names[events[e].symbol].shares > 0:
+            _settle_delisted(state, inputs, plan, log, t, events[e].symbol)
+    if account[N_ORDERS] > 0 or plan.fill == KIND_SAME_CLOSE:
+        account[CASH_BEFORE] = cash_of(state)
 
 
 @njit_inline
@@ -336,7 +337,8 @@ def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
             equity += money(inputs.close[t, s], held, plan.unit)
             if plan.trailing_stop > 0.0 and state.names[s].marks & CLOSE_ENTRY == 0:
                 state.names[s].peak = max(state.names[s].peak, inputs.high[t, s])
-            state.names[s].marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
+            if state.names[s].marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
+                state.names[s].marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
     account[EQUITY] = equity
     if equity > account[PEAK_EQUITY]:
         account[PEAK_EQUITY] = equity

@@ -287,7 +287,8 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         s = state.names[i].active
         want = state.names[s].goal - state.names[s].shares
         fresh = state.names[s].marks & FRESH_GOAL
-        state.names[s].marks &= ~FRESH_GOAL
+        if fresh:
+            state.names[s].marks &= ~FRESH_GOAL
         if want == 0:
             if state.names[s].goal == 0 and state.target[s] == 0.0:
                 last = account[N_ACTIVE] - 1

@@ -16,6 +16,7 @@ from quantkit.core.fold import dates_of
 from quantkit.core.policy import Policy
 from quantkit.core.state import (
     EVENT_ACTION,
+    EVENT_DELISTED,
     EVENT_DEPOSIT,
     EVENT_MARKET,
     EVENT_ROW,
@@ -113,7 +114,7 @@ def has_universe(flags: Bytes) -> bool:
 
 
 def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records:
-    """Corporate actions, market transfers and (row, amount) deposits of these bars, sorted by row."""
+    """Corporate actions, market transfers, delistings and (row, amount) deposits of these bars, sorted by row."""
     rows: list[tuple[int, int, int, float, float, float, int, int]] = []
     rows.extend((row, -1, EVENT_DEPOSIT, 1.0, 1.0, amount, 0, 0) for row, amount in deposits)
     column_of = {symbol: column for column, symbol in enumerate(bars.symbols)}
@@ -129,6 +130,10 @@ def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records
             (int(row), int(column), EVENT_ACTION, float(action["price_factor"]), ratio,
              float(action["cash_per_share"]), int(action["pay_day"]), 0)
         )  # fmt: skip
+    gone = (bars.flags & LISTED) == 0
+    gone[1:] &= ~gone[:-1]  # the first bar outside the listing; row 0: whoever is outside
+    for row, column in np.argwhere(gone):
+        rows.append((int(row), int(column), EVENT_DELISTED, 1.0, 1.0, 0.0, 0, 0))
     rows.sort(key=lambda event: (event[0], event[2]))
     return np.array(rows, EVENT_ROW).view(np.recarray)
 

@@ -108,8 +108,8 @@ REASONS = (
     DRAWN_DOWN,
 ) = range(14)
 
-EVENT_KINDS = ("deposit", "action", "market")
-EVENT_DEPOSIT, EVENT_ACTION, EVENT_MARKET = range(3)
+EVENT_KINDS = ("deposit", "action", "market", "delisted")
+EVENT_DEPOSIT, EVENT_ACTION, EVENT_MARKET, EVENT_DELISTED = range(4)
 
 
 NAME = np.dtype(
