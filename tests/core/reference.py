@@ -1,0 +1,560 @@
+"""The fold again, slow and plain: what `docs/execution.md` says, one function per step, nothing compiled.
+
+Contract: pure; plain floats, ints, lists and dicts. `Panel` holds what a run reads (rows of lists, prices as traded);
+`simulate` folds it and gives an `Account` with `fills`, `orders`, `cash` and `equity` per bar. Money is in minor units.
+Written from the page alone, so that agreement with the compiled fold means something. From target to order is in
+`reference_decide`.
+
+    1 open_bar  2 release  3 match_open  4 match_stops  5 match_close  6 expire  7 mark  8 decide
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import floor, isnan, nan
+
+import numpy as np
+
+from quantkit.core.policy import Policy, RiskLimits
+from quantkit.market import krx
+from quantkit.market.costs import Costs
+from tests.core import reference_decide
+
+LISTED, TRADED, VALID, MEMBER, LIQUIDATION = 1, 2, 4, 8, 16
+
+
+@dataclass
+class Event:
+    """A corporate action placed on the panel: the first bar on or after its ex-date."""
+
+    bar: int
+    column: int
+    price_factor: float
+    share_ratio: float  # NaN: unknown
+    cash_per_share: float
+    pay_day: int | None
+    kind: str = ""
+
+
+@dataclass
+class Panel:
+    """Everything a run reads. Matrices are lists of rows, [bar][column]."""
+
+    days: list[int]
+    symbols: tuple[str, ...]
+    open: list[list[float]]
+    high: list[list[float]]
+    low: list[list[float]]
+    close: list[list[float]]
+    flags: list[list[int]]
+    traded_value: list[list[float]]
+    market: list[list[str]]
+    events: list[Event] = field(default_factory=list)
+    base: list[list[float]] | None = None
+    leverage: list[float] = field(default_factory=list)
+    unit: int = 1
+    grid: bool = True
+
+    def has(self, t: int, s: int, flag: int) -> bool:
+        return bool(self.flags[t][s] & flag)
+
+
+@dataclass
+class Order:
+    bar: int  # decided on
+    column: int
+    side: int
+    quantity: int  # as decided
+    kind: str
+    open: int = 0  # still allowed to fill
+    filled: int = 0
+    status: str = "working"
+    reason: str = ""
+    done: int = -1
+
+    def end(self, t: int, reason: str = "") -> None:
+        """No more fills: filled whole, cut short, or dropped with nothing."""
+        self.reason = reason or self.reason
+        self.status = "filled" if self.filled == self.quantity else "cut" if self.filled else "dropped"
+        self.open, self.done = 0, t
+
+
+@dataclass
+class Fill:
+    bar: int
+    column: int
+    side: int
+    quantity: int
+    price: float
+    value: int
+    commission: int
+    tax: int
+    slippage: int
+    rule: str
+    from_proceeds: bool = False
+
+
+class Account:
+    """Cash, shares and everything that is remembered from bar to bar."""
+
+    def __init__(self, panel: Panel, cash: int) -> None:
+        names = len(panel.symbols)
+        self.cash = cash
+        self.unsettled = [0, 0]  # due at the next session, and the one after
+        self.shares = [0] * names
+        self.goals = [0] * names
+        self.paid = [0.0] * names  # for all buys since the position was opened
+        self.bought = [0.0] * names  # their shares
+        self.peak = [0.0] * names
+        self.stopped = [False] * names
+        self.told = [False] * names  # a denial of this goal is already a row
+        self.counted: list[float | None] = [None] * names  # the last row value that counted
+        self.places: set[int] = set()  # names in
+        self.places_before: set[int] = set()  # as the last decision left them
+        self.receivable: list[tuple[int, int]] = []  # (pay day, amount)
+        self.equity = cash
+        self.day_equity = cash
+        self.highest_equity = cash
+        self.no_buys_today = self.no_buys = False
+        self.cash_before = cash
+        self.waiting: list[Order] = []
+        self.orders: list[Order] = []
+        self.fills: list[Fill] = []
+        self.cash_by_bar: list[int] = []
+        self.equity_by_bar: list[int] = []
+
+    def apply(self, fill: Fill) -> None:
+        """Book one fill, whoever made it."""
+        s = fill.column
+        if fill.side > 0:
+            flow = -(fill.value + fill.commission)
+            if self.shares[s] == 0:
+                self.paid[s] = self.bought[s] = 0.0
+                self.peak[s] = fill.price
+            self.paid[s] += fill.value
+            self.bought[s] += fill.quantity
+        else:
+            flow = fill.value - fill.commission - fill.tax
+        self.cash += flow
+        self.unsettled[1] += flow
+        self.shares[s] += fill.side * fill.quantity
+        self.fills.append(fill)
+
+
+@lru_cache(maxsize=None)
+def tick(price: float, day: int, market: str) -> float:
+    return float(krx.tick_size(price, np.datetime64(day, "D"), market=market))
+
+
+@lru_cache(maxsize=None)
+def grid_floor(price: float, day: int, market: str) -> float:
+    return float(krx.floor_tick(price, np.datetime64(day, "D"), market=market))
+
+
+@lru_cache(maxsize=None)
+def grid_ceil(price: float, day: int, market: str) -> float:
+    return float(krx.ceil_tick(price, np.datetime64(day, "D"), market=market))
+
+
+@lru_cache(maxsize=None)
+def tax_rate(day: int, market: str) -> float:
+    return float(krx.sale_tax_rate(np.datetime64(day, "D"), market=market))
+
+
+@lru_cache(maxsize=None)
+def limit_prices(base: float, day: int, market: str, leverage: float) -> tuple[float, float]:
+    lower, upper = krx.price_limits(base, np.datetime64(day, "D"), market=market, leverage=leverage)
+    return float(lower), float(upper)
+
+
+class Run:
+    """One simulation: what does not change (panel, settings) and the account that does."""
+
+    def __init__(
+        self,
+        panel: Panel,
+        targets: list[list[float]],
+        *,
+        policy: Policy,
+        costs: Costs,
+        limits: RiskLimits,
+        cash: int,
+        fill: str = "next_open",
+        boolean: bool = False,
+        rank: list[list[float]] | None = None,
+        deposits: dict[int, int] | None = None,
+    ) -> None:
+        self.panel, self.targets, self.boolean, self.rank = panel, targets, boolean, rank
+        self.policy, self.costs, self.limits, self.fill = policy, costs, limits, fill
+        self.deposits = deposits or {}
+        self.account = Account(panel, cash)
+        self.session_base = [nan] * len(panel.symbols)
+        self.held_before = [0] * len(panel.symbols)
+
+    # --- prices -----------------------------------------------------------------------------------------------------
+
+    def floor_tick(self, t: int, s: int, price: float) -> float:
+        return grid_floor(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else price
+
+    def ceil_tick(self, t: int, s: int, price: float) -> float:
+        return grid_ceil(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else price
+
+    def money(self, price: float, quantity: float) -> int:
+        return floor(price * quantity * self.panel.unit + 0.5)
+
+    def new_session(self, t: int) -> bool:
+        return t == 0 or self.panel.days[t] != self.panel.days[t - 1]
+
+    def base_price(self, t: int, s: int) -> float:
+        """The exchange's base price of the session that bar t belongs to."""
+        first = t
+        while not self.new_session(first):
+            first -= 1
+        given = self.panel.base[first][s] if self.panel.base else nan
+        if not isnan(given) and given > 0:
+            return given
+        if first == 0:
+            return nan
+        price = self.panel.close[first - 1][s]
+        for event in self.panel.events:
+            if event.bar == first and event.column == s:
+                price /= event.price_factor
+        return price if isnan(price) else self.ceil_tick(t, s, price)
+
+    def reference_price(self, t: int, s: int) -> float:
+        """What the collar is measured from."""
+        return self.base_price(t, s) if self.new_session(t) else self.panel.close[t - 1][s]
+
+    def price_limits(self, t: int, s: int) -> tuple[float, float]:
+        base = self.base_price(t, s)
+        if not self.panel.grid or isnan(base) or self.panel.has(t, s, LIQUIDATION):
+            return 0.0, float("inf")
+        return limit_prices(base, self.panel.days[t], self.panel.market[t][s], self.panel.leverage[s])
+
+    def order_limit(self, t: int, order: Order) -> float:
+        """The limit price of an order; NaN for a market order."""
+        if self.policy.collar is None or order.kind == "same_close":
+            return nan
+        s, reference = order.column, self.reference_price(t, order.column)
+        if order.side > 0:
+            return self.floor_tick(t, s, reference * (1 + self.policy.collar))
+        return self.ceil_tick(t, s, reference * (1 - self.policy.collar))
+
+    def slipped(self, t: int, s: int, side: int, price: float, limit: float = nan) -> float:
+        """The price after slippage: to the grid against the trader, inside the bar, not past the order's limit."""
+        if side < 0 and self.policy.slippage_on == "entry":
+            return price
+        step = tick(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else 0.0
+        loss = self.costs.slippage_ticks * step + price * self.costs.slippage_bps / 10_000
+        if loss == 0:
+            return price
+        if side > 0:
+            result = min(self.ceil_tick(t, s, price + loss), self.panel.high[t][s])
+            return result if isnan(limit) else min(result, limit)
+        result = max(self.floor_tick(t, s, price - loss), self.panel.low[t][s])
+        return result if isnan(limit) else max(result, limit)
+
+    def commission(self, t: int, s: int, value: int) -> int:
+        amount = value * self.costs.rate(self.panel.market[t][s]) + self.costs.fixed
+        cut = self.costs.truncate_to
+        return floor((max(amount, float(self.costs.minimum)) + 1e-6) / cut) * cut
+
+    def tax(self, t: int, s: int, value: int) -> int:
+        rate = self.costs.tax
+        if rate is None:
+            rate = tax_rate(self.panel.days[t], self.panel.market[t][s])
+        return floor(value * rate + 1e-6)
+
+    def buy_cost(self, t: int, s: int, price: float, quantity: int) -> int:
+        value = self.money(price, quantity)
+        return value + self.commission(t, s, value) if quantity else 0
+
+    # --- 1 ----------------------------------------------------------------------------------------------------------
+
+    def open_bar(self, t: int) -> None:
+        account = self.account
+        if self.new_session(t):
+            account.unsettled = [account.unsettled[1], 0]
+            today = self.panel.days[t]
+            account.cash += sum(amount for day, amount in account.receivable if day <= today)
+            account.receivable = [(day, amount) for day, amount in account.receivable if day > today]
+            account.day_equity = account.equity
+            account.no_buys_today = False
+        account.cash += self.deposits.get(t, 0)
+        self.pay_dividends(t)
+        for event in self.panel.events:
+            if event.bar == t:
+                self.change_shares(t, event)
+        for s in range(len(self.panel.symbols)):
+            if not self.panel.has(t, s, LISTED):
+                self.settle_delisted(t, s)
+        account.cash_before = account.cash
+        self.held_before = list(account.shares)
+
+    def pay_dividends(self, t: int) -> None:
+        """Shares held at the start of the ex-date x cash per share."""
+        for event in self.panel.events:
+            amount = self.money(event.cash_per_share, self.account.shares[event.column]) if event.bar == t else 0
+            if amount and event.pay_day is not None and event.pay_day > self.panel.days[t]:
+                self.account.receivable.append((event.pay_day, amount))
+            else:
+                self.account.cash += amount
+
+    def change_shares(self, t: int, event: Event) -> None:
+        account, s = self.account, event.column
+        ratio = event.price_factor if isnan(event.share_ratio) else event.share_ratio
+        if account.shares[s]:
+            exact = account.shares[s] * ratio
+            account.shares[s] = floor(exact + 1e-9)
+            fraction = max(0.0, exact - account.shares[s])
+            account.cash += self.money(self.panel.close[t - 1][s] / event.price_factor, fraction)
+            account.bought[s] *= event.price_factor
+            account.peak[s] /= event.price_factor
+        account.goals[s] = floor(account.goals[s] * ratio + 1e-9)
+        for order in account.waiting:
+            if order.column == s:
+                order.quantity, order.open = floor(order.quantity * ratio + 1e-9), floor(order.open * ratio + 1e-9)
+                if order.open == 0:
+                    order.end(t)
+
+    def settle_delisted(self, t: int, s: int) -> None:
+        account = self.account
+        if account.shares[s]:
+            price = self.panel.close[t - 1][s]
+            value = self.money(price, account.shares[s])
+            account.apply(Fill(t, s, -1, account.shares[s], price, value, 0, 0, 0, "delisting"))
+        for order in account.waiting:
+            if order.column == s:
+                order.end(t, "DELISTED")
+        account.goals[s], account.counted[s], account.stopped[s] = 0, None, False
+        account.places.discard(s)
+
+    # --- 2 ----------------------------------------------------------------------------------------------------------
+
+    def release(self, t: int) -> None:
+        if self.policy.funding != "cash":
+            return
+        buys = [order for order in self.live_orders() if order.side > 0]
+        prices = [self.reserve_price(t, order) for order in buys]
+        for order, quantity in zip(buys, self.fit_cash(t, buys, prices, self.account.cash_before), strict=True):
+            if quantity < order.open:
+                order.open, order.reason = quantity, "INSUFFICIENT_CASH"
+                if quantity == 0:
+                    order.end(t)
+
+    def reserve_price(self, t: int, order: Order) -> float:
+        limit = self.order_limit(t, order)
+        upper = self.price_limits(t, order.column)[1]
+        if not isnan(limit):
+            return limit
+        return upper if upper != float("inf") else self.reference_price(t, order.column)
+
+    def fit_cash(self, t: int, buys: list[Order], prices: list[float], cash: int) -> list[int]:
+        """How many shares of each buy the cash allows, as `shortfall` says."""
+        unspendable = floor((self.limits.min_cash or 0) * self.panel.unit + 0.5)
+        left = cash - unspendable
+        wanted = [order.open for order in buys]
+
+        def cost(i: int, quantity: int) -> int:
+            return self.buy_cost(t, buys[i].column, prices[i], quantity)
+
+        needed = sum(cost(i, quantity) for i, quantity in enumerate(wanted))
+        if needed <= left:
+            return wanted
+        if self.policy.shortfall == "scale":
+            ratio = left / needed if left > 0 else 0.0
+            result = [floor(quantity * ratio) for quantity in wanted]
+            while sum(cost(i, quantity) for i, quantity in enumerate(result)) > left and any(result):
+                ratio *= 0.999
+                result = [floor(quantity * ratio) for quantity in wanted]
+            return result
+        result = [0] * len(buys)
+        by_symbol = sorted(range(len(buys)), key=lambda i: self.panel.symbols[buys[i].column])
+        if self.policy.shortfall == "sequence":
+            by_symbol.sort(key=lambda i: self.money(prices[i], wanted[i]))
+        for i in by_symbol:
+            if cost(i, wanted[i]) <= left:
+                result[i] = wanted[i]
+            elif self.policy.shortfall == "sequence":
+                low, high = 0, wanted[i]
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    low, high = (middle, high) if cost(i, middle) <= left else (low, middle)
+                result[i] = low
+            left -= cost(i, result[i])
+        return result
+
+    # --- 3 and 5 ----------------------------------------------------------------------------------------------------
+
+    def live_orders(self) -> list[Order]:
+        return [order for order in self.account.waiting if order.status == "working"]
+
+    def match_open(self, t: int) -> None:
+        self.match(t, "at_open", "open", self.panel.open[t])
+
+    def match_close(self, t: int, kind: str = "at_close") -> None:
+        self.match(t, kind, "same_close" if kind == "same_close" else "close", self.panel.close[t])
+
+    def match(self, t: int, kind: str, rule: str, prints: list[float]) -> None:
+        """Sells first, then all buys together."""
+        account = self.account
+        ready = [order for order in self.live_orders() if order.kind == kind]
+        cash_at_step = account.cash
+        for order in ready:
+            if order.side < 0:
+                self.sell(t, order, rule, prints[order.column])
+        buys = [order for order in ready if order.side > 0 and self.can_fill(t, order, prints[order.column])]
+        prices = [self.slipped(t, o.column, 1, prints[o.column], self.order_limit(t, o)) for o in buys]
+        cash = min(account.cash, cash_at_step) if self.policy.funding == "cash" else account.cash
+        spent, made = 0, []
+        for order, price, quantity in zip(buys, prices, self.fit_cash(t, buys, prices, cash), strict=True):
+            if quantity < order.open:
+                order.reason = "INSUFFICIENT_CASH"
+            if quantity:
+                fill = self.make_fill(t, order.column, 1, quantity, price, prints[order.column], rule)
+                made.append(fill)
+                spent += fill.value + fill.commission
+                account.apply(fill)
+                order.filled += quantity
+            order.end(t)
+        if self.policy.funding == "proceeds" and spent > account.cash_before:
+            for fill in made:
+                fill.from_proceeds = True
+
+    def sell(self, t: int, order: Order, rule: str, price: float) -> None:
+        s = order.column
+        held = self.account.shares[s]
+        if order.open > held:
+            order.open, order.reason = held, "INSUFFICIENT_SHARES"
+            if held == 0:
+                order.end(t)
+                return
+        if not self.can_fill(t, order, price):
+            return
+        sold = self.slipped(t, s, -1, price, self.order_limit(t, order))
+        self.account.apply(self.make_fill(t, s, -1, order.open, sold, price, rule))
+        order.filled += order.open
+        order.end(t)
+
+    def can_fill(self, t: int, order: Order, price: float) -> bool:
+        """Whether the order fills at this print; if not it ends, with its reason."""
+        lower, upper = self.price_limits(t, order.column)
+        limit = self.order_limit(t, order)
+        if not self.panel.has(t, order.column, TRADED):
+            order.end(t, "HALTED")
+        elif (order.side > 0 and price >= upper) or (order.side < 0 and price <= lower):
+            order.end(t, "LIMIT_LOCKED")
+        elif not isnan(limit) and (price - limit) * order.side > 0:
+            order.end(t, "COLLAR")
+        return order.status == "working"
+
+    def make_fill(self, t: int, s: int, side: int, quantity: int, price: float, printed: float, rule: str) -> Fill:
+        value = self.money(price, quantity)
+        lost = (value - self.money(printed, quantity)) * side
+        tax = self.tax(t, s, value) if side < 0 else 0
+        return Fill(t, s, side, quantity, price, value, self.commission(t, s, value), tax, lost, rule)
+
+    # --- 4 ----------------------------------------------------------------------------------------------------------
+
+    def match_stops(self, t: int) -> None:
+        for s in range(len(self.panel.symbols)):
+            if self.account.shares[s] and self.panel.has(t, s, TRADED):
+                rule, price = self.stop_sale(t, s)
+                if rule:
+                    self.sell_by_stop(t, s, rule, price)
+
+    def levels(self, s: int, peak: float) -> tuple[float, str]:
+        """The higher of stop and trail, and its name; -inf without either."""
+        entry = self.account.paid[s] / self.account.bought[s] / self.panel.unit
+        level, name = float("-inf"), ""
+        if self.policy.stop_loss is not None:
+            level, name = entry * (1 - self.policy.stop_loss), "stop_loss"
+        if self.policy.trailing_stop is not None and peak * (1 - self.policy.trailing_stop) > level:
+            level, name = peak * (1 - self.policy.trailing_stop), "trailing_stop"
+        return level, name
+
+    def stop_sale(self, t: int, s: int) -> tuple[str, float]:
+        """Walk the bar's path; the rule that sells and its price before slippage, or ("", nan). Raises the peak."""
+        o, h, low, c = (rows[t][s] for rows in (self.panel.open, self.panel.high, self.panel.low, self.panel.close))
+        account, policy = self.account, self.policy
+        entry = account.paid[s] / account.bought[s] / self.panel.unit
+        take = entry * (1 + policy.take_profit) if policy.take_profit is not None else float("inf")
+        level, name = self.levels(s, account.peak[s])
+        if self.held_before[s] and o <= level:
+            return f"{name}_gap", o
+        if self.held_before[s] and o >= take:
+            return "take_profit_gap", o
+        low_first = o - low <= h - o
+        account.peak[s] = max(account.peak[s], o if low_first else h)
+        level, name = self.levels(s, account.peak[s])
+        account.peak[s] = max(account.peak[s], h)
+        if low <= level:
+            return name, min(max(self.floor_tick(t, s, level), low), h)
+        new_level, new_name = self.levels(s, account.peak[s])
+        if low_first and c <= new_level and new_name == "trailing_stop":
+            return new_name, min(max(self.floor_tick(t, s, new_level), low), h)
+        if take < float("inf") and h >= self.ceil_tick(t, s, take):
+            return "take_profit", self.ceil_tick(t, s, take)
+        return "", nan
+
+    def sell_by_stop(self, t: int, s: int, rule: str, price: float) -> None:
+        account = self.account
+        kind = rule.removesuffix("_gap")
+        order = Order(t, s, -1, account.shares[s], kind, open=account.shares[s])
+        account.orders.append(order)
+        if price <= self.price_limits(t, s)[0]:
+            order.end(t, "LIMIT_LOCKED")
+            return
+        account.apply(self.make_fill(t, s, -1, order.open, self.slipped(t, s, -1, price), price, rule))
+        order.filled = order.quantity
+        order.end(t)
+        account.goals[s], account.stopped[s] = 0, True
+        account.places.discard(s)
+        for other in self.live_orders():
+            if other.column == s and other.side > 0:
+                other.end(t, "STOPPED")
+
+    # --- 6, 7, 8 ----------------------------------------------------------------------------------------------------
+
+    def expire(self, t: int) -> None:
+        for order in self.live_orders():
+            order.end(t)
+        self.account.waiting = []
+
+    def mark(self, t: int) -> None:
+        account = self.account
+        value = sum(self.money(self.panel.close[t][s], n) for s, n in enumerate(account.shares) if n)
+        account.equity = account.cash + sum(amount for _, amount in account.receivable) + value
+        account.highest_equity = max(account.highest_equity, account.equity)
+        daily, drawdown = self.limits.max_daily_loss, self.limits.max_drawdown
+        if daily is not None and account.equity < account.day_equity * (1 - daily):
+            account.no_buys_today = True
+        if drawdown is not None and account.equity < account.highest_equity * (1 - drawdown):
+            account.no_buys = True
+
+    def bar(self, t: int) -> None:
+        self.open_bar(t)
+        self.release(t)
+        self.match_open(t)
+        self.match_stops(t)
+        self.match_close(t)
+        self.expire(t)
+        self.mark(t)
+        kind = {"next_open": "at_open", "next_close": "at_close", "close": "same_close"}[self.fill]
+        self.account.waiting = reference_decide.decide(self, t, kind)
+        self.account.orders += self.account.waiting
+        if self.fill == "close":
+            self.match_close(t, "same_close")
+            self.expire(t)
+            self.mark(t)
+        self.account.cash_by_bar.append(self.account.cash)
+        self.account.equity_by_bar.append(self.account.equity)
+
+
+def simulate(panel: Panel, targets: list[list[float]], **settings: object) -> Account:
+    """Fold the whole panel; `settings` are `Run`'s."""
+    run = Run(panel, targets, **settings)  # type: ignore[arg-type]
+    for t in range(len(panel.days)):
+        run.bar(t)
+    return run.account

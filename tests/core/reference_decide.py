@@ -1,0 +1,250 @@
+"""Step 8 of the reference: row values become goals, goals become orders. See `reference`.
+
+Contract: pure but for the account it changes. `run` is a `reference.Run`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import floor, isnan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from quantkit.market import krx
+
+if TYPE_CHECKING:
+    from tests.core.reference import Order, Run
+
+VALID, MEMBER = 4, 8
+
+
+@lru_cache(maxsize=None)
+def next_session(day: int) -> int:
+    day += 1
+    while krx.session(np.datetime64(day, "D").astype(object)) is None:
+        day += 1
+    return day
+
+
+def is_rebalance_date(run: Run, t: int) -> bool:
+    every = run.policy.rebalance
+    if isinstance(every, int):
+        return t % every == 0
+    if every == "change":
+        return False
+    day = run.panel.days[t]
+    if t + 1 < len(run.panel.days) and run.panel.days[t + 1] == day:
+        return False
+    after = next_session(day)
+    if every == "month":
+        return np.datetime64(day, "D").astype("M8[M]") != np.datetime64(after, "D").astype("M8[M]")
+    return (day + 3) // 7 != (after + 3) // 7  # epoch day 0 is a Thursday; weeks start on Monday
+
+
+def row_value(run: Run, t: int, s: int) -> float | None:
+    """The target that counts for this name on this bar; None: leave it."""
+    if not run.panel.has(t, s, VALID):
+        return None
+    if not run.panel.has(t, s, MEMBER):
+        return 0.0
+    value = run.targets[t][s]
+    return None if isnan(value) else value
+
+
+def decide(run: Run, t: int, kind: str) -> list[Order]:
+    """New goals, then the orders that lead to them."""
+    names = range(len(run.panel.symbols))
+    date = is_rebalance_date(run, t)
+    values = [row_value(run, t, s) for s in names]
+    changed = count_values(run, t, values, date)
+    before = set(run.account.places)
+    give_places(run, t, values, date)
+    fresh = set_goals(run, t, values, changed, before)
+    run.account.places_before = set(run.account.places)
+    return make_orders(run, t, values, fresh, kind)
+
+
+def count_values(run: Run, t: int, values: list[float | None], date: bool) -> dict[int, bool]:
+    """Names whose value counts on this bar; True where it differs from the last that counted."""
+    account, counted = run.account, {}
+    for s, value in enumerate(values):
+        if value is None:
+            continue
+        outside = not run.panel.has(t, s, MEMBER)
+        if run.policy.trade_on == "rebalance" and not date and not outside:
+            continue
+        if value != account.counted[s] or date:
+            counted[s] = value != account.counted[s]
+            account.counted[s] = value
+            if value == 0:
+                account.stopped[s] = False
+    return counted
+
+
+def rank_key(run: Run, t: int, s: int) -> tuple[float, float, str]:
+    """Best first when sorted: rank, then 20-bar traded value, then symbol."""
+    rank = run.rank[t][s] if run.rank else 0.0
+    past = [run.panel.traded_value[k][s] for k in range(max(0, t - 19), t + 1)]
+    traded = sum(value for value in past if not isnan(value))
+    return (float("inf") if isnan(rank) else -rank, -traded, run.panel.symbols[s])
+
+
+def give_places(run: Run, t: int, values: list[float | None], date: bool) -> None:
+    """Which names are in."""
+    account, most = run.account, run.policy.max_names
+    wanting = {s for s, v in enumerate(account.counted) if v is not None and v != 0 and not account.stopped[s]}
+    here = {s for s in wanting if values[s] is not None}
+    keep = account.places & wanting
+    if most is None:
+        account.places = keep | here
+        return
+    if date:
+        keep -= here
+    free = max(0, most - len(keep))
+    account.places = keep | set(sorted(here - keep, key=lambda s: rank_key(run, t, s))[:free])
+
+
+def set_goals(
+    run: Run, t: int, values: list[float | None], changed: dict[int, bool], before: set[int]
+) -> set[int]:
+    """Size what came in, changed, or is due; the names whose goal was set on this bar."""
+    account, policy = run.account, run.policy
+    held_equally = policy.weighting == "equal_held" and run.boolean
+    regroup = held_equally and policy.rebalance == "change" and account.places != account.places_before
+    fresh = set()
+    for s, value in enumerate(values):
+        if value is None:
+            continue
+        if s in account.places:
+            due = changed.get(s, False) if policy.weighting == "buying_power" else s in changed
+            if s not in before or due or regroup:
+                account.goals[s] = goal_of(run, t, s)
+                fresh.add(s)
+        elif s in before or (s in changed and account.counted[s] == 0):
+            account.goals[s] = 0
+            fresh.add(s)
+    for s in fresh:
+        account.told[s] = False
+    return fresh
+
+
+def goal_of(run: Run, t: int, s: int) -> int:
+    """Shares that a name in should have."""
+    account, policy, panel = run.account, run.policy, run.panel
+    value = account.counted[s]
+    assert value is not None
+    close, held = panel.close[t][s], account.shares[s]
+    if policy.weighting == "buying_power":
+        return held + floor(value * policy.amount * (account.cash / panel.unit) / close + 1e-9)
+    if policy.weighting == "cash":
+        exact = value * policy.amount / close
+    elif policy.weighting == "shares":
+        exact = value * policy.amount
+    else:
+        weight = value
+        if run.boolean and policy.weighting == "equal":
+            members = sum(panel.has(t, k, VALID) and panel.has(t, k, MEMBER) for k in range(len(panel.symbols)))
+            weight = policy.gross / (policy.max_names or members)
+        elif run.boolean and policy.weighting == "equal_held":
+            weight = policy.gross / len(account.places)
+        exact = weight * (account.equity / panel.unit) * (1 - policy.cash_buffer) / close
+    if policy.rounding == "order":
+        difference = exact - held
+        return held + (floor(difference + 1e-9) if difference >= 0 else -floor(-difference + 1e-9))
+    return floor(exact + 1e-9)
+
+
+def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], kind: str) -> list[Order]:
+    from tests.core.reference import Order
+
+    account = run.account
+    orders = []
+    for s in sorted(range(len(values)), key=lambda k: run.panel.symbols[k]):
+        want = account.goals[s] - account.shares[s]
+        if values[s] is not None and want and (run.policy.retry or s in fresh):
+            orders.append(Order(t, s, 1 if want > 0 else -1, abs(want), kind, open=abs(want)))
+    sells = [order for order in orders if order.side < 0]
+    buys = [order for order in orders if order.side > 0]
+    buys = affordable(run, t, buys, sells)
+    return sells + check_limits(run, t, buys, sells)
+
+
+def deny(run: Run, t: int, order: Order, reason: str) -> None:
+    """An order that is not made is a row, once a goal."""
+    if not run.account.told[order.column]:
+        run.account.told[order.column] = True
+        order.end(t, reason)
+        run.account.orders.append(order)
+
+
+def affordable(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[Order]:
+    """Without the buys of which not even one share can be paid."""
+    cash = run.account.cash - floor((run.limits.min_cash or 0) * run.panel.unit + 0.5)
+    if run.policy.funding == "proceeds":
+        cash += sum(run.money(run.panel.close[t][order.column], order.quantity) for order in sells)
+    made = []
+    for order in buys:
+        if run.buy_cost(t, order.column, run.panel.close[t][order.column], 1) > cash:
+            deny(run, t, order, "INSUFFICIENT_CASH")
+        else:
+            made.append(order)
+    return made
+
+
+def check_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[Order]:
+    """Risk limits in the page's order; what is left of the buys."""
+    account, limits, unit = run.account, run.limits, run.panel.unit
+
+    def value(order: Order) -> int:
+        return run.money(run.panel.close[t][order.column], order.quantity)
+
+    def position(s: int) -> int:
+        return run.money(run.panel.close[t][s], account.shares[s]) if account.shares[s] else 0
+
+    passed = []
+    for order in buys:
+        reason = ""
+        weight = value(order) + position(order.column)
+        if account.no_buys:
+            reason = "DRAWDOWN"
+        elif account.no_buys_today:
+            reason = "DAILY_LOSS"
+        elif limits.max_order_value is not None and value(order) > limits.max_order_value * unit:
+            reason = "ORDER_TOO_LARGE"
+        elif limits.max_order_shares is not None and order.quantity > limits.max_order_shares:
+            reason = "ORDER_TOO_LARGE"
+        elif limits.max_weight is not None and weight > limits.max_weight * account.equity:
+            reason = "MAX_WEIGHT"
+        if reason:
+            deny(run, t, order, reason)
+        else:
+            passed.append(order)
+    if limits.max_names is not None:
+        newcomers = sorted((o for o in passed if not account.shares[o.column]), key=lambda o: rank_key(run, t, o.column))
+        room = max(0, limits.max_names - sum(1 for n in account.shares if n))
+        for order in newcomers[room:]:
+            deny(run, t, order, "MAX_POSITIONS")
+            passed.remove(order)
+    if limits.max_exposure is not None:
+        bought = sum(value(order) for order in passed)
+        held = sum(position(s) for s in range(len(account.shares))) - sum(value(order) for order in sells)
+        cap = limits.max_exposure * account.equity
+        if passed and held + bought > cap:
+            ratio = max(0.0, (cap - held) / bought)
+            passed = cut_to_exposure(run, t, passed, ratio)
+    return passed
+
+
+def cut_to_exposure(run: Run, t: int, buys: list[Order], ratio: float) -> list[Order]:
+    made = []
+    for order in buys:
+        allowed = floor(order.quantity * ratio)
+        if allowed == 0:
+            deny(run, t, order, "MAX_EXPOSURE")
+        else:
+            order.open = allowed
+            if allowed < order.quantity:
+                order.reason = "MAX_EXPOSURE"
+            made.append(order)
+    return made
