@@ -90,5 +90,6 @@ def _refuse(rows: Given, name: str, bad: NDArray[np.bool_], wanted: str) -> None
         row = int(np.argmax(bad))
         shown = ", ".join(f"{key} {rows.values[key][row]:g}" for key in NEEDED)
         raise BadData(
-            f"{rows.name(row)}: {name} {rows.values[name][row]:g}: {wanted} [{shown}]; {int(bad.sum())} such rows"
+            f"{rows.name(row)}: {name} {rows.values[name][row]:g}: {wanted} [{shown}]; {int(bad.sum())} such row(s). "
+            "Correct or drop them, or ingest into a lake, which sets bad rows aside"
         )
