@@ -49,6 +49,7 @@ from quantkit.core.state import (
     SELL,
     SETTLED,
     UNKNOWN_ACTIONS,
+    UNMET,
     WAITING,
     Inputs,
     Log,
@@ -108,6 +109,7 @@ def apply(
     """Book one fill, or a piece of one: cash to its settlement day, shares, entry price, and what a stop does to the goal."""
     account = state.account
     account[NEXT_2] -= side * value + commission + tax
+    account[UNMET] = 1
     if side > 0:
         activate(state, s)
         if state.names[s].shares == 0:
@@ -253,6 +255,7 @@ def _corporate_action(
             account[SETTLED] += value
             cash += value
         state.names[s].goal = np.int64(np.floor(state.names[s].goal * ratio + 1e-9))
+        account[UNMET] = 1
         for k in range(account[N_ORDERS]):
             if state.orders[k].symbol == s:
                 state.orders[k].qty = np.int64(np.floor(state.orders[k].qty * ratio + 1e-9))

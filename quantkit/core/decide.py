@@ -36,6 +36,7 @@ from quantkit.core.state import (
     SET_CHANGED,
     TOO_LARGE,
     TOO_MANY_NAMES,
+    UNMET,
     WAITING,
     Inputs,
     Log,
@@ -70,6 +71,7 @@ def _set_goal(state: State, s: int, goal: int) -> None:
     state.names[s].goal = goal
     state.names[s].marks |= FRESH_GOAL
     state.names[s].noted = NO_REASON
+    state.account[UNMET] = 1
     activate(state, s)
 
 
@@ -283,13 +285,16 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     """
     account = state.account
     buys, expected = np.int64(0), np.int64(0)
+    account[UNMET] = 0
     for i in range(account[N_ACTIVE] - 1, -1, -1):
         s = state.names[i].active
         want = state.names[s].goal - state.names[s].shares
         fresh = state.names[s].marks & FRESH_GOAL
         if fresh:
             state.names[s].marks &= ~FRESH_GOAL
-        if want == 0:
+        if want != 0:
+            account[UNMET] = 1
+        else:
             if state.names[s].goal == 0 and state.target[s] == 0.0:
                 last = account[N_ACTIVE] - 1
                 moved = state.names[last].active
@@ -406,6 +411,7 @@ def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None
         return
     if dated or account[WAITING]:
         _size(state, inputs, plan, log, t, dated)
-    buys, expected = _make_sells(state, inputs, plan, log, t)
-    if buys > 0:
-        _make_buys(state, inputs, plan, log, t, buys, expected)
+    if account[UNMET]:
+        buys, expected = _make_sells(state, inputs, plan, log, t)
+        if buys > 0:
+            _make_buys(state, inputs, plan, log, t, buys, expected)
