@@ -1,0 +1,76 @@
+"""quantkit: test a trading rule on Korean equities under the exchange's real rules.
+
+    >>> import quantkit as qk
+    >>> "backtest" in qk.__all__
+    True
+
+Every public name is listed in `__all__` and loaded when first used, so that importing quantkit costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from quantkit import indicators as ta
+    from quantkit.backtest.result import Result
+    from quantkit.backtest.run import backtest
+    from quantkit.core.policy import Policy, RiskLimits
+    from quantkit.data.bars import Bars
+    from quantkit.data.lake import Lake
+    from quantkit.errors import BadData, Bug, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
+    from quantkit.market.costs import Costs
+    from quantkit.strategy import Strategy, load_strategy, param
+
+__all__ = [
+    "BadData",
+    "Bars",
+    "Bug",
+    "ConfigError",
+    "Costs",
+    "Lake",
+    "OutcomeUnknown",
+    "Policy",
+    "QuantkitError",
+    "Refused",
+    "Result",
+    "RetryLater",
+    "RiskLimits",
+    "Strategy",
+    "backtest",
+    "load_strategy",
+    "param",
+    "ta",
+]
+
+_HOMES = {
+    "Bars": "quantkit.data.bars",
+    "Costs": "quantkit.market.costs",
+    "Lake": "quantkit.data.lake",
+    "Policy": "quantkit.core.policy",
+    "Result": "quantkit.backtest.result",
+    "RiskLimits": "quantkit.core.policy",
+    "Strategy": "quantkit.strategy",
+    "load_strategy": "quantkit.strategy",
+    "param": "quantkit.strategy",
+}
+_PACKAGES = {"backtest": "quantkit.backtest", "ta": "quantkit.indicators"}  # the name stands for the whole module
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _PACKAGES:
+        value: object = import_module(_PACKAGES[name])
+    elif name in __all__:
+        value = getattr(import_module(_HOMES.get(name, "quantkit.errors")), name)
+    else:
+        raise AttributeError(f"module 'quantkit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
