@@ -76,7 +76,9 @@ class HoursRow(NamedTuple):
 
 
 HOURS: Final = (
-    HoursRow("1956-03-03", 570, 900, "general knowledge; earlier hours differed, and Saturdays closed at noon or before"),
+    HoursRow(
+        "1956-03-03", 570, 900, "general knowledge; earlier hours differed, and Saturdays closed at noon or before"
+    ),
     HoursRow("1998-12-07", 540, 900, "general knowledge; observed days from 1999 on"),
     HoursRow("2016-08-01", 540, 930, "KB 4(3); the date by general knowledge"),
 )

@@ -84,7 +84,12 @@ LIMITS: Final = (
     LimitRow("2005-03-28", ("KOSDAQ",), 0.15, "observed: the first closes at 15 % are of that day"),
     LimitRow("2015-06-15", ("KOSPI",), 0.30, "KOSPI rules 20(2), regulation 1185; observed"),
     LimitRow("2015-06-15", ("KOSDAQ",), 0.30, "KOSDAQ rules 14(2); observed"),
-    LimitRow(BEGINNING, ("KONEX",), 0.15, "general knowledge; observed 2018 to 2026"),
+    LimitRow(
+        BEGINNING,
+        ("KONEX",),
+        0.15,
+        "observed 2018 to 2026: 5,000 bars touch it, none passes; before by general knowledge",
+    ),
     LimitRow(BEGINNING, ("ETF", "ETN"), 0.15, "general knowledge"),
     LimitRow("2015-06-15", ("ETF", "ETN"), 0.30, "KOSPI rules 20(2): times the multiple, where below 1 counts as 1"),
     LimitRow(BEGINNING, ("ELW",), None, "KOSPI rules 20(1) names stocks, ETFs, ETNs and certificates only"),
