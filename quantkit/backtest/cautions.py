@@ -1,0 +1,130 @@
+"""What a reader should know before believing a result: plain sentences, read off the run itself.
+
+Contract: pure; each check looks at arrays, never at what the caller said it did, so a result cannot hide anything.
+The gravest come first. Shown at the top of the report and in `Result.warnings`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from quantkit.backtest.wording import count, percent
+from quantkit.core.state import ORDER_STATUS, REASONS, RULES
+
+if TYPE_CHECKING:
+    from quantkit.backtest.result import Result
+
+__all__ = ["REASON_WORDS", "cautions", "unfilled"]
+
+FEW_TRADES, SHORT_YEARS, LARGE_SHARE = 30, 1.0, 0.05
+
+REASON_WORDS = {
+    "": "no reason given",
+    "INSUFFICIENT_CASH": "not enough cash",
+    "INSUFFICIENT_SHARES": "fewer shares held than ordered",
+    "HALTED": "halted, or no trade in that bar",
+    "LIMIT_LOCKED": "locked at the daily price limit",
+    "COLLAR": "opened beyond the collar around the reference price",
+    "STOPPED": "a stop closed the position first",
+    "DELISTED": "left the list",
+    "ORDER_TOO_LARGE": "order larger than the risk limit",
+    "MAX_WEIGHT": "would exceed the weight limit of one name",
+    "MAX_POSITIONS": "would exceed the number of positions allowed",
+    "MAX_EXPOSURE": "would exceed the exposure allowed",
+    "DAILY_LOSS": "daily loss limit reached",
+    "DRAWDOWN": "drawdown limit reached",
+}
+
+
+def unfilled(result: Result) -> list[tuple[str, str, int]]:
+    """(status, reason code, number) of orders that were cut or dropped, most frequent first."""
+    orders = result.run.orders
+    found = []
+    for status in ("cut", "dropped"):
+        rows = orders["status"] == ORDER_STATUS.index(status)
+        numbers = np.bincount(orders["reason"][rows].astype(np.int64), minlength=len(REASONS))
+        found += [(status, REASONS[code], int(many)) for code, many in enumerate(numbers) if many]
+    return sorted(found, key=lambda row: -row[2])
+
+
+def _plural(number: float, one: str, many: str = "") -> str:
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def _prices(result: Result) -> list[str]:
+    """How the fills were priced and what the prices are."""
+    run, bars = result.run, result.bars
+    said = []
+    same = int((run.fills["rule"] == RULES.index("same_close")).sum())
+    if same:
+        said.append(
+            f'{_plural(same, "fill")} at the very close the decision was made on (fill="close"). Nobody can trade a price '
+            "they needed to know first: expect less live."
+        )
+    if bars.prices == "adjusted":
+        said.append(
+            "The prices are adjusted, not as traded: tick sizes and price limits were off, share counts and minimum "
+            "commissions are approximate, and dividends may already be in the prices."
+        )
+    unknown = int(run.actions["unknown"].sum())
+    if unknown:
+        said.append(
+            f"{_plural(unknown, 'corporate action')} of unknown kind on held names: treated as a split that leaves the "
+            "value unchanged. Look them up."
+        )
+    return said
+
+
+def _sample(result: Result) -> list[str]:
+    """Whether there is enough to judge by."""
+    stats = result.figures
+    said = []
+    if result.years < SHORT_YEARS:
+        days = int(result.bars.days[-1] - result.bars.days[0]) + 1
+        said.append(f"The run covers {_plural(days, 'day')}: yearly figures are extrapolated from less than a year.")
+    if stats["trades"] < FEW_TRADES:
+        said.append(
+            f"{_plural(stats['trades'], 'closed round trip')}: fewer than {FEW_TRADES} say little about what comes next."
+        )
+    if np.any(result.run.equity <= 0):
+        said.append("The account lost everything; figures after that point mean nothing.")
+    return said
+
+
+def _money(result: Result) -> list[str]:
+    """What moved the result besides the rule."""
+    stats, said = result.figures, []
+    share = stats["proceeds_funded_share"]
+    if share > LARGE_SHARE:
+        said.append(
+            f"{percent(share)} of what was bought was paid with sales of the same bar. A broker may not allow that at the "
+            'open; funding="cash" shows the result without it.'
+        )
+    costs = stats["commission"] + stats["tax"] + stats["slippage"]
+    gross = stats["profit"] + costs
+    if costs > 0.5 * abs(gross) and costs > 0.0:
+        said.append(f"Costs are {percent(costs / abs(gross), digits=0) if gross else 'all'} of the profit before costs.")
+    still = int(stats["open_trades"])
+    if still:
+        said.append(f"{_plural(still, 'trade')} still open at the end, valued at the last close; closing costs are not in.")
+    return said
+
+
+def _orders(result: Result) -> list[str]:
+    """Orders that did not fill in full."""
+    rows, total = unfilled(result), len(result.run.orders["bar"])
+    lost = sum(many for _, _, many in rows)
+    if not total or lost <= LARGE_SHARE * total:
+        return []
+    most = "; ".join(f"{count(many)} {status}: {REASON_WORDS.get(reason, reason)}" for status, reason, many in rows[:3])
+    return [f"{count(lost)} of {_plural(total, 'order')} were cut or dropped ({most})."]
+
+
+def cautions(result: Result) -> list[str]:
+    """All that applies to this result; empty when nothing does."""
+    said = [*_prices(result), *_sample(result), *_orders(result), *_money(result)]
+    if not len(result.run.fills["bar"]):
+        said.insert(0, "Nothing was ever traded.")
+    return said

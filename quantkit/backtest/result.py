@@ -1,0 +1,290 @@
+"""The result of a run: figures, tables, pictures, a page.
+
+Contract: everything is computed when first asked for and kept; nothing here changes the run. Money and prices are in won
+(dollars for US names), times are the bars' index in Asia/Seoul. Figures come from NumPy arrays; DataFrames are made only for
+the tables a person looks at, matplotlib is loaded by `plot()` alone.
+
+Made by `quantkit.backtest`; also by hand from a `RunOutput`:
+
+    result = Result(bars=bars, run=run, manifest={})
+    result.stats["sharpe"], result.report("run.html")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.backtest import figures as _figures
+from quantkit.backtest import holdings, metrics
+from quantkit.backtest.comparison import Benchmark
+from quantkit.backtest.output import RunOutput
+from quantkit.errors import Bug
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from quantkit.backtest.trades import Trades
+    from quantkit.core.policy import Policy
+    from quantkit.data.bars import Bars
+    from quantkit.strategy import Strategy
+
+__all__ = ["Result"]
+
+Floats = NDArray[np.float64]
+
+
+class Result:
+    """What a strategy did and how well.
+
+    bars        the bars of the run, one row for each row of `run` (those that only warmed up are cut)
+    run         arrays of the run
+    manifest    what repeats the run, or a function that gives it when first asked
+    benchmark   (T,) float64 levels to compare with, any scale, and their name
+    strategy, policy, fill   what was run, for titles and the report; None: targets were given
+    periods     periods a year of the ratios; None: from the bars' frequency (252 for sessions)
+    risk_free   rate a year that Sharpe, Sortino and alpha are measured against
+    """
+
+    def __init__(
+        self,
+        *,
+        bars: Bars,
+        run: RunOutput,
+        manifest: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+        benchmark: Floats | None = None,
+        benchmark_name: str | None = None,
+        strategy: Strategy | None = None,
+        policy: Policy | None = None,
+        fill: str | None = None,
+        periods: float | None = None,
+        risk_free: float = 0.0,
+    ) -> None:
+        if len(bars) != len(run) or not len(run):
+            raise Bug(f"a result needs one bar for each row of its run: {len(bars)} bars, {len(run)} rows")
+        if benchmark is not None and len(benchmark) != len(run):
+            raise Bug(f"the benchmark has {len(benchmark)} levels for {len(run)} bars")
+        self.bars = bars
+        self.run = run
+        self.strategy = strategy
+        self.policy = policy
+        self.fill = fill
+        self.comparison = None if benchmark is None else Benchmark(benchmark, benchmark_name or "benchmark")
+        self.periods = metrics.periods_per_year(bars.freq) if periods is None else periods
+        self.risk_free = risk_free
+        self._manifest = manifest
+
+    # --- what it is -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Plain data that repeats the run."""
+        return dict((self._manifest() if callable(self._manifest) else self._manifest) or {})
+
+    @property
+    def name(self) -> str:
+        """Name of the strategy's class; "targets" where only targets were given."""
+        return "targets" if self.strategy is None else type(self.strategy).__name__
+
+    @property
+    def years(self) -> float:
+        """Calendar years the run covers."""
+        return _figures.calendar_years(self.bars.days)
+
+    @property
+    def span(self) -> tuple[str, str]:
+        """First and last day, as text."""
+        first, last = self.bars.days[[0, -1]].astype("datetime64[D]")
+        return str(first), str(last)
+
+    def label(self, symbol: str) -> str:
+        """A code with its name, where one is known: `005930 삼성전자`."""
+        name = self.bars.names.get(symbol)
+        return f"{symbol} {name}" if name else symbol
+
+    # --- figures --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """Every figure by name, as plain floats."""
+        return _figures.figures(
+            self.run,
+            days=self.bars.days,
+            growth=self.growth,
+            trades=self.round_trips,
+            benchmark=self.comparison,
+            minor_unit=self.bars.minor_unit,
+            periods=self.periods,
+            risk_free=self.risk_free,
+        )
+
+    @cached_property
+    def stats(self) -> pd.Series[float]:
+        """Every figure as a Series of floats; fractions are fractions (0.12 is 12 %), counts are whole floats."""
+        import pandas as pd
+
+        return pd.Series(self.figures, dtype=np.float64, name=self.name)
+
+    @cached_property
+    def growth(self) -> Floats:
+        """(T,) worth of 1 put in at the start, deposits taken out."""
+        return _figures.growth_of(self.run)
+
+    @cached_property
+    def round_trips(self) -> Trades:
+        """Trades as arrays; `trades` is the table."""
+        from quantkit.backtest.trades import round_trips
+
+        return round_trips(self.run, last_price=self.bars.raw.close[-1], minor_unit=self.bars.minor_unit)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What to know before believing this result, in plain sentences."""
+        from quantkit.backtest.cautions import cautions
+
+        return cautions(self)
+
+    # --- series ---------------------------------------------------------------------------------------------------
+
+    def _series(self, values: NDArray[Any], name: str) -> pd.Series[float]:
+        import pandas as pd
+
+        return pd.Series(values, index=self.bars.index, name=name)
+
+    @cached_property
+    def equity(self) -> pd.Series[float]:
+        """Cash, dividends due and positions at each bar's close."""
+        return self._series(self.run.equity / self.bars.minor_unit, "equity")
+
+    @cached_property
+    def returns(self) -> pd.Series[float]:
+        """Time-weighted simple return of each session, at its last bar: deposits are no gain."""
+        import pandas as pd
+
+        ends = _figures.session_ends(self.bars.days)
+        return pd.Series(_figures.session_returns(self.growth, ends), index=self.bars.index[ends], name="returns")
+
+    @cached_property
+    def drawdown(self) -> pd.Series[float]:
+        """Distance from the highest point so far, 0 or negative, deposits taken out."""
+        return self._series(metrics.drawdowns(self.growth), "drawdown")
+
+    @cached_property
+    def exposure(self) -> pd.Series[float]:
+        """Part of the equity that is not cash."""
+        equity = np.maximum(self.run.equity, 1)
+        return self._series(1.0 - self.run.cash / equity, "exposure")
+
+    @cached_property
+    def names_held(self) -> pd.Series[int]:
+        """Number of names held at each close."""
+        return self._series(holdings.names_held(self.run), "names_held")  # type: ignore[return-value]
+
+    @cached_property
+    def turnover(self) -> pd.Series[float]:
+        """Half of what was bought and sold on each bar, over the equity before it."""
+        return self._series(_figures.turnover_of(self.run, float(self.bars.minor_unit)), "turnover")
+
+    @cached_property
+    def benchmark(self) -> pd.Series[float] | None:
+        """The same money, deposits included, put into the benchmark; None without one."""
+        if self.comparison is None:
+            return None
+        unit = self.bars.minor_unit
+        values = self.comparison.account(self.run.initial_cash / unit, self.run.deposits / unit)
+        return self._series(values, self.comparison.name)
+
+    # --- tables ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """One row a fill: time, symbol, name, side, quantity, price, commission, tax, slippage, order_id, rule, from_proceeds."""
+        from quantkit.backtest import tables
+
+        return tables.fills_table(self)
+
+    @cached_property
+    def orders(self) -> pd.DataFrame:
+        """One row an order, also those cut, dropped or refused: status and reason say what became of it."""
+        from quantkit.backtest import tables
+
+        return tables.orders_table(self)
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """Round trips, first in first out, oldest exit first and open ones last; `pnl` is after costs, with dividends."""
+        from quantkit.backtest import tables
+
+        return tables.trades_table(self)
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        """Shares at each close, one column a symbol. Made of fills and share actions when first asked for."""
+        import pandas as pd
+
+        shares = holdings.position_matrix(self.run, len(self.bars.symbols))
+        return pd.DataFrame(shares, index=self.bars.index, columns=pd.Index(self.bars.symbols, name="symbol"), copy=False)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Commission, tax, slippage and their total by month; `costs.sum()` is the run's."""
+        from quantkit.backtest import tables
+
+        return tables.costs_table(self)
+
+    @cached_property
+    def monthly(self) -> pd.DataFrame:
+        """Return of each month (columns 1 to 12) of each year, and of the year."""
+        from quantkit.backtest import tables
+
+        return tables.monthly_table(self)
+
+    # --- to look at -----------------------------------------------------------------------------------------------
+
+    def summary(self) -> str:
+        """Figures and warnings as text for a terminal."""
+        from quantkit.backtest import tables
+
+        return tables.summary_text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Figures (None where undefined), warnings and manifest, ready for JSON."""
+        stats = {name: value if np.isfinite(value) else None for name, value in self.figures.items()}
+        return {"name": self.name, "start": self.span[0], "end": self.span[1], "stats": stats,
+                "warnings": self.warnings, "manifest": self.manifest}  # fmt: skip
+
+    def plot(self, *, symbol: str | None = None) -> Figure:
+        """A matplotlib figure: equity, drawdown, positions, and trades on the price of one symbol.
+
+        symbol   which name's price; None: the only one of the run, else no price panel
+        """
+        from quantkit.backtest.plots import draw
+
+        return draw(self, symbol=symbol)
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML page and return its path."""
+        from quantkit.backtest.report import write_report
+
+        return write_report(self, path)
+
+    def to_vectorbt(self) -> Any:
+        """The same fills as a `vectorbt.Portfolio`. ConfigError where vectorbt cannot express the run."""
+        from quantkit.backtest.vectorbt import to_vectorbt
+
+        return to_vectorbt(self)
+
+    def __repr__(self) -> str:
+        first, last = self.span
+        return f"<Result {self.name} {first}..{last}: {self.figures['total_return']:+.1%}, {len(self.run.fills['bar'])} fills>"
+
+    def _repr_html_(self) -> str:
+        from quantkit.backtest import tables
+
+        return tables.summary_html(self)

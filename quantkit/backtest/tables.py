@@ -1,0 +1,175 @@
+"""The tables of a result as DataFrames, and its figures as text.
+
+Contract: one function a table, each reading `Result` and building fresh; `Result` keeps what it got.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quantkit.backtest import figures
+from quantkit.backtest.wording import FIGURES, show
+from quantkit.core.state import ORDER_KINDS, ORDER_STATUS, REASONS, RULES
+
+if TYPE_CHECKING:
+    from quantkit.backtest.result import Result
+
+__all__ = ["costs_table", "fills_table", "monthly_table", "orders_table", "summary_html", "summary_text", "trades_table"]
+
+Codes = NDArray[np.generic]
+
+
+def _text(words: tuple[str, ...] | list[str], codes: Codes) -> pd.Series[str]:
+    """Words for codes; -1 is empty. Categories are expanded once, which is quicker than one text a row."""
+    kinds = list(dict.fromkeys(words))  # categories must differ; names may not
+    place = np.array([kinds.index(word) for word in words] + [-1], np.int64)
+    values = pd.Categorical.from_codes(place[codes.astype(np.int64)], categories=pd.Index(kinds, dtype="str"))
+    return pd.Series(values).astype("str").where(codes >= 0, "")
+
+
+def _side(codes: Codes) -> pd.Series[str]:
+    return _text(("sell", "buy"), (codes > 0).astype(np.int64))
+
+
+def _who(result: Result, columns: Codes) -> dict[str, pd.Series[str]]:
+    """Code and name of each row; only the names that occur are looked at."""
+    used, place = np.unique(columns, return_inverse=True)
+    symbols = [result.bars.symbols[column] for column in used]
+    names = [result.bars.names.get(symbol, "") for symbol in symbols]
+    return {"symbol": _text(symbols, place), "name": _text(names, place)}
+
+
+def _when(result: Result, rows: Codes) -> pd.DatetimeIndex:
+    """Time of each row; -1 is NaT."""
+    times = result.bars.index.take(np.maximum(rows.astype(np.int64), 0))
+    return pd.DatetimeIndex(times.where(rows >= 0)) if (rows < 0).any() else times
+
+
+def fills_table(result: Result) -> pd.DataFrame:
+    """`Result.fills`."""
+    fills, unit = result.run.fills, result.bars.minor_unit
+    return pd.DataFrame(
+        {
+            "time": _when(result, fills["bar"]),
+            **_who(result, fills["symbol"]),
+            "side": _side(fills["side"]),
+            "quantity": fills["quantity"],
+            "price": fills["price"],
+            "commission": fills["commission"] / unit,
+            "tax": fills["tax"] / unit,
+            "slippage": fills["slippage"] / unit,
+            "order_id": fills["order_id"],
+            "rule": _text(RULES, fills["rule"]),
+            "from_proceeds": fills["from_proceeds"],
+        }
+    )
+
+
+def orders_table(result: Result) -> pd.DataFrame:
+    """`Result.orders`: decided is the bar of the decision, done the bar it ended on (NaT while it works)."""
+    orders = result.run.orders
+    return pd.DataFrame(
+        {
+            "order_id": orders["order_id"],
+            "decided": _when(result, orders["bar"]),
+            **_who(result, orders["symbol"]),
+            "side": _side(orders["side"]),
+            "quantity": orders["quantity"],
+            "filled": orders["filled"],
+            "kind": _text(ORDER_KINDS, orders["kind"]),
+            "status": _text(ORDER_STATUS, orders["status"]),
+            "reason": _text(REASONS, orders["reason"]),
+            "done": _when(result, orders["done_bar"]),
+        }
+    )
+
+
+def trades_table(result: Result) -> pd.DataFrame:
+    """`Result.trades`. An open trade is valued at the last close; its exit time is the last bar and `open` is True."""
+    trades = result.round_trips
+    return pd.DataFrame(
+        {
+            **_who(result, trades.symbol),
+            "entry_time": _when(result, trades.entry_bar),
+            "exit_time": _when(result, trades.exit_bar),
+            "quantity": trades.quantity,
+            "entry_price": trades.entry_price,
+            "exit_price": trades.exit_price,
+            "cost": trades.cost,
+            "dividend": trades.dividend,
+            "pnl": trades.pnl,
+            "return": trades.ret,
+            "bars_held": trades.exit_bar - trades.entry_bar,
+            "exit_rule": _text(RULES, trades.rule),
+            "open": trades.open,
+        }
+    )
+
+
+def costs_table(result: Result) -> pd.DataFrame:
+    """`Result.costs`: every month of the run has a row."""
+    fills = result.run.fills
+    months = result.bars.days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    row = months[fills["bar"]] - months[0]
+    size = int(months[-1] - months[0]) + 1
+    unit = result.bars.minor_unit
+    table = {
+        name: np.bincount(row, weights=fills[name], minlength=size) / unit for name in ("commission", "tax", "slippage")
+    }
+    index = pd.PeriodIndex(np.arange(months[0], months[-1] + 1).astype("datetime64[M]").astype("datetime64[ns]"), freq="M")
+    return pd.DataFrame({**table, "total": sum(table.values())}, index=index.rename("month"))
+
+
+def monthly_table(result: Result) -> pd.DataFrame:
+    """`Result.monthly`: index year, columns 1 to 12 and "year"; NaN outside the run."""
+    days = result.bars.days.astype("datetime64[D]")
+    months = days.astype("datetime64[M]").astype(np.int64)
+    ends = figures.session_ends(months)
+    returns = figures.session_returns(result.growth, ends)
+    year, month = months[ends] // 12 + 1970, months[ends] % 12
+    first, last = int(year[0]), int(year[-1])
+    table = np.full((last - first + 1, 13), np.nan)
+    table[year - first, month] = returns
+    years = figures.session_ends(months // 12)
+    table[months[years] // 12 + 1970 - first, 12] = figures.session_returns(result.growth, years)
+    return pd.DataFrame(table, index=pd.RangeIndex(first, last + 1, name="year"), columns=[*range(1, 13), "year"])
+
+
+def _lines(result: Result) -> list[tuple[str, str]]:
+    currency = result.bars.currency
+    return [(FIGURES[name][0], show(name, value, currency)) for name, value in result.figures.items()]
+
+
+def _title(result: Result) -> str:
+    first, last = result.span
+    symbols = result.bars.symbols
+    who = result.label(symbols[0]) if len(symbols) == 1 else f"{len(symbols):,} symbols"
+    return f"{result.name} · {who} · {first} to {last}"
+
+
+def summary_text(result: Result) -> str:
+    """`Result.summary()`."""
+    lines = _lines(result)
+    wide, far = max(len(label) for label, _ in lines), max(len(text) for _, text in lines)
+    said = [f"  ! {text}" for text in result.warnings]
+    return "\n".join([_title(result), *(f"  {label:<{wide}}  {text:>{far}}" for label, text in lines), *said])
+
+
+def summary_html(result: Result) -> str:
+    """What a notebook shows for a result: the figures in columns, then the warnings."""
+    cells = "".join(
+        f'<div style="display:flex;justify-content:space-between;gap:1.5em;break-inside:avoid">'
+        f'<span style="opacity:.7">{escape(label)}</span><b style="font-variant-numeric:tabular-nums">{escape(text)}</b></div>'
+        for label, text in _lines(result)
+    )
+    said = "".join(f'<li style="margin:.2em 0">{escape(text)}</li>' for text in result.warnings)
+    notes = f'<ul style="margin:.6em 0 0;padding-left:1.2em;opacity:.85">{said}</ul>' if said else ""
+    return (
+        f'<div style="max-width:60em"><b>{escape(_title(result))}</b>'
+        f'<div style="columns:3 16em;column-gap:2.5em;margin-top:.5em;line-height:1.6">{cells}</div>{notes}</div>'
+    )
