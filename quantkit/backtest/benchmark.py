@@ -6,7 +6,7 @@ from that date until the next one, never earlier.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,26 +19,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Benchmark(NamedTuple):
-    """Levels of what a run is compared with."""
-
-    name: str
-    levels: Floats  # (T,) any scale, one a bar
-
-
-def resolve_benchmark(benchmark: object, bars: Bars) -> Benchmark | None:
-    """The benchmark that was asked for; None for None.
+def benchmark_levels(benchmark: object, bars: Bars) -> tuple[str | None, Floats | None]:
+    """(name, (T,) levels) of what was asked for; (None, None) for None.
 
     "hold" buys every name listed on the first bar in equal parts and keeps it, without costs; a delisted name stays at its
     last price. A symbol of the bars is its adjusted close. A Series (or a frame with a `close` column) is taken by date.
     """
     if benchmark is None:
-        return None
+        return None, None
     if isinstance(benchmark, str):
         if benchmark == "hold":
-            return Benchmark("hold", _held(bars))
+            return "hold", _held(bars)
         if benchmark in bars.symbols:
-            return Benchmark(benchmark, _carried(bars.close[:, bars.symbols.index(benchmark)]))
+            return benchmark, _carried(bars.close[:, bars.symbols.index(benchmark)])
         raise ConfigError(f"benchmark={benchmark!r}: not a symbol of these bars; give one, 'hold', or a Series of levels")
     if hasattr(benchmark, "columns"):
         frame = cast("pd.DataFrame", benchmark)
@@ -48,11 +41,11 @@ def resolve_benchmark(benchmark: object, bars: Bars) -> Benchmark | None:
         benchmark = frame[named[0]]
     if hasattr(benchmark, "index") and hasattr(benchmark, "to_numpy"):
         series = cast("pd.Series[float]", benchmark)
-        return Benchmark(str(series.name or "benchmark"), _by_date(series, bars))
+        return str(series.name or "benchmark"), _by_date(series, bars)
     levels = np.asarray(benchmark, dtype=np.float64)
     if levels.shape != (len(bars),):
         raise BadData(f"benchmark has shape {levels.shape}; expected ({len(bars)},), one level a bar")
-    return Benchmark("benchmark", _carried(levels))
+    return "benchmark", _carried(levels)
 
 
 def _carried(levels: Floats) -> Floats:
