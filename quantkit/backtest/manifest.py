@@ -46,6 +46,7 @@ def manifest_of(
                 "freq": bars.freq,
                 "prices": bars.prices,
                 "symbols": list(bars.symbols),
+                "markets": bars.markets[0] if len(set(bars.markets)) == 1 else list(bars.markets),
                 "first": day_text(int(bars.days[0])),
                 "last": day_text(int(bars.days[-1])),
                 "bars": len(bars),

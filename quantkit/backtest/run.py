@@ -113,6 +113,7 @@ def backtest(
     name, levels = benchmark_levels(benchmark, run_bars)
     settings = {
         "cash": float(cash),
+        "history": day_text(int(bars.days[0])),
         "start": None if start is None else day_text(epoch_day(start, what="start")),
         "end": None if end is None else str(end),
         "fill": fill,
