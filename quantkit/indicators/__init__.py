@@ -2,12 +2,13 @@
 
 Contract, the same for every function:
 
-- Inputs are (T,) or (T, N), time first: NumPy, pandas, polars or lists. Outputs are new C-contiguous float64 arrays of the
-  same shape (bool for crossings). Inputs are never changed.
-- Causal and prefix-stable: `f(x[:k])` equals `f(x)[:k]` to the last bit, whatever comes after k. A column's result does not
-  depend on other columns, save across names (`rank`, `zscore`, `demean`), where each row stands alone.
-- Missing is NaN or infinite, and stays with what it touches: a window that holds a missing value is NaN, a recursion gives
-  NaN at a missing row and goes on from its last state. Rows before a listing are skipped, a column without values is NaN.
+- Inputs are (T,) or (T, N), time first: NumPy, pandas, polars or lists. Outputs are new C-contiguous float64 arrays
+  of the same shape (bool for crossings). Inputs are never changed.
+- Causal and prefix-stable: `f(x[:k])` equals `f(x)[:k]` to the last bit, whatever comes after k. A column's result
+  does not depend on other columns, save across names (`rank`, `zscore`, `demean`), where each row stands alone.
+- Missing is NaN or infinite, and stays with what it touches: a window that holds a missing value is NaN, a recursion
+  gives NaN at a missing row and goes on from its last state. Rows before a listing are skipped, a column without
+  values is NaN.
 - A window longer than the data gives NaN. A wrong window raises ConfigError, a wrong array BadData, naming function,
   argument and value.
 - Compiled and uncompiled (`NUMBA_DISABLE_JIT=1`) give the same bits. Kernels release the GIL.

@@ -1,21 +1,25 @@
 """Compiled cross-sections: each row on its own, across names.
 
-Contract: a row's result is a function of its set of (name, value) pairs. The order of columns and columns left out change
-nothing, to the last bit: values that tie share a rank, and sums are exact (`exact_sum`). Missing is NaN or infinite.
-Called by `cross`.
+Contract: a row's result is a function of its set of (name, value) pairs. The order of columns and columns left out
+change nothing, to the last bit: values that tie share a rank, and sums are exact (`exact_sum`). Missing is NaN or
+infinite. Called by `cross`.
 """
 
 from __future__ import annotations
 
 from math import isnan, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.indicators.inputs import BoolArray, FloatArray, IntArray
 from quantkit.indicators.window_kernels import known
 from quantkit.jit import njit
 
+if TYPE_CHECKING:
+    from quantkit.indicators.inputs import BoolArray, FloatArray, IntArray
+
 TWO_53 = 9007199254740992.0
+SMALLEST = 1e-290  # the finest grid: what is far smaller counts as zero
 
 
 @njit
@@ -37,7 +41,7 @@ def exact_sum(values: FloatArray) -> float:
     grid = 1.0
     while grid < need:
         grid *= 2.0
-    while grid * 0.5 >= need:
+    while grid * 0.5 >= need and grid > SMALLEST:
         grid *= 0.5
     finer = 1.0
     while finer < 2.0 * count:
@@ -55,7 +59,7 @@ def exact_sum(values: FloatArray) -> float:
 
 @njit
 def centre_rows(values: FloatArray, where: BoolArray, ddof: int, score: bool, out: FloatArray) -> None:
-    """Each value less its row's mean; with `score` also divided by the row's standard deviation (NaN where that is 0)."""
+    """Each value less its row's mean; with `score` also divided by the row's deviation (NaN where that is 0)."""
     rows, columns = values.shape
     chosen = np.empty(columns, np.int64)
     offset = np.empty(columns)

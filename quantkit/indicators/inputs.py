@@ -1,9 +1,9 @@
 """What enters an indicator: arrays made two-dimensional, arguments checked.
 
-Contract: pure. Every array that reaches compiled code is a read-only C-contiguous (T, N) float64, whatever it was before
-(list, NumPy, memory map, pandas, polars), so that each kernel is compiled for exactly one signature. Nothing is copied
-that already has this form. Wrong arguments raise ConfigError, wrong arrays BadData; both name the function and the value.
-Called by every public function of `quantkit.indicators`.
+Contract: pure. Every array that reaches compiled code is a read-only C-contiguous (T, N) float64, whatever it was
+before (list, NumPy, memory map, pandas, polars), so that each kernel is compiled for exactly one signature. Nothing
+is copied that already has this form. Wrong arguments raise ConfigError, wrong arrays BadData; both name the function
+and the value. Called by every public function of `quantkit.indicators`.
 
 >>> prices = matrix("sma", "values", [1, 2, 3])
 >>> prices.shape, prices.dtype.name
@@ -44,10 +44,11 @@ def matrix(function: str, name: str, values: ArrayLike) -> FloatArray:
 def matrices(function: str, **named: ArrayLike) -> list[FloatArray]:
     """`matrix` of each named input; all must have the shape of the first."""
     tables = [matrix(function, name, values) for name, values in named.items()]
+    first, shape = next((name, np.shape(values)) for name, values in named.items())
     for name, table in zip(named, tables, strict=True):
         if table.shape != tables[0].shape:
-            first = next(iter(named))
-            raise BadData(f"ta.{function}: {name} has shape {table.shape}, expected {tables[0].shape} as {first} has")
+            found = np.shape(named[name])
+            raise BadData(f"ta.{function}: {name} has shape {found}, expected {shape} as {first} has")
     return tables
 
 
@@ -58,7 +59,9 @@ def beside(function: str, name: str, values: ArrayLike, shape: tuple[int, int]) 
         table = np.repeat(table, shape[1], axis=1)
         table.flags.writeable = False
     if table.shape != shape:
-        raise BadData(f"ta.{function}: {name} has shape {table.shape}, expected {shape} or ({shape[0]},)")
+        column = f"({shape[0]},)"
+        expected = column if shape[1] == 1 else f"{shape} or {column}"
+        raise BadData(f"ta.{function}: {name} has shape {np.shape(values)}, expected {expected}")
     return table
 
 
@@ -73,26 +76,33 @@ def mask(function: str, where: ArrayLike | None, shape: tuple[int, int]) -> Bool
         if table.ndim == 1:
             table = table.reshape(-1, 1)
         if table.shape != shape:
-            raise BadData(f"ta.{function}: where has shape {table.shape}, expected {shape}")
+            raise BadData(f"ta.{function}: where has shape {np.shape(where)}, expected {shape}")
     view = np.ascontiguousarray(table).view()
     view.flags.writeable = False
     return view
 
 
-def integer(function: str, name: str, value: int, low: int = 1) -> int:
+def integer(function: str, name: str, value: object, low: int = 1) -> int:
     """`value` as int, or ConfigError when it is no whole number of at least `low`."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < low:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise ConfigError(f"ta.{function}: {name} = {value!r}, expected a whole number of bars, at least {low}")
     return int(value)
 
 
-def freedom(function: str, ddof: int, window: int | None = None) -> int:
+def positive(function: str, name: str, value: object) -> float:
+    """`value` as float, or ConfigError when it is no finite number above zero."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0.0 < float(value) < np.inf:
+        raise ConfigError(f"ta.{function}: {name} = {value!r}, expected a number above 0")
+    return float(value)
+
+
+def freedom(function: str, ddof: object, window: int | None = None) -> int:
     """`ddof` as int, or ConfigError when it is negative or leaves nothing of a window to divide by."""
-    whole = isinstance(ddof, int | np.integer) and not isinstance(ddof, bool | np.bool_)
-    if not whole or ddof < 0 or (window is not None and ddof >= window):
+    whole = int(ddof) if isinstance(ddof, int | np.integer) and not isinstance(ddof, bool) else -1
+    if whole < 0 or (window is not None and whole >= window):
         bound = "" if window is None else f" and below window = {window}"
         raise ConfigError(f"ta.{function}: ddof = {ddof!r}, expected a whole number of at least 0{bound}")
-    return int(ddof)
+    return whole
 
 
 def shaped(result: FloatArray, like: ArrayLike) -> FloatArray:

@@ -1,7 +1,8 @@
 """How far and how fast a price moved: momentum, rate of change, RSI, stochastic.
 
-Contract: inputs (T,) or (T, N), time first; outputs float64 of the same shape. momentum is in the unit of the input, all
-others are percentages: roc of the old price, rsi and stochastic from 0 to 100. Missing (NaN or infinite) rows give NaN.
+Contract: inputs (T,) or (T, N), time first; outputs float64 of the same shape. momentum is in the unit of the input,
+all others are percentages: roc of the old price, rsi and stochastic from 0 to 100. Missing (NaN or infinite) rows
+give NaN.
 
 >>> roc([100.0, 110.0], 1).round(6).tolist()
 [nan, 10.0]
@@ -9,15 +10,17 @@ others are percentages: roc of the old price, rsi and stochastic from 0 to 100. 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from quantkit.indicators import recursive_kernels
 from quantkit.indicators.inputs import FloatArray, integer, matrices, matrix, shaped
 from quantkit.indicators.rolling import rolling_max, rolling_min
 from quantkit.indicators.smoothing import sma
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class Stochastic(NamedTuple):
@@ -58,10 +61,10 @@ def roc(values: ArrayLike, window: int) -> FloatArray:
 def rsi(values: ArrayLike, window: int = 14) -> FloatArray:
     """Relative strength index, Wilder (1978): 100 * gain / (gain + loss), 0 to 100.
 
-    gain and loss are averages of the rises and falls: of the first `window` changes, then avg += (new - avg) / window.
-    The first value stands `window` rows after the first known one. A missing row gives NaN; the next change is taken from
-    the last known value. Seeded as TA-Lib; where nothing has moved yet this gives 50, TA-Lib 0. Raises ConfigError for
-    window < 1.
+    gain and loss are averages of the rises and falls: of the first `window` changes, then avg += (new - avg) /
+    window. The first value stands `window` rows after the first known one. A missing row gives NaN; the next change
+    is taken from the last known value. Seeded as TA-Lib; where nothing has moved yet this gives 50, TA-Lib 0. Raises
+    ConfigError for window < 1.
     """
     window = integer("rsi", "window", window)
     table = matrix("rsi", "values", values)

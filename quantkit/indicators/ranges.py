@@ -1,7 +1,8 @@
 """What the bars' ranges say: true range and ATR, Wilder's directional system, Donchian channels.
 
-Contract: inputs high, low, close (T,) or (T, N), time first, all of one shape; outputs float64 of that shape. true_range,
-atr and donchian are in the unit of the prices, dmi and adx run from 0 to 100. A bar with a missing price gives NaN.
+Contract: inputs high, low, close (T,) or (T, N), time first, all of one shape; outputs float64 of that shape.
+true_range, atr and donchian are in the unit of the prices, dmi and adx run from 0 to 100. A bar with a missing price
+gives NaN.
 
 >>> true_range([10.0, 12.0], [9.0, 11.0], [9.5, 11.5]).tolist()
 [nan, 2.5]
@@ -9,14 +10,16 @@ atr and donchian are in the unit of the prices, dmi and adx run from 0 to 100. A
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from quantkit.indicators import recursive_kernels as kernels
 from quantkit.indicators.inputs import FloatArray, integer, matrices, shaped
 from quantkit.indicators.rolling import rolling_max, rolling_min
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class Dmi(NamedTuple):
@@ -49,9 +52,9 @@ def true_range(high: ArrayLike, low: ArrayLike, close: ArrayLike) -> FloatArray:
 def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> FloatArray:
     """Average true range, Wilder (1978): avg += (true_range - avg) / window.
 
-    Seeded with the mean of the first `window` true ranges, so the first value stands `window` rows after the first bar, as
-    in TA-Lib. A missing bar gives NaN and leaves the average. Raises ConfigError for window < 1, BadData for inputs of
-    different shapes.
+    Seeded with the mean of the first `window` true ranges, so the first value stands `window` rows after the first
+    bar, as in TA-Lib. A missing bar gives NaN and leaves the average. Raises ConfigError for window < 1, BadData for
+    inputs of different shapes.
     """
     window = integer("atr", "window", window)
     tables = matrices("atr", high=high, low=low, close=close)
@@ -63,11 +66,11 @@ def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> 
 
 
 def dmi(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> Dmi:
-    """Directional indicators, Wilder (1978): smoothed upward and downward movement in percent of the smoothed true range.
+    """Directional indicators, Wilder (1978): smoothed up and down movement in percent of the smoothed true range.
 
-    s = s - s / window + new for movement and range, first sums over `window` - 1 moves as in TA-Lib; the first value stands
-    `window` rows after the first bar. A missing bar gives NaN; the next one is compared with the last complete bar.
-    Raises ConfigError for window < 2, BadData for inputs of different shapes.
+    s = s - s / window + new for movement and range, first sums over `window` - 1 moves as in TA-Lib; the first value
+    stands `window` rows after the first bar. A missing bar gives NaN; the next one is compared with the last complete
+    bar. Raises ConfigError for window < 2, BadData for inputs of different shapes.
     """
     window = integer("dmi", "window", window, low=2)
     plus, minus = _directional("dmi", high, low, close, window)

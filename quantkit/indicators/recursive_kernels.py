@@ -1,20 +1,23 @@
 """Compiled recursions: each row from the row before and a small state per column.
 
-Every kernel takes (T, N) arrays and walks them in tiles of rows and columns that fit the processor's cache; `state` keeps
-what a column carries from tile to tile. A row with a missing input (NaN or infinite) gives NaN and leaves the state as it
-was, so a column that lists later starts later and a hole delays nothing but itself. Called by `smoothing`, `oscillators`,
-`ranges` and `volume`.
+Every kernel takes (T, N) arrays and walks them in tiles of rows and columns that fit the processor's cache; `state`
+keeps what a column carries from tile to tile. A row with a missing input (NaN or infinite) gives NaN and leaves the
+state as it was, so a column that lists later starts later and a hole delays nothing but itself. Called by
+`smoothing`, `oscillators`, `ranges` and `volume`.
 """
 
 from __future__ import annotations
 
 from math import isnan
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.indicators.inputs import FloatArray, IntArray
 from quantkit.indicators.window_kernels import known
 from quantkit.jit import njit
+
+if TYPE_CHECKING:
+    from quantkit.indicators.inputs import FloatArray, IntArray
 
 ROWS = 128
 COLUMNS = 256
@@ -167,7 +170,7 @@ def directional(
 
 @njit
 def directional_index(plus: FloatArray, minus: FloatArray, window: int, out: FloatArray) -> None:
-    """Wilder's ADX: 100 * |+DI - -DI| / (+DI + -DI), averaged over `window` values, then smoothed; 0 / 0 changes nothing."""
+    """Wilder's ADX: 100 * |+DI - -DI| / (+DI + -DI), the mean of `window`, then smoothed; 0 / 0 is passed over."""
     rows, columns = plus.shape
     state = np.zeros((columns, 2))  # values seen, ADX (a sum until seeded)
     for top in range(0, rows, ROWS):

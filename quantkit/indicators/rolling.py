@@ -1,8 +1,8 @@
 """Figures of a sliding window: sum, extremes, deviation, z-score, correlation.
 
-Contract: inputs (T,) or (T, N), time first; outputs float64 of the same shape. Row t is computed from rows
-t - window + 1 .. t and is NaN unless all of them are known (NaN and infinite are missing), so the first `window - 1` rows
-of a listing are NaN, a hole makes `window` rows NaN, and nothing of it remains afterwards. Kernels: `window_kernels`.
+Contract: inputs (T,) or (T, N), time first; outputs float64 of the same shape. Row t is computed from rows t - window
++ 1 .. t and is NaN unless all of them are known (NaN and infinite are missing), so the first `window - 1` rows of a
+listing are NaN, a hole makes `window` rows NaN, and nothing of it remains afterwards. Kernels: `window_kernels`.
 
 >>> rolling_sum([1.0, 2.0, 3.0], 2).tolist()
 [nan, 3.0, 5.0]
@@ -10,11 +10,15 @@ of a listing are NaN, a hole makes `window` rows NaN, and nothing of it remains 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from quantkit.indicators import window_kernels as kernels
 from quantkit.indicators.inputs import FloatArray, beside, freedom, integer, matrix, shaped
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def rolling_sum(values: ArrayLike, window: int) -> FloatArray:
@@ -67,8 +71,8 @@ def rolling_zscore(values: ArrayLike, window: int, *, ddof: int = 1) -> FloatArr
 def rolling_corr(values: ArrayLike, other: ArrayLike, window: int) -> FloatArray:
     """Correlation of two inputs over the last `window` rows, in [-1, 1]; NaN where either is constant.
 
-    Pearson (1895): cov(x, y) / sqrt(var(x) * var(y)). `other` has the shape of `values`, or is one column (an index, say)
-    that every name is compared with. Raises ConfigError for window < 2, BadData for other shapes.
+    Pearson (1895): cov(x, y) / sqrt(var(x) * var(y)). `other` has the shape of `values`, or is one column (an index,
+    say) that every name is compared with. Raises ConfigError for window < 2, BadData for other shapes.
     """
     window = integer("rolling_corr", "window", window, low=2)
     left = matrix("rolling_corr", "values", values)

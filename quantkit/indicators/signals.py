@@ -9,16 +9,21 @@ on either side, now or one row ago, is no crossing.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from quantkit.indicators.inputs import BoolArray, FloatArray, beside, integer, matrix, shaped
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def cross_over(values: ArrayLike, other: ArrayLike) -> BoolArray:
     """True where `values` is above `other` now and was not one row ago (x[t] > y[t] and x[t-1] <= y[t-1]).
 
-    `other` is a number, one column, or of the shape of `values`. The first row is False. Raises BadData for other shapes.
+    `other` is a number, one column, or of the shape of `values`. The first row is False. Raises BadData for other
+    shapes.
     """
     left, right = _sides("cross_over", values, other)
     return _crossing(left, right, values)
@@ -27,7 +32,8 @@ def cross_over(values: ArrayLike, other: ArrayLike) -> BoolArray:
 def cross_under(values: ArrayLike, other: ArrayLike) -> BoolArray:
     """True where `values` is below `other` now and was not one row ago (x[t] < y[t] and x[t-1] >= y[t-1]).
 
-    `other` is a number, one column, or of the shape of `values`. The first row is False. Raises BadData for other shapes.
+    `other` is a number, one column, or of the shape of `values`. The first row is False. Raises BadData for other
+    shapes.
     """
     left, right = _sides("cross_under", values, other)
     return _crossing(right, left, values)

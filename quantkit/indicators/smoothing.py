@@ -1,8 +1,8 @@
 """Moving averages and what is made of them: SMA, EMA, WMA, MACD, Bollinger bands.
 
-Contract: inputs (T,) or (T, N), time first; outputs float64 of the same shape, in the unit of the input. Windowed averages
-(sma, wma, bollinger) are NaN unless all `window` rows are known; recursive ones (ema, macd) give NaN at a missing row and
-carry on from their last value after it. A constant input gives exactly that constant.
+Contract: inputs (T,) or (T, N), time first; outputs float64 of the same shape, in the unit of the input. Windowed
+averages (sma, wma, bollinger) are NaN unless all `window` rows are known; recursive ones (ema, macd) give NaN at a
+missing row and carry on from their last value after it. A constant input gives exactly that constant.
 
 >>> sma([1.0, 2.0, 4.0], 2).tolist()
 [nan, 1.5, 3.0]
@@ -10,15 +10,17 @@ carry on from their last value after it. A constant input gives exactly that con
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from quantkit.errors import ConfigError
 from quantkit.indicators import recursive_kernels, window_kernels
-from quantkit.indicators.inputs import FloatArray, integer, matrix, shaped
+from quantkit.indicators.inputs import FloatArray, integer, matrix, positive, shaped
 from quantkit.indicators.rolling import copy_known
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class Macd(NamedTuple):
@@ -71,16 +73,16 @@ def wma(values: ArrayLike, window: int) -> FloatArray:
 def ema(values: ArrayLike, window: int) -> FloatArray:
     """Exponential moving average: e += 2 / (window + 1) * (x - e).
 
-    Seeded, as in TA-Lib and in Appel's MACD worksheets, with the mean of the first `window` known values and NaN before;
-    pandas' `ewm(span=window, adjust=False)` starts from the first value and converges to the same. Raises ConfigError
-    for window < 1.
+    Seeded, as in TA-Lib, with the mean of the first `window` known values and NaN
+    before; pandas' `ewm(span=window, adjust=False)` starts from the first value and converges to the same. Raises
+    ConfigError for window < 1.
     """
     window = integer("ema", "window", window)
     return shaped(_ema(matrix("ema", "values", values), window), values)
 
 
 def macd(values: ArrayLike, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd:
-    """Moving average convergence divergence, Appel (1979): ema(fast) - ema(slow), its ema(signal), and their difference.
+    """Moving average convergence divergence, Appel (1979): ema(fast) - ema(slow), its ema(signal), the difference.
 
     Each average is `ema`, seeded where its own data starts. TA-Lib's MACD starts the fast one later, so that its first
     rows differ by a remainder that shrinks by (fast - 1) / (fast + 1) a row. Raises ConfigError for a window < 1 or
@@ -103,13 +105,12 @@ def bollinger(values: ArrayLike, window: int = 20, width: float = 2.0) -> Bollin
     Raises ConfigError for window < 2 or a width that is not a finite number above zero.
     """
     window = integer("bollinger", "window", window, low=2)
-    if isinstance(width, bool) or not isinstance(width, int | float | np.number) or not 0.0 < width < np.inf:
-        raise ConfigError(f"ta.bollinger: width = {width!r}, expected a number of standard deviations above 0")
+    width = positive("bollinger", "width", width)
     table = matrix("bollinger", "values", values)
     middle, spread = np.empty_like(table), np.empty_like(table)
     window_kernels.window_mean(table, window, middle)
     window_kernels.window_deviation(table, window, 0, False, spread)
-    spread *= float(width)
+    spread *= width
     return Bollinger(shaped(middle + spread, values), shaped(middle, values), shaped(middle - spread, values))
 
 

@@ -1,7 +1,7 @@
 """Prices weighed by volume: on-balance volume, VWAP, typical price.
 
-Contract: inputs (T,) or (T, N), time first, all of one shape; volume in shares. Outputs float64 of that shape. A row with
-a missing price or volume (NaN or infinite) gives NaN.
+Contract: inputs (T,) or (T, N), time first, all of one shape; volume in shares. Outputs float64 of that shape. A row
+with a missing price or volume (NaN or infinite) gives NaN.
 
 >>> vwap([10.0, 20.0], [3.0, 1.0], 2).tolist()
 [nan, 12.5]
@@ -9,12 +9,16 @@ a missing price or volume (NaN or infinite) gives NaN.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from quantkit.errors import BadData, ConfigError
 from quantkit.indicators import recursive_kernels, window_kernels
 from quantkit.indicators.inputs import FloatArray, IntArray, integer, matrices, shaped
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def typical_price(high: ArrayLike, low: ArrayLike, close: ArrayLike) -> FloatArray:
@@ -29,8 +33,9 @@ def typical_price(high: ArrayLike, low: ArrayLike, close: ArrayLike) -> FloatArr
 def obv(close: ArrayLike, volume: ArrayLike) -> FloatArray:
     """On-balance volume, Granville (1963), in shares: plus the bar's volume on a rise, minus on a fall, else unchanged.
 
-    Starts, as in TA-Lib, with the first bar's volume; whole numbers of shares add exactly. A missing bar gives NaN and
-    leaves the balance; the next one is compared with the last known close. Raises BadData for inputs of different shapes.
+    Starts, as in TA-Lib, with the first bar's volume; whole numbers of shares add exactly. A missing bar gives NaN
+    and leaves the balance; the next one is compared with the last known close. Raises BadData for inputs of different
+    shapes.
     """
     prices, shares = matrices("obv", close=close, volume=volume)
     out = np.empty_like(prices)
@@ -43,10 +48,10 @@ def vwap(
 ) -> FloatArray:
     """Volume-weighted average price, Berkowitz, Logue & Noser (1988): sum(price * volume) / sum(volume).
 
-    Over the last `window` rows (NaN unless all are known), or since the start of the `session`: (T,) numbers or dates that
-    change where a new one begins (`bars.days`); there a missing row gives NaN and is left out. NaN where no volume is.
-    `price` is what you want weighed, often `typical_price`; the result is in its unit. Raises ConfigError unless exactly one
-    of window >= 1 and session is given, BadData for inputs of different shapes.
+    Over the last `window` rows (NaN unless all are known), or since the start of the `session`: (T,) numbers or dates
+    that change where a new one begins (`bars.days`); there a missing row gives NaN and is left out. NaN where no
+    volume is. `price` is what you want weighed, often `typical_price`; the result is in its unit. Raises ConfigError
+    unless exactly one of window >= 1 and session is given, BadData for inputs of different shapes.
     """
     if (window is None) == (session is None):
         raise ConfigError(f"ta.vwap: window = {window!r}, expected exactly one of window and session")

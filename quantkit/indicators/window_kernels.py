@@ -5,11 +5,12 @@ Every kernel takes (T, N) arrays, writes a (T, N) array and costs the same per v
 1. Rows are cut into blocks of `window - 1`. A window then always covers the tail of one block and the head of the next.
 2. At a block's start the tails of the block before are summed backwards into `tail`; then the head is summed forwards
    row by row, and each window is `tail[i] + head`. Nothing is ever subtracted, so nothing drifts and a missing value
-   leaves with the window that held it. Blocks are counted from row 0: a result depends on the past alone, to the last bit.
-3. The last row of the earlier block, `pivot`, lies in all of these windows. Means and deviations are taken of
-   `value - pivot`, so a constant window has exactly its constant as mean and exactly zero as deviation, and the
-   cancellation in a variance is bounded by the window's length (Chan, Golub & LeVeque 1983, "Algorithms for computing the
-   sample variance", on shifted data).
+   leaves with the window that held it. Blocks are counted from row 0: a result depends on the past alone, to the last
+   bit.
+3. The last row of the earlier block, `pivot`, lies in all of these windows. Means and deviations are taken of `value
+   - pivot`, so a constant window has exactly its constant as mean and exactly zero as deviation, and the cancellation
+   in a variance is bounded by the window's length (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample
+   variance", on shifted data).
 
 The tail-and-head split is that of van Herk (1992) and Gil & Werman (1993) for sliding extremes. Columns are taken in
 groups so that a block of them stays in the processor's cache. Missing is NaN or infinite. Called by `rolling`,
@@ -19,11 +20,14 @@ groups so that a block of them stays in the processor's cache. Missing is NaN or
 from __future__ import annotations
 
 from math import isnan, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.indicators.inputs import FloatArray
 from quantkit.jit import njit
+
+if TYPE_CHECKING:
+    from quantkit.indicators.inputs import FloatArray
 
 COLUMNS = 256  # columns worked on together: 2 KB of each row
 LARGEST = 1.7976931348623157e308
