@@ -3,7 +3,7 @@
 vectorbt `from_orders`: fills at the close it decides on, sells before buys and buys in rising value, each cut to the cash
 left, the order (not the goal) cut to whole shares, every row of targets sized anew, nothing tried again.
 backtesting.py: fills at the next open, the spread paid on entries only, an order that does not fit is dropped whole.
-Both keep money as a float: cash in millionths of a unit stands for that.
+Both keep money as a float: cash in billionths of a unit stands for that.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from quantkit.core.policy import Policy
 from quantkit.data.bars import Bars, midnights
 from quantkit.market.costs import Costs
 
-MICRO = 1_000_000  # minor units in one unit of money
+NANO = 1_000_000_000  # minor units in one unit of money
 
 
 def float_costs(rate: float = 0.0, *, fixed: float = 0.0, slippage: float = 0.0) -> Costs:
     """Commission `rate` of value and `fixed` money a fill, no tax, `slippage` as a fraction of the price."""
-    return Costs(commission=rate, fixed=fixed * MICRO, tax=0.0, slippage_bps=slippage * 10_000)
+    return Costs(commission=rate, fixed=fixed * NANO, tax=0.0, slippage_bps=slippage * 10_000)
 
 
 def like_vectorbt(**changes: object) -> Policy:
@@ -47,7 +47,7 @@ def panel(open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarra
         fields={"open": open_, "high": high, "low": low, "close": close, "volume": np.ones_like(close)},
         prices="adjusted",
         markets="NONE",
-        minor_unit=MICRO,
+        minor_unit=NANO,
     )
 
 
@@ -79,4 +79,4 @@ def fills_of(result: object) -> list[tuple[int, int, int, int, float, float]]:
         fills["bar"], fills["symbol"], fills["side"], fills["quantity"], fills["price"], fills["commission"],
         strict=True,
     )  # fmt: skip
-    return sorted((int(a), int(b), int(c), int(d), float(e), float(f) / MICRO) for a, b, c, d, e, f in rows)
+    return sorted((int(a), int(b), int(c), int(d), float(e), float(f) / NANO) for a, b, c, d, e, f in rows)

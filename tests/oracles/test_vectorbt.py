@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quantkit.backtest.run import backtest
-from tests.oracles.exact import close_panel, fills_of, five_stocks, float_costs, goog, like_vectorbt
+from tests.oracles.exact import NANO, close_panel, fills_of, five_stocks, float_costs, goog, like_vectorbt
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -47,8 +47,8 @@ def assert_equal_runs(vbt: Any, close: np.ndarray, weights: np.ndarray, **money:
     ours = fills_of(result)
     assert [fill[:4] for fill in ours] == [fill[:4] for fill in expected]
     np.testing.assert_allclose([fill[4] for fill in ours], [fill[4] for fill in expected], rtol=1e-9)
-    np.testing.assert_allclose([fill[5] for fill in ours], [fill[5] for fill in expected], rtol=1e-9, atol=2e-6)
-    np.testing.assert_allclose(result.run.equity / 1e6, value, rtol=1e-9)
+    np.testing.assert_allclose([fill[5] for fill in ours], [fill[5] for fill in expected], rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(result.run.equity / NANO, value, rtol=1e-9)
     return len(ours)
 
 
