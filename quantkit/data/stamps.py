@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.int64]
 _SEOUL_US = 9 * 3_600_000_000
+_COMPACT = r"^(\d{4})(\d{2})(\d{2})$"
+_SLASHED = r"^(\d{4})[/.](\d{2})[/.](\d{2})"
 
 
 class Stamps(NamedTuple):
@@ -97,14 +99,23 @@ def _parsed(unique: object, source: str) -> pd.DatetimeIndex:
         raise BadData(
             f"{source}: dates mix time zones ({', '.join(sorted(zones))}); convert all to one with tz_convert"
         )
-    eight = index.dtype != object and bool(pd.Series(index.astype("str")).str.fullmatch(r"\d{8}").all())
+    texts = index.dtype != object
+    if texts:
+        plain = pd.Series(index.astype("str"))
+        plain = plain.str.replace(_COMPACT, r"\1-\2-\3", regex=True).str.replace(_SLASHED, r"\1-\2-\3", regex=True)
+        index = pd.Index(plain)
     try:
-        parsed = pd.DatetimeIndex(pd.to_datetime(index, format="%Y%m%d" if eight else None))
+        return pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601" if texts else None))
     except (ValueError, TypeError, OverflowError) as error:
         if "utc" in str(error).lower() or "mixed timezones" in str(error).lower():
             raise BadData(f"{source}: dates mix time zones; convert all to one with tz_convert") from None
-        raise BadData(f"{source}: dates cannot be read ({error}); write them like 2024-01-31") from None
-    return parsed
+        raise BadData(
+            f"{source}: dates cannot be read ({_first_sentence(error)}); write them like 2024-01-31"
+        ) from None
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
 def _local_us(index: pd.DatetimeIndex) -> IntArray:

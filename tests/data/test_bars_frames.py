@@ -74,6 +74,7 @@ def test_dates_may_be_text_numbers_or_date_objects():
     base = long_frame([(day, "A", 10) for day in DAYS])
     forms = [
         [day.replace("-", "") for day in DAYS],
+        [day.replace("-", "/") for day in DAYS],
         [int(day.replace("-", "")) for day in DAYS],
         [dt.date.fromisoformat(day) for day in DAYS],
         pd.DatetimeIndex(DAYS).tz_localize("Asia/Seoul"),
@@ -326,7 +327,8 @@ def test_adding_bars_never_changes_what_was_seen_before(market, data):
         ([(DAYS[0], 5930, 10)], "symbol 5930 .* is not text; codes are text such as '005930'"),
         ([(DAYS[0], None, 10)], "row 0: symbol is missing"),
         ([(None, "A", 10)], "row 0: the date is missing"),
-        ([("someday", "A", 10)], "dates cannot be read"),
+        ([("someday", "A", 10), ("sometime", "A", 10)], "dates cannot be read"),
+        ([("01/02/2024", "A", 10), ("02/02/2024", "A", 10)], "dates cannot be read .*; write them like 2024-01-31"),
         ([], "the frame has no rows"),
         ([(DAYS[0], "A", None, None, None, None, None)], "no row has a price"),
     ],
