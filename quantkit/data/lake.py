@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from quantkit.data.landing import IngestReport, Progress
     from quantkit.data.sources import PriceSource
+    from quantkit.data.survey import Survey
 
 _VERSION = re.compile(r"(\w+)@(-?\d+)")
 _FREQ = re.compile(r"[1-9]\d*[mhdwM]\Z")
@@ -212,6 +213,12 @@ class Lake:
         from quantkit.data.reading import table_info
 
         return [table_info(self.path, name) for name in self.tables()]
+
+    def check(self, *, version: int | None = None) -> Survey:
+        """Hold the daily bars against the exchange's rules and calendar; see `survey`."""
+        from quantkit.data.survey import survey
+
+        return survey(self.path, version=version)
 
     def query(self, sql: str, *, version: int | None = None) -> duckdb.DuckDBPyRelation:
         """Run SQL over the tables by name (bars_1d, instruments, ...); `version` pins the bars tables. A DuckDB relation."""

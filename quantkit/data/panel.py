@@ -12,25 +12,31 @@ about few days of many symbols reads the by-time copy. Called by `lake` and `der
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, no_actions
 from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, carry_close, fill_untraded
-from quantkit.data.parts import PartIndex, day_groups, read_columns, read_index, time_field, time_values, values
-from quantkit.data.rows import ADJUSTED, GROUPS, NO_TRADE, session_days
+from quantkit.data.parts import ROW_GROUP, PartIndex, day_groups, read_columns, read_index, time_field, time_values, values
+from quantkit.data.rows import ADJUSTED, GROUPS, NO_TRADE, REQUIRED, session_days
 from quantkit.data.tables import Table, frequency
 from quantkit.errors import BadData
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 FlagArray = NDArray[np.uint8]
 BoolArray = NDArray[np.bool_]
 
+_SMALL_ROWS = 100_000  # a read up to this size is kept with all its usual columns
 _KEEP_POSITIONS = 32_000_000  # rows whose places are remembered between fields: 128 MB at most
 
 
@@ -51,6 +57,7 @@ class Parts:
     version: int
     days_folder: Path | None = None
     parts: list[Part] = field(init=False)
+    _summary: dict[str, SymbolSpan] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.freq = frequency(self.table.name)
@@ -65,7 +72,12 @@ class Parts:
         return [part for part in self.parts if part.index.span[0] <= stop and part.index.span[1] >= start]
 
     def summary(self) -> dict[str, SymbolSpan]:
-        """Span, rows, calendar group, last market and flag bits of every symbol."""
+        """Span, rows, calendar group, last market and flag bits of every symbol; worked out once."""
+        if self._summary is None:
+            self._summary = self._summarise()
+        return self._summary
+
+    def _summarise(self) -> dict[str, SymbolSpan]:
         found: dict[str, SymbolSpan] = {}
         for part in self.parts:
             index = part.index
@@ -101,6 +113,12 @@ class Parts:
         return {name for part in self.parts for name in part.index.present}
 
 
+@lru_cache(maxsize=8)
+def open_parts(folder: str, version: int, days_folder: str | None) -> Parts:
+    """`Parts` of a version, kept: a version never changes."""
+    return Parts(Table(Path(folder)), version, None if days_folder is None else Path(days_folder))
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolSpan:
     """What the indexes say of a symbol; times in the table's unit."""
@@ -123,6 +141,40 @@ class SymbolSpan:
         return GROUPS[self.group]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the rows of a part go: flat `cells` of the matrix, or a block of `rows` times `columns`.
+
+    `groups` are the row groups to read (None: all), `local` the rows to keep of what was read (None: all).
+    """
+
+    cells: NDArray[np.int32] | IntArray | None
+    groups: list[int] | None
+    local: IntArray | None
+    rows: tuple[int, int] = (0, 0)
+    columns: IntArray | None = None
+
+    @property
+    def size(self) -> int:
+        """Numbers held in memory."""
+        return 0 if self.cells is None else len(self.cells)
+
+    def put(self, matrix: NDArray[Any], stored: Any) -> int:
+        """Write values (one a row, or one for all) where they belong; gives the number of cells."""
+        single = np.ndim(stored) == 0
+        if self.cells is not None:
+            matrix.reshape(-1)[self.cells] = stored if single or self.local is None else stored[self.local]
+            return len(self.cells)
+        columns = cast(IntArray, self.columns)
+        height = self.rows[1] - self.rows[0]
+        block = stored if single else stored.reshape(len(columns), height).T
+        if bool((np.diff(columns) == 1).all()):
+            matrix[slice(*self.rows), columns[0] : columns[-1] + 1] = block
+        else:
+            matrix[slice(*self.rows), columns] = block
+        return height * len(columns)
+
+
 class Panel:
     """Matrices of chosen symbols over chosen times; see the module.
 
@@ -142,8 +194,11 @@ class Panel:
     ) -> None:
         self.parts, self.symbols, self.times = parts, tuple(symbols), times
         self._column = {symbol: place for place, symbol in enumerate(self.symbols)}
-        self._places: dict[str, tuple[NDArray[np.int32], list[int] | None, BoolArray | None]] = {}
-        self._days_only = False
+        self._places: dict[str, Place] = {}
+        self._small: dict[str, pa.Table] = {}
+        self._day_cells: dict[str, tuple[IntArray, IntArray]] = {}
+        self._near: list[Part] | None = None
+        self._covered = False  # every cell has a row
         self.shape = (len(times), len(self.symbols))
         stops = stop_times or {}
         far = np.iinfo(np.int64).max
@@ -159,14 +214,17 @@ class Panel:
 
     def _build_flags(self) -> FlagArray:
         flags = np.zeros(self.shape, np.uint8)
-        flat = flags.reshape(-1)
-        table = np.full(256, LISTED | VALID | MEMBER | TRADED, np.uint8)
-        table[[code for code in range(256) if code & NO_TRADE]] = LISTED | VALID | MEMBER
+        table = np.full(128, LISTED | VALID | MEMBER | TRADED, np.uint8)
+        table[[code for code in range(128) if code & NO_TRADE]] = LISTED | VALID | MEMBER
+        covered = 0
         for part in self._used():
-            cells, stored = self._read(part, "flag")
-            flat[cells] = table[stored.astype(np.uint8)]
-        rows = np.arange(self.shape[0])[:, None]
-        if not (flags & LISTED).all():
+            if (part.index.marks & NO_TRADE).any() or self._few_days(part):
+                covered += self._put(part, "flag", flags, lambda stored: table[stored])
+            else:  # every row traded: no need to read what the index says
+                covered += self._place_of(part).put(flags, table[0])
+        self._covered = covered == flags.size
+        if not self._covered:
+            rows = np.arange(self.shape[0])[:, None]
             listed = (rows >= self._begin) & (rows < self._end)
             flags |= listed.astype(np.uint8) * np.uint8(LISTED | MEMBER)
         for symbol, (begin, end) in self._liquidation.items():
@@ -202,11 +260,9 @@ class Panel:
         return self._close
 
     def _scattered(self, name: str) -> FloatArray:
-        matrix = np.full(self.shape, np.nan)
-        flat = matrix.reshape(-1)
+        matrix = np.empty(self.shape) if self._covered else np.full(self.shape, np.nan)
         for part in self._used():
-            cells, stored = self._read(part, name)
-            flat[cells] = stored
+            self._put(part, name, matrix)
         return matrix
 
     def _carry_close(self, matrix: FloatArray) -> None:
@@ -250,12 +306,12 @@ class Panel:
             ]  # fmt: skip
             if not here:
                 continue
-            groups, _ = _row_groups(index, np.array(sorted(here)), part.path)
+            places = np.array(sorted(here), np.int64)
+            groups = _row_groups(index, places)
             table = read_columns(part.path, [name, "close"], groups)
-            local = _local_rows(index, np.array(sorted(here)), groups, part.path)
             times, closes = time_values(table[name]), values(table["close"])
-            for known in sorted(here):
-                rows = local[known]
+            for known in places.tolist():
+                rows = _local_rows(index, np.array([known]), groups)
                 before = rows[times[rows] < top]
                 place = wanted[index.symbols[known]]
                 if len(before) and times[before[-1]] > when[place]:
@@ -265,50 +321,123 @@ class Panel:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def _used(self) -> list[Part]:
-        if not len(self.times):
-            return []
-        return self.parts.within(int(self.times[0]), int(self.times[-1]))
+        """Parts with a row of these symbols and times, as far as the indexes tell."""
+        if self._near is None:
+            near = self.parts.within(int(self.times[0]), int(self.times[-1])) if len(self.times) else []
+            self._near = [part for part in near if any(symbol in part.index.position for symbol in self.symbols)]
+        return self._near
 
-    def _read(self, part: Part, name: str) -> tuple[NDArray[np.int32] | IntArray, NDArray[np.generic]]:
-        """(flat positions in the matrix, stored values) of one column of one part."""
-        if part.days_path is not None and self._few_days(part):
-            return self._read_days(part, name)
-        if part.path not in self._places:
-            self._remember(part)
-        cells, groups, keep = self._places[part.path]
-        table = read_columns(part.path, [name], groups)
-        stored = table[name].to_numpy()
-        if sum(len(known[0]) for known in self._places.values()) > _KEEP_POSITIONS:
-            self._places.pop(part.path)
-        return cells, stored if keep is None else stored[keep]
+    def _columns_of(self, index: PartIndex) -> IntArray:
+        """Column of each of the part's symbols, -1 where it was not asked for."""
+        columns = np.full(len(index.symbols), -1, np.int64)
+        if len(self.symbols) < len(index.symbols):
+            for symbol, column in self._column.items():
+                place = index.position.get(symbol)
+                if place is not None:
+                    columns[place] = column
+            return columns
+        columns[:] = [self._column.get(symbol, -1) for symbol in index.symbols]
+        return columns
 
-    def _remember(self, part: Part) -> None:
-        """Work out where the rows of a part go: positions, the row groups to read, which of their rows to keep."""
+    def _put(self, part: Part, name: str, matrix: NDArray[Any], convert: Callable[[Any], Any] | None = None) -> int:
+        """Write one stored column of a part into the matrix; gives the number of cells written."""
+        if self._few_days(part):
+            cells, stored = self._read_days(part, name)
+            matrix.reshape(-1)[cells] = stored if convert is None else convert(stored)
+            return len(stored)
+        place = self._place_of(part)
+        if place.groups is None:
+            stored = read_columns(part.path, [name], None)[name].to_numpy()
+        else:
+            stored = self._few_rows(part.path, name, place.groups, ())[name].to_numpy()
+        return place.put(matrix, stored if convert is None else convert(stored))
+
+    def _few_rows(self, path: str, name: str, groups: list[int], keys: tuple[str, ...]) -> pa.Table:
+        """A handful of row groups: the usual columns are read at once, since opening costs more than decoding."""
+        kept = self._small.get(path)
+        if kept is None or name not in kept.column_names:
+            columns = [*keys, *REQUIRED, "flag"] if kept is None else list(keys)
+            kept = read_columns(path, [*columns, *([] if name in columns else [name])], groups)
+            if len(kept) <= _SMALL_ROWS:
+                self._small.setdefault(path, kept)
+        return kept
+
+    def _place_of(self, part: Part) -> Place:
+        """Where the rows of a part go; worked out once while few enough are remembered."""
+        place = self._places.get(part.path)
+        if place is None:
+            place = self._work_out(part)
+            if sum(known.size for known in self._places.values()) + place.size <= _KEEP_POSITIONS:
+                self._places[part.path] = place
+        return place
+
+    def _work_out(self, part: Part) -> Place:
         index = part.index
-        columns = np.array([self._column.get(symbol, -1) for symbol in index.symbols], np.int64)
+        columns = self._columns_of(index)
         chosen = np.flatnonzero(columns >= 0)
         counts = np.diff(index.start)
         groups: list[int] | None = None
         if int(counts[chosen].sum()) * 3 < index.rows:
-            groups, _ = _row_groups(index, chosen, part.path)
-        name = time_field(self.parts.freq)
-        times = time_values(read_columns(part.path, [name], groups)[name]) if groups != [] else np.zeros(0, np.int64)
-        if groups is None:
-            column = np.repeat(columns, counts)
+            groups = _row_groups(index, chosen)
+        starts, regular = self._regular(index)
+        if groups is None and regular.all() and len(chosen) == len(columns):
+            block = self._block(index, columns, starts)
+            if block is not None:
+                return block
+        if regular[chosen].all():  # no symbol misses a time: its rows follow from its first
+            row = self._rows_of_regular(index, chosen, starts)
+            column = np.repeat(columns[chosen], counts[chosen])
+            local = _local_rows(index, chosen, groups)
         else:
-            column = np.full(len(times), -1, np.int64)
-            for place, rows in _local_rows(index, chosen, groups, part.path).items():
-                column[rows] = columns[place]
-        row = self._rows_of(times)
-        keep = None if bool((row >= 0).all()) and bool((column >= 0).all()) else (row >= 0) & (column >= 0)
-        if keep is not None:
-            row, column = row[keep], column[keep]
+            name = time_field(self.parts.freq)
+            local = _local_rows(index, chosen, groups)
+            row = self._rows_of(time_values(read_columns(part.path, [name], groups)[name])[local])
+            column = np.repeat(columns[chosen], counts[chosen])
+        inside = row >= 0
+        if not inside.all():
+            row, column, local = row[inside], column[inside], local[inside]
         cells = row * self.shape[1] + column
+        everything = groups is None and len(local) == index.rows
         small = self.shape[0] * self.shape[1] < 2**31
-        self._places[part.path] = (cells.astype(np.int32) if small else cells, groups, keep)  # type: ignore[assignment]
+        return Place(cells.astype(np.int32) if small else cells, groups, None if everything else local)
+
+    def _regular(self, index: PartIndex) -> tuple[IntArray, BoolArray]:
+        """Place of each symbol's first time among its group's times, and whether it misses none up to its last."""
+        starts, stops = np.zeros(len(index.symbols), np.int64), np.zeros(len(index.symbols), np.int64)
+        for group, times in enumerate(index.times):
+            here = index.group == group
+            starts[here] = np.searchsorted(times, index.first[here])
+            stops[here] = np.searchsorted(times, index.last[here])
+        return starts, np.diff(index.start) == stops - starts + 1
+
+    def _block(self, index: PartIndex, columns: IntArray, starts: IntArray) -> Place | None:
+        """A file in which every symbol has every time is a matrix already."""
+        if len(set(index.group.tolist())) != 1:
+            return None
+        times = index.times[int(index.group[0])]
+        rows = self._rows_of(times)
+        whole = len(rows) * len(columns) == index.rows and not starts.any()
+        if not whole or rows[0] < 0 or rows[-1] - rows[0] + 1 != len(rows) or (rows < 0).any():
+            return None
+        return Place(None, None, None, (int(rows[0]), int(rows[-1]) + 1), columns)
+
+    def _rows_of_regular(self, index: PartIndex, chosen: IntArray, starts: IntArray) -> IntArray:
+        counts = np.diff(index.start)[chosen]
+        ends = np.cumsum(counts)
+        within = np.arange(int(ends[-1]), dtype=np.int64) - np.repeat(ends - counts, counts)
+        offsets, tables = [], []
+        total = 0
+        for times in index.times:  # one table of rows after another; each symbol looks into its group's
+            offsets.append(total)
+            tables.append(self._rows_of(times))
+            total += len(times)
+        first = starts[chosen] + np.array(offsets, np.int64)[index.group[chosen]]
+        return np.concatenate(tables)[np.repeat(first, counts) + within]
 
     def _rows_of(self, times: IntArray) -> IntArray:
         """Row of each time, -1 outside the panel."""
+        if not len(times):
+            return times
         if self.parts.freq == "1d":  # days are few and dense: one table look-up each
             origin = int(self.times[0])
             lookup = np.full(int(self.times[-1]) - origin + 1, -1, np.int64)
@@ -332,47 +461,36 @@ class Panel:
         wide = len(self.symbols) * 8 > len(part.index.symbols)
         return wide and inside * 10 <= total and part.days_path is not None and part.days_path.exists()
 
-    def _read_days(self, part: Part, name: str) -> tuple[IntArray, NDArray[np.generic]]:
+    def _read_days(self, part: Part, name: str) -> tuple[IntArray, NDArray[Any]]:
         path = str(part.days_path)
         groups = day_groups(path, int(self.times[0]), int(self.times[-1]))
-        table = read_columns(path, ["place", "moment", name], groups)
-        columns = np.array([self._column.get(symbol, -1) for symbol in part.index.symbols], np.int64)
-        column, row = columns[table["place"].to_numpy()], self._rows_of(table["moment"].to_numpy())
-        keep = (row >= 0) & (column >= 0)
-        return (row * self.shape[1] + column)[keep], table[name].to_numpy()[keep]
+        table = self._few_rows(path, name, groups, ("place", "moment"))
+        if path not in self._day_cells:
+            column = self._columns_of(part.index)[table["place"].to_numpy()]
+            row = self._rows_of(table["moment"].to_numpy())
+            keep = np.flatnonzero((row >= 0) & (column >= 0))
+            self._day_cells[path] = (row[keep] * self.shape[1] + column[keep], keep)
+        cells, keep = self._day_cells[path]
+        return cells, table[name].to_numpy()[keep]
 
 
-def _row_groups(index: PartIndex, places: IntArray, path: str) -> tuple[list[int], IntArray]:
-    """Row groups that hold these symbols, and the first row of every group."""
-    starts = group_starts(path)
+def _row_groups(index: PartIndex, places: IntArray) -> list[int]:
+    """Row groups that hold these symbols."""
     wanted: set[int] = set()
     for place in places.tolist():
-        low = int(np.searchsorted(starts, index.start[place], side="right")) - 1
-        high = int(np.searchsorted(starts, index.start[place + 1] - 1, side="right")) - 1
-        wanted.update(range(low, high + 1))
-    return sorted(wanted), starts
+        wanted.update(range(int(index.start[place]) // ROW_GROUP, (int(index.start[place + 1]) - 1) // ROW_GROUP + 1))
+    return sorted(wanted)
 
 
-def _local_rows(index: PartIndex, places: IntArray, groups: Sequence[int], path: str) -> dict[int, IntArray]:
-    """Rows of each symbol within the concatenation of the row groups read."""
-    starts = group_starts(path)
-    sizes = np.diff(np.append(starts, index.rows))
-    offset = dict(zip(groups, np.cumsum([0, *sizes[list(groups)][:-1].tolist()]).tolist(), strict=True))
-    found = {}
-    for place in places.tolist():
-        begin, end = int(index.start[place]), int(index.start[place + 1])
-        group = int(np.searchsorted(starts, begin, side="right")) - 1
-        local = begin - int(starts[group]) + offset[group]  # a symbol's groups are neighbours, so its rows are too
-        found[place] = np.arange(local, local + end - begin)
-    return found
-
-
-def group_starts(path: str) -> IntArray:
-    """First row of each row group."""
-    from quantkit.data.parts import ROW_GROUP
-
-    rows = read_index(path).rows
-    return np.arange(0, max(rows, 1), ROW_GROUP, dtype=np.int64)
+def _local_rows(index: PartIndex, places: IntArray, groups: Sequence[int] | None) -> IntArray:
+    """Rows of these symbols, one symbol after another, within what was read (the row groups, or everything)."""
+    starts, counts = index.start[places], np.diff(index.start)[places]
+    if groups is not None:  # row groups lie one after another in what was read; a symbol's are neighbours
+        number = {group: place for place, group in enumerate(groups)}
+        skipped = np.array([(group - number[group]) * ROW_GROUP for group in (starts // ROW_GROUP).tolist()], np.int64)
+        starts = starts - skipped
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
 
 
 def check_symbols(wanted: Sequence[str], known: Mapping[str, object], table: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from quantkit.data.cache import ColumnCache
 from quantkit.data.carry import LISTED, MEMBER
 from quantkit.data.dates import day_text
 from quantkit.data.lake import TableInfo, cached_bars, version_text
-from quantkit.data.panel import Panel, Parts, SymbolSpan, check_symbols
+from quantkit.data.panel import Panel, Parts, SymbolSpan, check_symbols, open_parts
 from quantkit.data.reference import Instruments
 from quantkit.data.rows import DAY_US, OPTIONAL, REQUIRED, SEOUL_US, session_days
 from quantkit.data.sideactions import stored_actions
@@ -61,11 +62,17 @@ class Context:
 
 def open_context(root: Path, query: Query) -> Context:
     """Open what a query pins."""
-    folder = root / "cache" / "days" / query.table
-    parts = Parts(Table(root / query.table), query.pinned[query.table], folder)
-    instruments = Instruments.load(Table(root / "instruments"), query.pinned["instruments"])
-    actions = stored_actions(Table(root / "actions"), query.pinned["actions"])
-    return Context(parts, parts.summary(), instruments, actions)
+    pinned = query.pinned
+    return _context(str(root), query.table, pinned[query.table], pinned["instruments"], pinned["actions"])
+
+
+@lru_cache(maxsize=4)
+def _context(root: str, table: str, bars: int, instruments: int, actions: int) -> Context:
+    """Kept: versions never change."""
+    lake = Path(root)
+    parts = open_parts(str(lake / table), bars, str(lake / "cache" / "days" / table))
+    known = Instruments.load(Table(lake / "instruments"), instruments)
+    return Context(parts, parts.summary(), known, stored_actions(Table(lake / "actions"), actions))
 
 
 def read(root: Path, query: Query, cache: ColumnCache, key: str) -> Bars:
@@ -214,20 +221,24 @@ def _meta(context: Context, panel: Panel, query: Query, actions: list[dict[str, 
     calendars = {context.spans[symbol].calendar for symbol in panel.symbols}
     day = int(session_days(panel.times[-1:], context.freq)[0])
     instruments = context.instruments
-    markets, changes = [], []
+    markets, changes, leverage = [], [], []
+    names: dict[str, str] = {}
     for symbol in panel.symbols:
         known = instruments.get(symbol)
         markets.append((known.market_on(day) if known else None) or _stored_market(context, symbol))
-        runs = [run for run in (known.runs if known else []) if run.market]
-        if len({run.market for run in runs}) > 1:
-            changes += [(run.first, symbol, run.market) for run in runs if run.first <= day]
+        leverage.append((known.leverage if known else None) or 1.0)
+        if known is None:
+            continue
+        if (name := known.name) is not None:
+            names[symbol] = name
+        if len(known.runs) > 1 and len({run.market for run in known.runs if run.market}) > 1:
+            changes += [(run.first, symbol, run.market) for run in known.runs if run.market and run.first <= day]
     stored = [name for name in (*REQUIRED, *OPTIONAL) if name in context.parts.present or name in REQUIRED]
     return {
         "symbols": list(panel.symbols), "fields": stored, "actions": actions, "markets": markets,
-        "market_changes": changes, "names": {s: instruments[s].name for s in panel.symbols if s in instruments and instruments[s].name},
+        "market_changes": changes, "names": names, "leverage": leverage,
         "prices": "adjusted" if adjusted == {True} else "raw", "freq": context.freq,
         "version": version_text(query.pinned), "source": str(context.parts.table.folder.parent),
-        "leverage": [(instruments[s].leverage if s in instruments else None) or 1.0 for s in panel.symbols],
         "minor_unit": 100 if calendars == {"US"} else 1,
     }  # fmt: skip
 

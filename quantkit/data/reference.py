@@ -98,16 +98,21 @@ class Instruments(dict[str, Instrument]):
     @classmethod
     def load(cls, table: Table, version: int | None = None) -> Instruments:
         """Read the side table."""
+        import pyarrow as pa
+
         found = cls()
-        for row in table.read(version).to_pylist():
+        content = table.read(version)
+        for place, column in enumerate(content.schema):
+            if pa.types.is_date32(column.type):  # as epoch days: quicker than dates
+                content = content.set_column(place, column.name, content[column.name].cast(pa.int32()))
+        for row in content.to_pylist():
             one = found.setdefault(row["symbol"], Instrument())
             if row["from"] is not None:
-                one.runs.append(Run(_day(row["from"]), _day(row["to"] or row["from"]), row["market"], row["name"]))
-            for name in _DATES:
+                last = row["from"] if row["to"] is None else row["to"]
+                one.runs.append(Run(row["from"], last, row["market"], row["name"]))
+            for name in (*_DATES, "leverage"):
                 if row[name] is not None:
-                    setattr(one, name, _day(row[name]))
-            if row["leverage"] is not None:
-                one.leverage = row["leverage"]
+                    setattr(one, name, row[name])
         for one in found.values():
             one.runs.sort(key=lambda run: run.first)
         return found
@@ -196,6 +201,3 @@ class Instruments(dict[str, Instrument]):
 def _blank(value: object) -> bool:
     return value is None or value != value or str(value) in ("", "NaT", "<NA>", "None")
 
-
-def _day(value: object) -> int:
-    return epoch_day(value)

@@ -1,0 +1,201 @@
+"""`quantkit data`: fill the lake, look at it, check it against the exchange's rules.
+
+Thin: every command calls one method of `Lake` and shows what it gives. The lake is `--lake`, by default `data/lake`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from quantkit.cli import console
+from quantkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from quantkit.data.bars import Bars
+    from quantkit.data.landing import IngestReport
+    from quantkit.data.survey import Survey
+
+app = typer.Typer(help="Prices: ingest, list, check, show.", no_args_is_help=True)
+
+LakeOption = Annotated[Path, typer.Option("--lake", help="Folder of the lake.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+_LAKE = Path("data/lake")
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str] | None, typer.Argument(help="CSV or Parquet files, folders or globs.")] = None,
+    lake: LakeOption = _LAKE,
+    table: Annotated[str, typer.Option(help="bars_1d, bars_1m, instruments or actions.")] = "bars_1d",
+    market: Annotated[str | None, typer.Option(help="Market of every row, where no column says it.")] = None,
+    prices: Annotated[str, typer.Option(help="raw, or adjusted (수정주가).")] = "raw",
+    symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
+    stamp: Annotated[str, typer.Option(help="What intraday stamps mean: close or open of the bar.")] = "close",
+    source: Annotated[str | None, typer.Option(help="Download instead: pykrx or fdr.")] = None,
+    symbols: Annotated[str | None, typer.Option(help="Symbols to download, with commas between.")] = None,
+    start: Annotated[str | None, typer.Option(help="First date to download.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last date to download; default today.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check prices and bring them into the lake; running it again changes nothing."""
+    from quantkit.data.lake import Lake
+
+    if (source is None) == (not paths):
+        raise ConfigError("give files to ingest, or --source with --symbols and --start, not both")
+    if prices not in ("raw", "adjusted") or stamp not in ("close", "open"):
+        raise ConfigError("--prices is raw or adjusted; --stamp is close or open")
+    kind, meaning = cast(Literal["raw", "adjusted"], prices), cast(Literal["close", "open"], stamp)
+    with console.progress("ingest") as advance:
+        if source is None:
+            report = Lake(lake).ingest(
+                paths, table, market=market, prices=kind, symbol=symbol, stamp=meaning,
+                progress=lambda done, total, _: advance(done, total),
+            )  # fmt: skip
+        else:
+            report = _download(Lake(lake), source, symbols, start, end, market)
+    _show_report(report, as_json=as_json)
+
+
+def _download(
+    lake: object, source: str, symbols: str | None, start: str | None, end: str | None, market: str | None
+) -> IngestReport:
+    import datetime
+
+    from quantkit.data.lake import Lake
+    from quantkit.data.sources import source_by_name
+
+    if symbols is None or start is None:
+        raise ConfigError("a download needs --symbols and --start")
+    codes = [code.strip() for code in symbols.split(",") if code.strip()]
+    seoul = datetime.timezone(datetime.timedelta(hours=9))
+    last = end or datetime.datetime.now(seoul).date().isoformat()
+    return cast(Lake, lake).download(source_by_name(source), codes, start=start, end=last, market=market)
+
+
+def _show_report(report: IngestReport, *, as_json: bool) -> None:
+    if as_json:
+        console.emit(dataclasses.asdict(report))
+        return
+    facts = ("added", "replaced", "quarantined", "flagged", "sources", "skipped", "actions", "version")
+    console.table("ingest", ("what", "count"), [(name, f"{getattr(report, name):,}") for name in facts])
+    for reason, count in report.reasons.items():
+        console.say(f"quarantined {count:,}: {reason}")
+    if report.actions:
+        console.say(f"{report.actions} actions derived from base prices, kind unknown: see `quantkit data check`")
+    for note in report.notes:
+        console.say(f"note: {note}")
+
+
+@app.command("list")
+def list_tables(lake: LakeOption = _LAKE, as_json: JsonOption = False) -> None:
+    """Tables, versions, rows, symbols, dates."""
+    from quantkit.data.lake import Lake
+
+    tables = Lake(lake).info()
+    if as_json:
+        console.emit({"lake": str(lake), "tables": [dataclasses.asdict(one) for one in tables]})
+        return
+    if not tables:
+        console.say(f"{lake} holds no table yet; fill it with `quantkit data ingest FILES`")
+        return
+    rows = [
+        (one.table, str(one.version), f"{one.rows:,}", f"{one.symbols:,}", one.first or "", one.last or "", f"{one.bytes / 1e6:,.1f}")
+        for one in tables
+    ]
+    console.table(str(lake), ("table", "version", "rows", "symbols", "first", "last", "MB"), rows)
+
+
+@app.command()
+def check(
+    lake: LakeOption = _LAKE,
+    version: Annotated[int | None, typer.Option(help="Version of bars_1d.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the daily bars against the exchange's rules and calendar."""
+    from quantkit.data.lake import Lake
+
+    found = Lake(lake).check(version=version)
+    if as_json:
+        console.emit(dataclasses.asdict(found))
+        return
+    _show_survey(found)
+
+
+def _show_survey(found: Survey) -> None:
+    console.say(f"{found.table} version {found.version}: {found.rows:,} rows, {found.symbols:,} symbols, {found.first} to {found.last}")
+    rows = []
+    for one in found.regimes:
+        grid = " / ".join(f"{100 * count / max(one.bars, 1):.3f}" for count in one.on_grid)
+        inside = f"{100 * one.inside / max(one.judged, 1):.4f}"
+        why = ", ".join(f"{name} {count:,}" for name, count in one.reasons.items() if name != "no_trade")
+        rows.append((one.market, one.since or "", one.until or "", f"{one.bars:,}", grid, inside, why or "none"))
+    if rows:
+        columns = ("market", "from", "to", "bars", "on grid o/h/l/c %", "inside limits %", "exceptions")
+        console.table("raw prices and the rules of their day", columns, rows, right=3)
+    flags = ", ".join(f"{name} {count:,}" for name, count in found.flags.items() if count) or "none"
+    console.say(f"flags: {flags}")
+    console.say(f"not explained by a rule: {found.defect_count:,} bars")
+    for defect in found.defects[:20]:
+        prices = "/".join(f"{price:g}" for price in defect.prices)
+        console.say(f"  {defect.symbol} {defect.date} {prices} base {defect.base:g}")
+    _show_gaps(found)
+    quarantine = ", ".join(f"{name} {count:,}" for name, count in found.quarantine.items()) or "empty"
+    console.say(f"quarantine: {quarantine}")
+    console.say(f"actions of unknown kind: {len(found.unknown_actions):,} (state them: quantkit data ingest FILE --table actions)")
+    for symbol, date, factor in found.unknown_actions[:20]:
+        console.say(f"  {symbol} {date} price factor {factor:.6g}")
+    if found.unknown_market:
+        console.say(f"no market known: {len(found.unknown_market):,} symbols ({', '.join(found.unknown_market[:5])})")
+
+
+def _show_gaps(found: Survey) -> None:
+    missing = len(found.market_gaps)
+    shown = ", ".join(found.market_gaps[:10]) + (", ..." if missing > 10 else "")
+    console.say(f"sessions without any row: {missing:,}" + (f" ({shown})" if missing else ""))
+    names = ", ".join(f"{symbol} {count:,}" for symbol, count in found.gap_symbols[:5])
+    console.say(f"rows missing between a symbol's first and last: {found.symbol_gaps:,}" + (f" (most: {names})" if names else ""))
+
+
+@app.command()
+def show(
+    symbol: Annotated[str, typer.Argument(help="For example 005930.")],
+    lake: LakeOption = _LAKE,
+    freq: Annotated[str, typer.Option(help="1d, 1m, 5m, ...")] = "1d",
+    start: Annotated[str | None, typer.Option(help="First date.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last date.")] = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many of the last bars.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """The last bars of a symbol, as traded."""
+    from quantkit.data.lake import Lake
+
+    bars = Lake(lake).bars([symbol], start, end, freq)
+    first = max(0, len(bars) - rows)
+    if as_json:
+        console.emit({"symbol": symbol, "name": bars.names.get(symbol), "market": bars.markets[0], "version": bars.version,
+                      "prices": bars.prices, "bars": [_bar(bars, row) for row in range(first, len(bars))]})  # fmt: skip
+        return
+    title = f"{symbol} {bars.names.get(symbol, '')} {bars.markets[0]}, {len(bars):,} bars, {bars.prices} prices"
+    lines = []
+    for row in range(first, len(bars)):
+        bar = _bar(bars, row)
+        state = "" if bar["traded"] else "no trade" if bar["valid"] else "missing"
+        prices = [_price(bar[name], bars.minor_unit) for name in ("open", "high", "low", "close")]
+        lines.append((str(bar["time"]), *prices, _price(bar["volume"], 1), f"{bar['factor']:.6g}", state))
+    console.table(title, ("time", "open", "high", "low", "close", "volume", "factor", ""), lines)
+
+
+def _bar(bars: Bars, row: int) -> dict[str, object]:
+    stamp = bars.index[row]
+    facts: dict[str, object] = {"time": stamp.strftime("%Y-%m-%d %H:%M") if bars.intraday else stamp.strftime("%Y-%m-%d")}
+    facts |= {name: float(bars.field(name)[row, 0]) for name in ("open", "high", "low", "close", "volume")}
+    facts |= {"factor": float(bars.factor[row, 0]), "traded": bool(bars.traded[row, 0]), "valid": bool(bars.valid[row, 0])}
+    return facts
+
+
+def _price(value: object, minor_unit: int) -> str:
+    return console.number(float(cast(float, value)), "money", decimals=2 if minor_unit == 100 else 0)
