@@ -25,6 +25,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_BARE = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_INNER = _BARE | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def njit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` on first call; typed as the plain function so that strict checking goes on through it."""
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
@@ -32,26 +36,27 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def njit_bare(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `njit`, for steps that allocate nothing and are called from compiled code only.
+    """Like `njit`, for small steps that allocate nothing and are called from compiled code, into which LLVM copies them.
 
     `python_step` makes one callable from Python.
     """
-    compiled = numba.njit(
-        cache=True, nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
-        forceinline=True,
-    )(function)
-    return cast(Callable[P, R], compiled)
+    return cast(Callable[P, R], numba.njit(**_INNER, forceinline=True)(function))
+
+
+def njit_call(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `njit_bare`, for larger steps of some bars only: called, which keeps what compiles small."""
+    return cast(Callable[P, R], numba.njit(**_INNER)(function))
 
 
 def njit_inline(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for steps of every bar: copied into their caller, so that a quiet bar pays for no call."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, inline="always")(function)
+    compiled = numba.njit(**_BARE, inline="always")(function)
     return cast(Callable[P, R], compiled)
 
 
 def njit_entry(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for the few kernels that Python calls."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(function)
+    compiled = numba.njit(**_BARE, no_cfunc_wrapper=True)(function)
     return cast(Callable[P, R], compiled)
 
 

@@ -57,7 +57,7 @@ from quantkit.core.state import (
     Records,
     State,
 )
-from quantkit.jit import njit_bare, njit_inline
+from quantkit.jit import njit_bare, njit_call, njit_inline
 
 __all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "open_bar", "tax_of"]
 
@@ -184,7 +184,7 @@ def previous_close(state: State, inputs: Inputs, t: int, s: int) -> float:
     return inputs.close[t - 1, s] if t > 0 else state.names[s].last_close
 
 
-@njit_bare
+@njit_call
 def _pay_dividends(state: State) -> None:
     """Move what is due from receivable to cash; the list stays dense."""
     account = state.account
@@ -223,7 +223,7 @@ def _owe_dividend(state: State, amount: int, pay_day: int) -> None:
     state.pays[place].amount += amount
 
 
-@njit_bare
+@njit_call
 def _corporate_action(
     state: State, inputs: Inputs, events: Records, plan: Record, log: Log, t: int, e: int
 ) -> None:
@@ -273,7 +273,7 @@ def _corporate_action(
         account[UNKNOWN_ACTIONS] += unknown
 
 
-@njit_bare
+@njit_call
 def _settle_delisted(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int) -> None:
     """Close the position in a name that left the list, at its last close."""
     account = state.account
@@ -324,7 +324,7 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
             state.names[events[e].symbol].market = events[e].value
         elif state.names[events[e].symbol].shares > 0:
             _settle_delisted(state, inputs, plan, log, t, events[e].symbol)
-    if account[N_ORDERS] > 0 or plan.fill == KIND_SAME_CLOSE:
+    if account[N_ORDERS] > 0 or plan.fill_kind == KIND_SAME_CLOSE:
         account[CASH_BEFORE] = cash_of(state)
 
 

@@ -44,7 +44,7 @@ from quantkit.core.state import (
     State,
 )
 from quantkit.data.bars import MEMBER, VALID
-from quantkit.jit import njit_bare, njit_inline
+from quantkit.jit import njit_bare, njit_call, njit_inline
 
 WEIGHT, EQUAL, EQUAL_HELD, CASH, SHARES, BUYING_POWER = range(6)
 
@@ -111,7 +111,7 @@ def _best(state: State, inputs: Inputs, log: Log, t: int, count: int, wanted: in
     return kept
 
 
-@njit_bare
+@njit_call
 def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int) -> int:
     """Give places to the names that want one; returns how many names are in."""
     account = state.account
@@ -205,7 +205,7 @@ def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) ->
             _take_value(state, plan, s, value if flags & MEMBER else 0.0)
 
 
-@njit_bare
+@njit_call
 def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int) -> None:
     """Set the goals of the names whose value is fresh, or of all on a rebalance date."""
     account = state.account
@@ -241,7 +241,7 @@ def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: i
     account = state.account
     order, bar = account[NEXT_ID], account[BARS]
     account[NEXT_ID] += 1
-    write_order(log, order, bar, s, np.int64(BUY), quantity, np.int64(0), plan.fill, np.int64(DROPPED), reason, bar)
+    write_order(log, order, bar, s, np.int64(BUY), quantity, np.int64(0), plan.fill_kind, np.int64(DROPPED), reason, bar)
 
 
 @njit_bare
@@ -254,7 +254,7 @@ def _make_order(state: State, plan: Record, s: int, side: int, want: int, quanti
     state.orders[k].want = want
     state.orders[k].qty = quantity
     state.orders[k].filled = 0
-    state.orders[k].kind = plan.fill
+    state.orders[k].kind = plan.fill_kind
     state.orders[k].reason = reason
     state.orders[k].bar = account[BARS]
     account[NEXT_ID] += 1
@@ -277,7 +277,7 @@ def _denied(state: State, inputs: Inputs, plan: Record, t: int, s: int, quantity
     return NO_REASON
 
 
-@njit_inline
+@njit_call
 def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> tuple[int, int]:
     """Order what is held beyond its goal; list the names to buy in work_i.
 
@@ -315,7 +315,7 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     return buys, expected
 
 
-@njit_bare
+@njit_call
 def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int) -> None:
     """Pass the buys listed in work_i through the limits and order them."""
     account = state.account
@@ -349,7 +349,7 @@ def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buy
             _note(state, plan, log, s, want, np.int64(OVER_EXPOSURE))
 
 
-@njit_bare
+@njit_call
 def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int) -> int:
     """Keep buys of names already held and the best-ranked newcomers that `max_positions` leaves room for."""
     held = np.int64(0)
@@ -383,7 +383,7 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
     return kept + holders
 
 
-@njit_bare
+@njit_call
 def _exposure_ratio(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int
 ) -> float:

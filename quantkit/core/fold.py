@@ -93,7 +93,7 @@ def _run(
             expire(state, log)
         mark(state, inputs, plan, t)
         decide(state, inputs, plan, log, t)
-        if plan.fill == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
+        if plan.fill_kind == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
             match_close(state, inputs, plan, log, t)
             expire(state, log)
             mark(state, inputs, plan, t)
@@ -152,7 +152,7 @@ def feed(
     expire(state, log)
     mark(state, inputs, plan, 0)
     decide(state, inputs, plan, log, 0)
-    if plan.fill == KIND_SAME_CLOSE:
+    if plan.fill_kind == KIND_SAME_CLOSE:
         for fill in given:
             if fill.rule == RULE_SAME_CLOSE:
                 book(state, fill)
@@ -219,7 +219,7 @@ def plan_of(
         shortfall=SHORTFALLS.index(policy.shortfall),
         rounding_order=int(policy.rounding == "order"),
         slip_entry_only=int(policy.slippage_on == "entry"),
-        fill=FILLS.index(fill),
+        fill_kind=FILLS.index(fill),
         slip_ticks=float(costs.slippage_ticks),
         slip_bps=float(costs.slippage_bps),
         commission=_rates(costs),

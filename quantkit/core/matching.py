@@ -54,7 +54,7 @@ from quantkit.core.state import (
     State,
 )
 from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
-from quantkit.jit import njit_bare, njit_inline
+from quantkit.jit import njit_bare, njit_call, njit_inline
 from quantkit.market.kernels import ceil_tick, floor_tick, limits_at, tick_at
 
 SCALE, SEQUENCE, REJECT = 0, 1, 2
@@ -163,7 +163,7 @@ def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float)
     return total
 
 
-@njit_bare
+@njit_call
 def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
     """Cut all waiting buys by one ratio until their cost fits `available`."""
     needed = _cost_of_buys(state, plan, log, buys, 1.0)
@@ -180,7 +180,7 @@ def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: in
             state.orders[k].reason = NO_CASH
 
 
-@njit_bare
+@njit_call
 def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
     """"sequence": rising value, each takes what is left; "reject": as made, whole or not at all."""
     if plan.shortfall == SEQUENCE:
@@ -226,7 +226,7 @@ def _spendable(plan: Record, cash: int) -> int:
     return cash - np.int64(np.floor(plan.min_cash * plan.unit + 0.5))
 
 
-@njit_bare
+@njit_call
 def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price."""
     if plan.funding_cash == 0 or state.account[N_ORDERS] == 0:
@@ -246,7 +246,7 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
     _fit(state, plan, log, buys, _spendable(plan, cash_of(state)))
 
 
-@njit_bare
+@njit_call
 def _match(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int
 ) -> None:
@@ -288,7 +288,7 @@ def _match(
         _match_buys(state, inputs, plan, log, t, kind, rule, buys)
 
 
-@njit_bare
+@njit_call
 def _match_buys(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int, buys: int
 ) -> None:
@@ -320,7 +320,7 @@ def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> 
 @njit_inline
 def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 5: orders "at close", and those of `fill="close"` on the bar they were decided on."""
-    if plan.fill == KIND_SAME_CLOSE:
+    if plan.fill_kind == KIND_SAME_CLOSE:
         _match(state, inputs, plan, log, t, np.int64(KIND_SAME_CLOSE), np.int64(RULE_SAME_CLOSE))
     else:
         _match(state, inputs, plan, log, t, np.int64(KIND_CLOSE), np.int64(RULE_CLOSE))
@@ -398,7 +398,7 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
                 state.orders[k].reason = STOPPED
 
 
-@njit_bare
+@njit_call
 def expire(state: State, log: Log) -> None:
     """Step 6: the day's orders end; each becomes a row with what it filled and why not more."""
     account = state.account

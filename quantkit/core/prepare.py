@@ -132,7 +132,7 @@ def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records
         )  # fmt: skip
     gone = (bars.flags & LISTED) == 0
     gone[1:] &= ~gone[:-1]  # the first bar outside the listing; row 0: whoever is outside
-    for row, column in np.argwhere(gone):
+    for row, column in np.argwhere(gone) if gone.any() else ():
         rows.append((int(row), int(column), EVENT_DELISTED, 1.0, 1.0, 0.0, 0, 0))
     rows.sort(key=lambda event: (event[0], event[2]))
     return np.array(rows, EVENT_ROW).view(np.recarray)

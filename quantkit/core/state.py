@@ -206,7 +206,7 @@ PLAN = np.dtype(
         ("shortfall", np.int64),
         ("rounding_order", np.int64),
         ("slip_entry_only", np.int64),
-        ("fill", np.int64),  # KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
+        ("fill_kind", np.int64),  # not "fill", a method of NumPy records; KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
         ("has_universe", np.int64),
         ("amount", np.float64),
         ("gross", np.float64),
