@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quantkit.backtest import metrics
 from quantkit.backtest.comparison import Benchmark
-from quantkit.backtest.holdings import names_held, traded_value
+from quantkit.backtest.holdings import names_held
 from quantkit.backtest.output import RunOutput
 
 if TYPE_CHECKING:
@@ -44,11 +44,17 @@ def session_ends(days: Ints) -> Ints:
 
 
 def session_returns(growth: Floats, ends: Ints) -> Floats:
-    """One simple return a session; the first counts from the money before the run."""
-    picked = growth[ends]
-    before = np.concatenate(([1.0], picked[:-1]))
-    safe = np.where(before > 0.0, before, 1.0)
-    return np.asarray(np.where(before > 0.0, picked / safe - 1.0, 0.0), np.float64)
+    """One simple return a session; the first counts from the money before the run. 0 once nothing is left."""
+    picked = growth if len(ends) == len(growth) else growth[ends]
+    returns = np.empty(len(picked))
+    returns[0] = picked[0] - 1.0
+    if picked.min() > 0.0:
+        np.divide(picked[1:], picked[:-1], out=returns[1:])
+        returns[1:] -= 1.0
+    else:
+        alive = picked[:-1] > 0.0
+        returns[1:] = np.where(alive, picked[1:] / np.where(alive, picked[:-1], 1.0) - 1.0, 0.0)
+    return returns
 
 
 def calendar_years(days: Ints) -> float:
@@ -56,10 +62,17 @@ def calendar_years(days: Ints) -> float:
     return float(days[-1] - days[0] + 1) / metrics.DAYS_PER_YEAR
 
 
+def _turned(run: RunOutput, unit: float) -> Floats:
+    """(F,) half the value of each fill over the money there before its bar."""
+    fills = run.fills
+    bar = fills["bar"]
+    before = np.where(bar > 0, run.equity[np.maximum(bar - 1, 0)], run.initial_cash) + run.deposits[bar]
+    return np.asarray(0.5 * unit * fills["price"] * fills["quantity"] / np.maximum(before, 1), np.float64)
+
+
 def turnover_of(run: RunOutput, unit: float) -> Floats:
     """(T,) half of what was bought and sold on each bar, over the money there before it."""
-    before = np.concatenate(([float(run.initial_cash)], run.equity[:-1])) + run.deposits
-    return np.asarray(0.5 * traded_value(run) / np.maximum(before / unit, 1.0 / unit), np.float64)
+    return np.bincount(run.fills["bar"], weights=_turned(run, unit), minlength=len(run))
 
 
 def _risk(run: RunOutput, days: Ints, growth: Floats, returns: Floats, periods: float, risk_free: float) -> dict[str, float]:
@@ -84,16 +97,15 @@ def _risk(run: RunOutput, days: Ints, growth: Floats, returns: Floats, periods: 
 
 def _activity(run: RunOutput, days: Ints, unit: float) -> dict[str, float]:
     """How much of the money was at work, and how often it moved."""
-    equity = run.equity.astype(np.float64)
-    invested = 1.0 - run.cash / np.where(equity > 0.0, equity, 1.0)
+    idle = run.cash / np.maximum(run.equity, 1)
     held = names_held(run)
     fills = run.fills
     bought = fills["price"] * fills["quantity"] * (fills["side"] > 0)
     spent = float(bought.sum())
     return {
-        "exposure": float(np.where(equity > 0.0, invested, 0.0).mean()),
+        "exposure": 1.0 - float(idle.mean()),
         "time_in_market": float(np.count_nonzero(held)) / len(held),
-        "turnover": float(turnover_of(run, unit).sum()) / calendar_years(days),
+        "turnover": float(_turned(run, unit).sum()) / calendar_years(days),
         "proceeds_funded_share": float(bought[fills["from_proceeds"]].sum()) / spent if spent > 0.0 else 0.0,
     }
 

@@ -1,6 +1,6 @@
 """What was held, from fills and share actions alone: no (T, N) matrix unless one is asked for.
 
-Contract: pure NumPy; positions are those at each bar's close. Read by `Result` for its exposure, positions and turnover.
+Contract: pure NumPy; positions are those at each bar's close. Read by `Result` for its positions and their number.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from quantkit.backtest.output import RunOutput
 
-__all__ = ["names_held", "position_matrix", "traded_value"]
+__all__ = ["names_held", "position_matrix"]
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -50,9 +49,3 @@ def names_held(run: RunOutput) -> Ints:
     before[np.concatenate(([True], symbol[1:] != symbol[:-1]))] = 0
     flips = (held != 0).astype(np.int64) - (before != 0)
     return np.cumsum(np.bincount(bar, weights=flips, minlength=len(run))).astype(np.int64)
-
-
-def traded_value(run: RunOutput) -> Floats:
-    """Value bought plus value sold on each bar, (T,) in units of price."""
-    fills = run.fills
-    return np.bincount(fills["bar"], weights=fills["price"] * fills["quantity"], minlength=len(run))

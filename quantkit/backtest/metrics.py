@@ -78,7 +78,7 @@ def sharpe(returns: Floats, *, periods: float = SESSIONS, risk_free: float = 0.0
 
     W. F. Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21 (1994).
     """
-    excess = returns - risk_free
+    excess = returns - risk_free if risk_free else returns
     return float(excess.mean()) / _spread(excess) * math.sqrt(periods) if len(excess) else math.nan
 
 
@@ -86,7 +86,7 @@ def downside_deviation(returns: Floats, *, periods: float = SESSIONS, target: fl
     """Root of the mean squared shortfall below `target` over all periods, times sqrt(periods)."""
     if not len(returns):
         return math.nan
-    short = np.minimum(returns - target, 0.0)
+    short = np.minimum(returns - target if target else returns, 0.0)
     return math.sqrt(float(np.dot(short, short)) / len(returns)) * math.sqrt(periods)
 
 
@@ -96,12 +96,16 @@ def sortino(returns: Floats, *, periods: float = SESSIONS, target: float = 0.0) 
     F. A. Sortino and L. N. Price, "Performance Measurement in a Downside Risk Framework", Journal of Investing 3 (1994).
     """
     risk = downside_deviation(returns, periods=periods, target=target)
-    return float((returns - target).mean()) * periods / risk if risk > 0.0 else math.nan
+    return (float(returns.mean()) - target) * periods / risk if risk > 0.0 else math.nan
 
 
 def drawdowns(growth: Floats) -> Floats:
     """Distance of each value of a growth curve that starts at 1 from its highest so far: (T,), 0 or negative."""
-    return growth / np.maximum.accumulate(np.maximum(growth, 1.0)) - 1.0
+    peak = np.maximum.accumulate(growth)
+    np.maximum(peak, 1.0, out=peak)
+    np.divide(growth, peak, out=peak)
+    peak -= 1.0
+    return peak
 
 
 def longest_drawdown(drawdown: Floats, days: Ints) -> int:

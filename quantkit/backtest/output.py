@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,7 @@ from quantkit.errors import Bug
 
 __all__ = ["ACTION_FIELDS", "FILL_FIELDS", "ORDER_FIELDS", "Columns", "RunOutput"]
 
-Columns = dict[str, NDArray[np.generic]]
+Columns = dict[str, NDArray[Any]]
 Ints = NDArray[np.int64]
 
 FILL_FIELDS = {

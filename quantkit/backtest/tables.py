@@ -6,7 +6,7 @@ Contract: one function a table, each reading `Result` and building fresh; `Resul
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["costs_table", "fills_table", "monthly_table", "orders_table", "summary_html", "summary_text", "trades_table"]
 
-Codes = NDArray[np.generic]
+Codes = NDArray[Any]
 
 
 def _text(words: tuple[str, ...] | list[str], codes: Codes) -> pd.Series[str]:
