@@ -286,24 +286,26 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     account = state.account
     buys, expected = np.int64(0), np.int64(0)
     account[UNMET] = 0
-    for i in range(account[N_ACTIVE] - 1, -1, -1):
+    i = 0
+    while i < account[N_ACTIVE]:
         s = state.names[i].active
         want = state.names[s].goal - state.names[s].shares
-        fresh = state.names[s].marks & FRESH_GOAL
-        if fresh:
+        if want == 0 and state.names[s].goal == 0 and state.target[s] == 0.0:
             state.names[s].marks &= ~FRESH_GOAL
-        if want != 0:
-            account[UNMET] = 1
-        else:
-            if state.names[s].goal == 0 and state.target[s] == 0.0:
-                last = account[N_ACTIVE] - 1
-                moved = state.names[last].active
-                state.names[i].active = moved
-                state.names[moved].slot = i
-                state.names[last].active = 0
-                state.names[s].slot = -1
-                account[N_ACTIVE] = last
+            last = account[N_ACTIVE] - 1
+            moved = state.names[last].active
+            state.names[i].active = moved
+            state.names[moved].slot = i
+            state.names[last].active = 0
+            state.names[s].slot = -1
+            account[N_ACTIVE] = last
             continue
+        i += 1
+        fresh = state.names[s].marks & FRESH_GOAL
+        state.names[s].marks &= ~FRESH_GOAL
+        if want == 0:
+            continue
+        account[UNMET] = 1
         if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
             continue
         if want < 0:
