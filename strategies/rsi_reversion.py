@@ -4,8 +4,8 @@ Hypothesis   Over days, not months, falls overshoot: sellers in a hurry pay for 
              The filter (close above its long average) keeps to dips and leaves collapses alone.
 Universe     Liquid shares; thin ones dip for want of buyers, which is not the effect. Up to `names` are held.
 Data         Daily closes, adjusted; `trend` bars before the first signal.
-Fails when   Bad news is real and the fall goes on: the stop takes the loss. In a crash many names dip at once, so losses
-             come together just when the rule is fully invested.
+Fails when   Bad news is real and the fall goes on: the stop takes the loss. In a crash many names dip at once, so
+             losses come together just when the rule is fully invested.
 Costs        Trades often: a round trip takes one to three weeks. At 0.20 % sale tax and 0.03 % commission a round trip,
              twenty of them a year cost over 4 % of the money at work, so the edge per trade must be well above 0.3 %.
 """

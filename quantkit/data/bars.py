@@ -17,7 +17,7 @@ Built by `Bars.from_pandas` and by the lake; read by strategies, the compiled co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, make_actions
 from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID
-from quantkit.data.dates import DAY_US, day_text
+from quantkit.data.dates import DAY_US, SEOUL_US, day_text, midnights
 from quantkit.data.views import RawPrices, Session
 from quantkit.errors import BadData, ConfigError
 
@@ -43,12 +43,6 @@ FlagArray = NDArray[np.uint8]
 Field = FloatArray | Callable[[], FloatArray]
 
 REQUIRED = ("open", "high", "low", "close", "volume")
-_SEOUL_US = 9 * 3_600_000_000  # Asia/Seoul is UTC+9 without summer time since 1989
-
-
-def midnights(days: Iterable[int] | IntArray) -> IntArray:
-    """Stamps (UTC microseconds) of daily bars on these epoch days: 00:00 in Seoul."""
-    return np.asarray(days, dtype=np.int64) * DAY_US - _SEOUL_US
 
 
 class Bars:
@@ -90,7 +84,7 @@ class Bars:
     ) -> None:
         self.times: IntArray = np.ascontiguousarray(times, dtype=np.int64)
         self.days: IntArray = (
-            (self.times + _SEOUL_US) // DAY_US if days is None else np.ascontiguousarray(days, np.int64)
+            (self.times + SEOUL_US) // DAY_US if days is None else np.ascontiguousarray(days, np.int64)
         )
         self.symbols: tuple[str, ...] = tuple(symbols)
         self._fields: dict[str, Field] = dict(fields)
@@ -384,8 +378,23 @@ class Bars:
         return align(self, values, coarse)
 
     @classmethod
-    def from_pandas(cls, frame: pd.DataFrame, **options: Any) -> Bars:
+    def from_pandas(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        market: str | Mapping[str, str] | None = None,
+        prices: Literal["raw", "adjusted"] = "raw",
+        actions: object = None,
+        instruments: pd.DataFrame | None = None,
+        symbol: str | None = None,
+        freq: str | None = None,
+        stamp: Literal["close", "open"] = "close",
+        minor_unit: int | None = None,
+        source: str = "frame",
+    ) -> Bars:
         """Bars of a DataFrame, long or of one symbol: see `frames.from_pandas` for the columns and options."""
-        from quantkit.data.frames import from_pandas
+        from quantkit.data import frames
 
-        return from_pandas(frame, **options)
+        options: dict[str, Any] = {"actions": actions, "instruments": instruments, "minor_unit": minor_unit}
+        options |= {"symbol": symbol, "freq": freq, "stamp": stamp, "source": source}
+        return frames.from_pandas(frame, market=market, prices=prices, **options)

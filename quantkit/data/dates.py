@@ -12,14 +12,20 @@ has no zone. Text is ISO (`2024-01-02`, `2024-01`, `2024`) or eight digits (`202
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantkit.errors import BadData
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
 NO_DAY = -1_000_000  # "no such date": about 768 BC, before any market
 DAY_US = 86_400_000_000
+SEOUL_US = 9 * 3_600_000_000  # Asia/Seoul is UTC+9 without summer time since 1989
 
 
 def epoch_day(value: object, *, what: str = "date") -> int:
@@ -30,6 +36,11 @@ def epoch_day(value: object, *, what: str = "date") -> int:
 def last_day(value: object, *, what: str = "date") -> int:
     """The last day that `value` names: `2024-02` ends on the 29th, `2024` on 31 December."""
     return int((_parsed(value, what) + 1).astype("datetime64[D]").astype(np.int64)) - 1
+
+
+def midnights(days: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Stamps (UTC microseconds) of daily bars on these epoch days: 00:00 in Seoul."""
+    return np.asarray(days, dtype=np.int64) * DAY_US - SEOUL_US
 
 
 def day_text(day: int) -> str:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.data.dates import DAY_US
+from quantkit.data.dates import DAY_US, SEOUL_US, midnights
 from quantkit.errors import BadData
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IntArray = NDArray[np.int64]
-_SEOUL_US = 9 * 3_600_000_000
 _COMPACT = r"^(\d{4})(\d{2})(\d{2})$"
 _SLASHED = r"^(\d{4})[/.](\d{2})[/.](\d{2})"
 
@@ -35,7 +34,7 @@ class Stamps(NamedTuple):
     def text(self, bar: int) -> str:
         """How a message calls a bar: its date, or date and time in Seoul."""
         unit: Literal["D", "s"] = "D" if self.freq == "1d" else "s"
-        return str((self.times[bar] + _SEOUL_US).astype("datetime64[us]").astype(f"datetime64[{unit}]"))
+        return str((self.times[bar] + SEOUL_US).astype("datetime64[us]").astype(f"datetime64[{unit}]"))
 
 
 def read_stamps(
@@ -61,7 +60,7 @@ def read_stamps(
         local = seoul if daily else local
     if daily and freq in (None, "1d"):
         order, ranks = _ranked(local // DAY_US)
-        return Stamps(order * DAY_US - _SEOUL_US, order, ranks[codes], "1d")
+        return Stamps(midnights(order), order, ranks[codes], "1d")
     if parsed.tz is None:
         first = parsed[int(np.argmax(local % DAY_US != 0))]
         raise BadData(

@@ -4,9 +4,8 @@ Contract: a parameter is int, float, bool or str, as its default is (an int defa
 float). Every value is checked where it enters: ConfigError names the strategy, the parameter, the value and what it
 may be. `step` is the spacing a search uses, not a rule for values.
 
->>> param(20, low=2, high=120).check("SmaCross", 1)
-Traceback (most recent call last):
-quantkit.errors.ConfigError: SmaCross(fast=1): expected a whole number from 2 to 120
+>>> Param(20, low=2, high=120).wanted()
+'a whole number from 2 to 120'
 """
 
 from __future__ import annotations
