@@ -15,8 +15,9 @@ Ad-hoc closings (elections, mourning) become known weeks ahead at best: a live s
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from functools import cache
-from typing import Literal, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,9 @@ from quantkit.market.hours import (
     PhaseRow,
 )
 from quantkit.market.rules import IntArray, epoch_day
+
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
 
 DayArray: TypeAlias = npt.NDArray[np.datetime64]
 
@@ -70,13 +74,22 @@ def _own_sessions() -> IntArray:
     return trading
 
 
+def public_calendar(name: str, *, start: str, end: str | None = None) -> ExchangeCalendar:
+    """A calendar of the package exchange-calendars, by its code; slow to build, so callers keep it."""
+    import exchange_calendars
+
+    with warnings.catch_warnings():
+        # Its version 4.13 reads pandas in a way that pandas 3.1 deprecates; the values are right.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return exchange_calendars.get_calendar(name, start=start, end=end)
+
+
 @cache
 def _all_sessions() -> IntArray:
     """Epoch days of the sessions of EARLIEST_YEAR to LATEST_YEAR: ours, and the public calendar's outside our years."""
-    import exchange_calendars
 
     def public(first: int, last: int) -> IntArray:
-        calendar = exchange_calendars.get_calendar("XKRX", start=f"{first}-01-01", end=f"{last}-12-31")
+        calendar = public_calendar("XKRX", start=f"{first}-01-01", end=f"{last}-12-31")
         days: IntArray = calendar.sessions.to_numpy().astype("datetime64[D]").astype(np.int64)
         return days
 

@@ -125,7 +125,8 @@ def conformity(
         row, market, columns, volume, np.where(given, base, expected), np.asarray(leverage, dtype=np.float64)
     )
     suspended = _suspended(judged.traded, follows, session)
-    first = ~follows & (day > day.min(initial=0)) if listed_on is None else day == np.asarray(listed_on)
+    start = int(day.min()) if day.size else 0
+    first = ~follows & (day > start) if listed_on is None else day == np.asarray(listed_on)
 
     explained_by = {
         "first_day": first & given & _inside_ipo_band(row, market, day, columns, base),

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from quantkit.jit import njit
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def tick_at(rules: RuleTables, row: int, market: int, price: float) -> float:
 def grid_price(steps: float, tick: float) -> float:
     """`steps` ticks as a price; for ticks below one by their inverse: 50001 / 100 is 500.01, 50001 x 0.01 is not."""
     if tick < 1.0:
-        return steps / math.floor(1.0 / tick + 0.5)
+        return float(steps / np.floor(1.0 / tick + 0.5))
     return steps * tick
 
 
@@ -48,7 +50,7 @@ def floor_tick(rules: RuleTables, row: int, market: int, price: float) -> float:
     tick = tick_at(rules, row, market, price)
     if not tick > 0.0:
         return price
-    return grid_price(math.floor(price / tick + TOLERANCE), tick)
+    return grid_price(np.floor(price / tick + TOLERANCE), tick)
 
 
 @njit
@@ -57,7 +59,7 @@ def ceil_tick(rules: RuleTables, row: int, market: int, price: float) -> float:
     tick = tick_at(rules, row, market, price)
     if not tick > 0.0:
         return price
-    return grid_price(-math.floor(TOLERANCE - price / tick), tick)
+    return grid_price(-np.floor(TOLERANCE - price / tick), tick)
 
 
 @njit
@@ -76,7 +78,7 @@ def limits_at(rules: RuleTables, row: int, market: int, base: float, leverage: f
     if not multiple > 1.0:
         multiple = 1.0
     tick = tick_at(rules, row, market, base)
-    width = math.floor(base * rate * multiple / tick + TOLERANCE) * tick
+    width = np.floor(base * rate * multiple / tick + TOLERANCE) * tick
     width = max(width, tick)
     lower = max(ceil_tick(rules, row, market, base - width), rules.tick[row, market, 0])
     return lower, floor_tick(rules, row, market, base + width)
@@ -85,4 +87,4 @@ def limits_at(rules: RuleTables, row: int, market: int, base: float, leverage: f
 @njit
 def cut(amount: float, unit: float) -> float:
     """`amount` cut down to a multiple of `unit`: the same arithmetic as `costs.cut`."""
-    return math.floor(amount * (1.0 + 1e-15) / unit) * unit
+    return float(np.floor(amount * (1.0 + 1e-15) / unit) * unit)

@@ -88,7 +88,7 @@ LIMITS: Final = (
         BEGINNING,
         ("KONEX",),
         0.15,
-        "observed 2018 to 2026: 5,000 bars touch it, none passes; before by general knowledge",
+        "observed 2018 to 2026: 5,000 bars touch it, only liquidations pass it; before that general knowledge",
     ),
     LimitRow(BEGINNING, ("ETF", "ETN"), 0.15, "general knowledge"),
     LimitRow("2015-06-15", ("ETF", "ETN"), 0.30, "KOSPI rules 20(2): times the multiple, where below 1 counts as 1"),

@@ -19,7 +19,7 @@ import numpy as np
 
 from quantkit.errors import BadData
 from quantkit.market import MARKET_ID, grid
-from quantkit.market.calendar import Session
+from quantkit.market.calendar import Session, public_calendar
 from quantkit.market.days import epoch_days
 from quantkit.market.instruments import market_ids
 from quantkit.market.rules import rule_rows
@@ -86,9 +86,7 @@ def lot_size(market: str = "US") -> int:
 
 @cache
 def _calendar() -> ExchangeCalendar:
-    import exchange_calendars
-
-    return exchange_calendars.get_calendar("XNYS", start="1980-01-01")
+    return public_calendar("XNYS", start="1980-01-01")
 
 
 def session(date: Date) -> Session | None:
