@@ -63,7 +63,7 @@ def ingest(
 def _download(
     lake: object, source: str, symbols: str | None, start: str | None, end: str | None, market: str | None
 ) -> IngestReport:
-    import datetime
+    import datetime as dt
 
     from quantkit.data.lake import Lake
     from quantkit.data.sources import source_by_name
@@ -71,8 +71,8 @@ def _download(
     if symbols is None or start is None:
         raise ConfigError("a download needs --symbols and --start")
     codes = [code.strip() for code in symbols.split(",") if code.strip()]
-    seoul = datetime.timezone(datetime.timedelta(hours=9))
-    last = end or datetime.datetime.now(seoul).date().isoformat()
+    seoul = dt.timezone(dt.timedelta(hours=9))
+    last = end or dt.datetime.now(seoul).date().isoformat()
     return cast(Lake, lake).download(source_by_name(source), codes, start=start, end=last, market=market)
 
 
@@ -103,7 +103,15 @@ def list_tables(lake: LakeOption = _LAKE, as_json: JsonOption = False) -> None:
         console.say(f"{lake} holds no table yet; fill it with `quantkit data ingest FILES`")
         return
     rows = [
-        (one.table, str(one.version), f"{one.rows:,}", f"{one.symbols:,}", one.first or "", one.last or "", f"{one.bytes / 1e6:,.1f}")
+        (
+            one.table,
+            str(one.version),
+            f"{one.rows:,}",
+            f"{one.symbols:,}",
+            one.first or "",
+            one.last or "",
+            f"{one.bytes / 1e6:,.1f}",
+        )
         for one in tables
     ]
     console.table(str(lake), ("table", "version", "rows", "symbols", "first", "last", "MB"), rows)
@@ -126,7 +134,10 @@ def check(
 
 
 def _show_survey(found: Survey) -> None:
-    console.say(f"{found.table} version {found.version}: {found.rows:,} rows, {found.symbols:,} symbols, {found.first} to {found.last}")
+    console.say(
+        f"{found.table} version {found.version}: {found.rows:,} rows, {found.symbols:,} symbols, "
+        f"{found.first} to {found.last}"
+    )
     rows = []
     for one in found.regimes:
         grid = " / ".join(f"{100 * count / max(one.bars, 1):.3f}" for count in one.on_grid)
@@ -145,7 +156,10 @@ def _show_survey(found: Survey) -> None:
     _show_gaps(found)
     quarantine = ", ".join(f"{name} {count:,}" for name, count in found.quarantine.items()) or "empty"
     console.say(f"quarantine: {quarantine}")
-    console.say(f"actions of unknown kind: {len(found.unknown_actions):,} (state them: quantkit data ingest FILE --table actions)")
+    console.say(
+        f"actions of unknown kind: {len(found.unknown_actions):,} "
+        "(state what they are: quantkit data ingest FILE --table actions)"
+    )
     for symbol, date, factor in found.unknown_actions[:20]:
         console.say(f"  {symbol} {date} price factor {factor:.6g}")
     if found.unknown_market:
@@ -157,7 +171,10 @@ def _show_gaps(found: Survey) -> None:
     shown = ", ".join(found.market_gaps[:10]) + (", ..." if missing > 10 else "")
     console.say(f"sessions without any row: {missing:,}" + (f" ({shown})" if missing else ""))
     names = ", ".join(f"{symbol} {count:,}" for symbol, count in found.gap_symbols[:5])
-    console.say(f"rows missing between a symbol's first and last: {found.symbol_gaps:,}" + (f" (most: {names})" if names else ""))
+    console.say(
+        f"rows missing between a symbol's first and last: {found.symbol_gaps:,}"
+        + (f" (most: {names})" if names else "")
+    )
 
 
 @app.command()
@@ -176,7 +193,8 @@ def show(
     bars = Lake(lake).bars([symbol], start, end, freq)
     first = max(0, len(bars) - rows)
     if as_json:
-        console.emit({"symbol": symbol, "name": bars.names.get(symbol), "market": bars.markets[0], "version": bars.version,
+        console.emit({"symbol": symbol, "name": bars.names.get(symbol), "market": bars.markets[0], "version":
+        bars.version,
                       "prices": bars.prices, "bars": [_bar(bars, row) for row in range(first, len(bars))]})  # fmt: skip
         return
     title = f"{symbol} {bars.names.get(symbol, '')} {bars.markets[0]}, {len(bars):,} bars, {bars.prices} prices"
@@ -191,11 +209,17 @@ def show(
 
 def _bar(bars: Bars, row: int) -> dict[str, object]:
     stamp = bars.index[row]
-    facts: dict[str, object] = {"time": stamp.strftime("%Y-%m-%d %H:%M") if bars.intraday else stamp.strftime("%Y-%m-%d")}
+    facts: dict[str, object] = {
+        "time": stamp.strftime("%Y-%m-%d %H:%M") if bars.intraday else stamp.strftime("%Y-%m-%d")
+    }
     facts |= {name: float(bars.field(name)[row, 0]) for name in ("open", "high", "low", "close", "volume")}
-    facts |= {"factor": float(bars.factor[row, 0]), "traded": bool(bars.traded[row, 0]), "valid": bool(bars.valid[row, 0])}
+    facts |= {
+        "factor": float(bars.factor[row, 0]),
+        "traded": bool(bars.traded[row, 0]),
+        "valid": bool(bars.valid[row, 0]),
+    }
     return facts
 
 
 def _price(value: object, minor_unit: int) -> str:
-    return console.number(float(cast(float, value)), "money", decimals=2 if minor_unit == 100 else 0)
+    return f"{float(cast(float, value)):,.{2 if minor_unit == 100 else 0}f}"

@@ -1,0 +1,106 @@
+"""What commands show: tables, numbers, progress, errors, JSON.
+
+Contract: results to standard output, everything else to standard error, so that a pipe gets results only. Rich is
+loaded when the first table is drawn.
+
+>>> error("no lake at data/lake")   # on standard error: error: no lake at data/lake
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+class Advance(Protocol):
+    """How work reports progress: so many steps done of so many."""
+
+    def __call__(self, done: int, total: int, /) -> None: ...
+
+
+def error(message: str) -> None:
+    """One line to standard error."""
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+
+
+def note(message: str = "") -> None:
+    """A line for the person watching, to standard error."""
+    typer.echo(message, err=True)
+
+
+def say(message: str = "") -> None:
+    """A line of the result, to standard output."""
+    typer.echo(message)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: int = 1) -> None:
+    """Draw a table; the columns from position `right` on are aligned right."""
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for place, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if place >= right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    show(drawn)
+
+
+def show(drawn: Table) -> None:
+    """Print a Rich table to standard output."""
+    output().print(drawn)
+
+
+def output() -> Console:
+    """A Rich console on standard output that takes text as it is (no markup, no emoji)."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def emit(document: Mapping[str, object]) -> None:
+    """Print one JSON document. NaN and infinities become null."""
+    typer.echo(json_text(document))
+
+
+def json_text(document: Mapping[str, object]) -> str:
+    """JSON with Korean text left readable; what has no number in JSON is null."""
+    return json.dumps(_plain(document), ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    """Plain JSON values of mappings, sequences, NumPy scalars and dates."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    item = getattr(value, "item", None)
+    return _plain(item()) if callable(item) else str(value)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Advance]:
+    """A progress bar on standard error while the block runs; nothing where it is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

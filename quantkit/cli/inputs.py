@@ -1,0 +1,247 @@
+"""What a command line says, turned into strategies, bars, costs and a run.
+
+Contract: a `Request` is plain data; `run` is the only place where it meets the Python interface. A wrong option is a
+ConfigError that names the option. Bars are always loaded from the first one stored, so that a strategy has the same
+history whatever `--start` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from quantkit.errors import BadData, ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quantkit import Bars, Costs, Lake, Result, Strategy
+
+COSTS = ("kis", "kiwoom", "free")
+
+Symbols = Annotated[str | None, typer.Option(help="Codes separated by commas. Default: all there are.")]
+Start = Annotated[str | None, typer.Option(help="First session to trade; bars before it only warm up.")]
+End = Annotated[str | None, typer.Option(help="Last session.")]
+Params = Annotated[list[str] | None, typer.Option("--param", help="A parameter as name=value; may be repeated.")]
+Cash = Annotated[float, typer.Option(help="Money at the start.")]
+LakePath = Annotated[Path, typer.Option("--lake", help="Folder of the lake.")]
+DataFile = Annotated[Path | None, typer.Option("--data", help="CSV or Parquet file to use instead of the lake.")]
+Market = Annotated[
+    str | None, typer.Option(help="Market of the symbols in --data. Default: its market column, or KOSPI.")
+]
+Prices = Annotated[str, typer.Option(help="Prices in --data: raw, or adjusted for splits.")]
+Freq = Annotated[str, typer.Option(help="Bars of the lake to use: 1d, 5m, 1h, ...")]
+Fill = Annotated[str, typer.Option(help="When decisions fill: next_open, next_close, close.")]
+CostsName = Annotated[
+    str, typer.Option("--costs", help="Whose commission: kis, kiwoom, free (which has no tax either).")
+]
+SlippageTicks = Annotated[float, typer.Option(help="Ticks lost on every fill.")]
+SlippageBps = Annotated[float, typer.Option(help="Basis points lost on every fill.")]
+BenchmarkName = Annotated[str | None, typer.Option("--benchmark", help="hold, a code, or a file with date and close.")]
+Deposit = Annotated[float | None, typer.Option(help="Money paid in on the first session of every month.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A backtest as asked for on a command line."""
+
+    strategy: str
+    params: dict[str, str] = field(default_factory=dict)
+    symbols: tuple[str, ...] | None = None
+    start: str | None = None
+    end: str | None = None
+    cash: float = 100_000_000
+    lake: Path = Path("data/lake")
+    data: Path | None = None
+    market: str | None = None
+    prices: str = "raw"
+    freq: str = "1d"
+    fill: str = "next_open"
+    costs: str = "kis"
+    slippage_ticks: float = 0.0
+    slippage_bps: float = 0.0
+    benchmark: str | None = None
+    deposit: float | None = None
+
+    def run(self) -> Result:
+        """Load what is needed and run the backtest."""
+        from quantkit.backtest.run import backtest
+        from quantkit.strategy import load_strategy
+
+        rule = load_strategy(self.strategy)
+        strategy = rule(**rule.parse(self.params))
+        bars = self.bars(strategy)
+        return backtest(
+            strategy,
+            bars,
+            cash=self.cash,
+            start=self.start,
+            end=self.end,
+            costs=costs_named(self.costs, ticks=self.slippage_ticks, bps=self.slippage_bps),
+            fill=self.fill,
+            benchmark=self._benchmark(bars),
+            deposits=self.deposit,
+        )
+
+    def bars(self, strategy: Strategy) -> Bars:
+        """The bars of the data file or of the lake, with the strategy's universe as members."""
+        if self.data is not None:
+            bars = bars_of_file(self.data, market=self.market, prices=self.prices, symbols=self.symbols)
+            return in_universe(bars, strategy, where=str(self.data))
+        return bars_of_lake(self.lake, strategy, symbols=self.symbols, end=self.end, freq=self.freq)
+
+    def _benchmark(self, bars: Bars) -> object:
+        """What `backtest` takes: a word, a symbol of the bars, or closes from a file or the lake."""
+        name = self.benchmark
+        if name is None or name == "hold" or name in bars.symbols:
+            return name
+        if Path(name).suffix.lower() in (".csv", ".parquet", ".pq"):
+            return _closes(Path(name))
+        if self.data is not None:
+            raise ConfigError(f"--benchmark {name}: not a code in {self.data}; give hold, one of its codes, or a file")
+        return open_lake(self.lake).bars([name], None, self.end).frame("close")[name]
+
+
+def bars_of_lake(
+    path: Path,
+    strategy: Strategy,
+    *,
+    symbols: Sequence[str] | None,
+    end: str | None,
+    freq: str = "1d",
+    start: str | None = None,
+    version: str | None = None,
+) -> Bars:
+    """Bars of the lake; a universe of symbols or a query is answered by the lake, as of each date."""
+    universe = strategy.universe
+    asked = None if callable(universe) else universe
+    wanted = None if symbols is None else list(symbols)
+    bars = open_lake(path).bars(wanted, start, end, freq, version, universe=asked)
+    return bars if asked is universe else in_universe(bars, strategy, where=str(path))
+
+
+def open_lake(path: Path) -> Lake:
+    """The lake at `path`; ConfigError when there is none, for reading would otherwise find an empty one."""
+    from quantkit.data.lake import Lake
+
+    if not path.is_dir():
+        raise ConfigError(
+            f"no lake at {path}: fill one with `quantkit data ingest FILE --lake {path}`, try `quantkit demo`, "
+            "or give a file with --data"
+        )
+    return Lake(path)
+
+
+def in_universe(bars: Bars, strategy: Strategy, *, where: str) -> Bars:
+    """Bars whose members are the strategy's universe. ConfigError for a query, which only a lake can answer."""
+    import numpy as np
+
+    universe = strategy.universe
+    if universe is None:
+        return bars
+    if isinstance(universe, str):
+        raise ConfigError(
+            f"{strategy.name}.universe is a query, which needs a lake: ingest {where} and leave out --data"
+        )
+    if callable(universe):
+        return bars.with_member(np.asarray(universe(bars), dtype=np.bool_))
+    return bars.with_member(np.broadcast_to(np.isin(bars.symbols, list(universe)), bars.shape).copy())
+
+
+def bars_of_file(path: Path, *, market: Any, prices: str, symbols: Sequence[str] | None) -> Bars:
+    """Bars of a CSV or Parquet file. A file of one symbol has its code as its name."""
+    from quantkit.data.frames import from_pandas
+
+    if prices not in ("raw", "adjusted"):
+        raise ConfigError(f"--prices {prices}: choose raw or adjusted")
+    kind = cast('Literal["raw", "adjusted"]', prices)
+    bars = from_pandas(read_frame(path), market=market, prices=kind, symbol=path.stem, source=str(path))
+    return bars if symbols is None else bars.select(list(symbols))
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """A table file as a DataFrame; codes stay text. BadData when it cannot be read as one."""
+    import pandas as pd
+
+    from quantkit.data.columns import canonical
+
+    if not path.is_file():
+        raise BadData(f"no such file: {path}")
+    suffix = path.suffix.lower()
+    try:
+        if suffix in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        encoding = "utf-8-sig" if _is_utf8(path) else "cp949"  # the exchange's own downloads are CP949
+        names = canonical(pd.read_csv(path, nrows=0, encoding=encoding).columns, source=str(path))
+        codes = {str(column): "str" for column, name in names.items() if name == "symbol"}
+        return pd.read_csv(path, encoding=encoding, dtype=codes)
+    except (ValueError, OSError) as problem:
+        if isinstance(problem, BadData):
+            raise
+        raise BadData(
+            f"{path} cannot be read as {'Parquet' if suffix in ('.parquet', '.pq') else 'CSV'}: {problem}"
+        ) from problem
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _closes(path: Path) -> pd.Series[float]:
+    """A column of closes by date, for a benchmark."""
+    import pandas as pd
+
+    from quantkit.data.columns import canonical
+
+    frame = read_frame(path)
+    names = {name: column for column, name in canonical(frame.columns, source=str(path)).items()}
+    if "close" not in names or "date" not in names:
+        raise BadData(
+            f"{path}: a benchmark needs the columns date and close; it has {', '.join(map(str, frame.columns))}"
+        )
+    dates = pd.DatetimeIndex(pd.to_datetime(frame[names["date"]].astype(str)))
+    return pd.Series(frame[names["close"]].to_numpy("float64"), index=dates, name=path.stem)
+
+
+def costs_named(name: str, *, ticks: float = 0.0, bps: float = 0.0) -> Costs:
+    """A broker's costs with slippage. ConfigError for a name that is none."""
+    from quantkit.market.costs import Costs
+
+    if name not in COSTS:
+        raise ConfigError(f"--costs {name}: choose one of {', '.join(COSTS)}")
+    broker = {"kis": Costs.kis, "kiwoom": Costs.kiwoom, "free": Costs.free}[name]
+    return replace(broker(), slippage_ticks=ticks, slippage_bps=bps)
+
+
+def parse_params(given: Sequence[str] | None) -> dict[str, str]:
+    """`["fast=10", "mode=close"]` as {"fast": "10", "mode": "close"}; the strategy says what the texts mean."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not sign or not name.isidentifier():
+            raise ConfigError(f"--param {text}: write it as name=value")
+        if name in found:
+            raise ConfigError(f"--param {name} is given twice")
+        found[name] = value
+    return found
+
+
+def parse_symbols(text: str | None) -> tuple[str, ...] | None:
+    """`"005930,000660"` as a tuple; None for None."""
+    if text is None:
+        return None
+    codes = tuple(code.strip() for code in text.split(",") if code.strip())
+    if not codes:
+        raise ConfigError("--symbols is empty: give codes separated by commas, or leave it out for all")
+    if len(set(codes)) != len(codes):
+        raise ConfigError(f"--symbols {text}: a code appears twice")
+    return codes
