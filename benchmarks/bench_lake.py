@@ -1,11 +1,12 @@
-"""Speed of the lake against the least that must be done: decode and scatter, np.load, and DuckDB on files laid out to fit.
+"""Speed of the lake against the least that must be done: decode and scatter, np.load, and DuckDB on files laid out to
+fit.
 
     python benchmarks/bench_lake.py [--symbols 2500] [--days 2520] [--folder DIR]
 
 Both sides run in one process on the same synthetic prices (6.3 million rows by default). Per question, the median of
-several runs and the ratio are printed. "cold" clears the column cache before every read, so the tables themselves answer;
-"cached" repeats the same query. DuckDB keeps its footers (`parquet_metadata_cache`), as the lake keeps its own; both
-sides hand out NumPy arrays. The operating system's page cache is warm on both sides.
+several runs and the ratio are printed. "cold" clears the column cache before every read, so the tables themselves
+answer; "cached" repeats the same query. DuckDB keeps its footers (`parquet_metadata_cache`), as the lake keeps its
+own; both sides hand out NumPy arrays. The operating system's page cache is warm on both sides.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -24,6 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quantkit.data.lake import Lake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIELDS = ("open", "high", "low", "close", "volume")
 
@@ -36,7 +40,7 @@ def make_prices(symbols: int, days: int) -> pa.Table:
     dates = sessions("2008-01-01", "2026-06-30")[:days].astype("datetime64[D]")
     close = np.empty((symbols, days))
     for row in close:
-        row[:] = np.round(20_000 * np.exp(np.cumsum(rng.normal(0, 0.01, days)))  / 10) * 10
+        row[:] = np.round(20_000 * np.exp(np.cumsum(rng.normal(0, 0.01, days))) / 10) * 10
     open_ = np.roll(close, 1, axis=1)
     open_[:, 0] = close[:, 0]
     high, low = np.maximum(open_, close) + 10, np.maximum(np.minimum(open_, close) - 10, 10)
@@ -100,7 +104,10 @@ def run(folder: Path, symbols: int, days: int) -> None:
         lake.ingest(prices, market="KOSPI")
         print(f"ingest of {prices.num_rows:,} rows: {time.perf_counter() - start:.1f} s")
     layout(folder, prices)
-    sizes = {name: sum(file.stat().st_size for file in (folder / "lake" / name).rglob("*.parquet")) / 1e6 for name in ("bars_1d", "cache")}
+    sizes = {
+        name: sum(file.stat().st_size for file in (folder / "lake" / name).rglob("*.parquet")) / 1e6
+        for name in ("bars_1d", "cache")
+    }
     print(f"table {sizes['bars_1d']:.0f} MB, by-date copies {sizes['cache']:.0f} MB")
 
     def clear() -> None:
@@ -111,12 +118,16 @@ def run(folder: Path, symbols: int, days: int) -> None:
 
 
 def layout(folder: Path, prices: pa.Table) -> None:
-    """Files a person would lay out for each question: one file sorted by symbol, one sorted by date, small row groups."""
+    """Files as a person lays them out for each question: one sorted by symbol, one by date, small row groups."""
     by_symbol, by_date = folder / "by_symbol", folder / "by_date"
     prices = prices.append_column("id", prices["symbol"].chunk(0).indices)
     for target, order in ((by_symbol, None), (by_date, "date")):
         target.mkdir(exist_ok=True)
-        ordered = prices if order is None else prices.take(np.argsort(prices[order].cast(pa.int32()).to_numpy(), kind="stable"))
+        ordered = (
+            prices
+            if order is None
+            else prices.take(np.argsort(prices[order].cast(pa.int32()).to_numpy(), kind="stable"))
+        )
         pq.write_table(ordered, target / "prices.parquet", row_group_size=10_000, compression="lz4")
 
 
@@ -124,10 +135,20 @@ def matrix_questions(lake: Lake, folder: Path, shape: tuple[int, int], clear: Ca
     """The close of everything, from the tables and from the cache."""
     assert np.array_equal(lake.bars().raw.close, decode_and_scatter(folder / "by_symbol", shape))
     ours = median_ms(lambda: lake.bars().raw.close, before=clear)
-    report("close matrix, cold", ours, median_ms(lambda: decode_and_scatter(folder / "by_symbol", shape)), "pyarrow decode + scatter")
+    report(
+        "close matrix, cold",
+        ours,
+        median_ms(lambda: decode_and_scatter(folder / "by_symbol", shape)),
+        "pyarrow decode + scatter",
+    )
     np.save(folder / "close.npy", lake.bars().raw.close)
     ours = median_ms(lambda: float(lake.bars().raw.close.sum()))
-    report("close matrix, cached, and its sum", ours, median_ms(lambda: float(np.load(folder / "close.npy").sum())), "np.load and its sum")
+    report(
+        "close matrix, cached, and its sum",
+        ours,
+        median_ms(lambda: float(np.load(folder / "close.npy").sum())),
+        "np.load and its sum",
+    )
     ours = median_ms(lambda: lake.bars().raw.close)
     report("close matrix, cached (mapped)", ours, median_ms(lambda: np.load(folder / "close.npy")), "np.load")
 
@@ -142,7 +163,9 @@ def row_questions(lake: Lake, folder: Path, prices: pa.Table, clear: Callable[[]
 
     def ask(file: str, condition: str, key: str) -> Callable[[], object]:
         path = folder / file / "prices.parquet"
-        return lambda: connection.sql(f"select {key}, {columns} from read_parquet('{path}') where {condition}").fetchnumpy()
+        return lambda: connection.sql(
+            f"select {key}, {columns} from read_parquet('{path}') where {condition}"
+        ).fetchnumpy()
 
     def read(**query: object) -> Callable[[], object]:
         def work() -> list[np.ndarray]:
@@ -151,7 +174,10 @@ def row_questions(lake: Lake, folder: Path, prices: pa.Table, clear: Callable[[]
 
         return work
 
-    one_symbol, one_day = ask("by_symbol", f"symbol = '{symbol}'", "date"), ask("by_date", f"date = date '{date}'", "symbol")
+    one_symbol, one_day = (
+        ask("by_symbol", f"symbol = '{symbol}'", "date"),
+        ask("by_date", f"date = date '{date}'", "symbol"),
+    )
     for name, ours, theirs in (
         ("one symbol", read(symbols=[symbol]), one_symbol),
         ("one day of all", read(start=date, end=date), one_day),

@@ -1,10 +1,10 @@
 """Column cache: matrices of answered queries, memory-mapped, so that a repeated read costs what mapping costs.
 
-Contract: one folder an entry, named by a hash of the pinned versions and the query; `meta.json` holds what is small, each
-(T, N) array is an .npy file. Files are written under another name and renamed, so a reader sees all of a file or nothing;
-an entry is never changed, because what it was computed from never changes. The least recently used entries go when the
-folder outgrows `limit_bytes`. Deleting the folder is always safe. Loads numpy only: no Parquet, Delta or DuckDB library.
-Called by `lake`.
+Contract: one folder an entry, named by a hash of the pinned versions and the query; `meta.json` holds what is small,
+each (T, N) array is an .npy file. Files are written under another name and renamed, so a reader sees all of a file or
+nothing; an entry is never changed, because what it was computed from never changes. The least recently used entries
+go when the folder outgrows `limit_bytes`. Deleting the folder is always safe. Loads numpy only: no Parquet, Delta or
+DuckDB library. Called by `lake`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 LIMIT_BYTES = 4 << 30
 _META = "meta.json"
@@ -51,7 +54,8 @@ class ColumnCache:
     def array(self, key: str, name: str) -> NDArray[Any] | None:
         """A stored array, memory-mapped and read-only."""
         try:
-            return np.load(self.folder / key / f"{name}.npy", mmap_mode="r")
+            found: NDArray[Any] = np.load(self.folder / key / f"{name}.npy", mmap_mode="r")
+            return found
         except (FileNotFoundError, ValueError):
             return None
 

@@ -1,15 +1,14 @@
 """Corporate actions that prices betray: from the exchange's base price, or from a vendor's adjusted close.
 
-Contract: pure over rows already stored. An action derived from a base price has kind "unknown", price_factor = last close /
-base, share_ratio unknown: a base price says that the price basis moved, not why. An off-grid close is followed by the next
-grid price up (rule of 2025-02-27) and is no action. Nothing is derived across a session that the table lacks for the whole
-market, nor on a symbol's first row. Called by `landing` after an ingest.
+Contract: pure over rows already stored. An action derived from a base price has kind "unknown", price_factor = last
+close / base, share_ratio unknown: a base price says that the price basis moved, not why. An off-grid close is
+followed by the next grid price up (rule of 2025-02-27) and is no action. Nothing is derived across a session that the
+table lacks for the whole market, nor on a symbol's first row. Called by `landing` after an ingest.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,21 +17,26 @@ from numpy.typing import NDArray
 
 from quantkit.data.actions import Action
 from quantkit.data.dates import day_text
-from quantkit.data.panel import Part, Parts
 from quantkit.data.parts import read_columns, time_values, values
 from quantkit.data.rows import ADJUSTED
 from quantkit.errors import BadData
 from quantkit.market import MARKET_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
+
+    from quantkit.data.versions import Part, Parts
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 # Ratios in which companies split: whole numbers, their inverses, and halves, thirds, quarters, fifths.
 _RATIOS = sorted(
-    {float(n) for n in range(2, 101)} | {1.0 / n for n in range(2, 101)} | {1.5, 2.5, 4 / 3, 5 / 3, 1.25, 1.2, 2 / 3, 0.75}
+    {float(n) for n in range(2, 101)}
+    | {1.0 / n for n in range(2, 101)}
+    | {1.5, 2.5, 4 / 3, 5 / 3, 1.25, 1.2, 2 / 3, 0.75}
 )
 
 
@@ -93,9 +97,7 @@ def _year(parts: list[Part], last: dict[str, tuple[int, float, int]], lacking: I
 _US = MARKET_ID["US"]
 
 
-def _stacked(
-    parts: list[Part], place: dict[str, int]
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray, IntArray]:
+def _stacked(parts: list[Part], place: dict[str, int]) -> tuple[IntArray, IntArray, FloatArray, FloatArray, IntArray]:
     """(code, day, close, base, market) of raw rows of all parts, sorted by symbol and day."""
     codes, days, closes, bases, markets = [], [], [], [], []
     for part in parts:
@@ -137,9 +139,9 @@ def _expected_base(prior: FloatArray, day: IntArray, market: IntArray) -> FloatA
 def splits_from_adjusted_close(frame: pd.DataFrame) -> list[Action]:
     """Splits that a vendor's adjusted close betrays; columns symbol, date, close, adj_close (any spelling).
 
-    close / adjusted close steps down by the split ratio on an ex-date, and by about 1 + yield at a cash dividend. A step of
-    20 % or more within half a percent of a plain ratio (2, 3, 3/2, 1/10 ...) is taken for a split. A stock dividend below
-    20 % is missed; a cash dividend of a fifth of the price could be mistaken. Check the result.
+    close / adjusted close steps down by the split ratio on an ex-date, and by about 1 + yield at a cash dividend. A
+    step of 20 % or more within half a percent of a plain ratio (2, 3, 3/2, 1/10 ...) is taken for a split. A stock
+    dividend below 20 % is missed; a cash dividend of a fifth of the price could be mistaken. Check the result.
     """
     return [
         Action(symbol, day_text(day), "split", share_ratio=float(ratio))
@@ -151,8 +153,8 @@ def splits_from_adjusted_close(frame: pd.DataFrame) -> list[Action]:
 def dividends_from_adjusted_close(frame: pd.DataFrame, *, smallest: float = 0.001) -> list[Action]:
     """Cash dividends that a vendor's adjusted close betrays: last close x (1 - 1 / step), rounded to the cent.
 
-    Holds for vendors who adjust by 1 - dividend / last close. Steps below `smallest` are rounding, plain ratios are splits.
-    The day a dividend is paid is not known: the ex-date stands in.
+    Holds for vendors who adjust by 1 - dividend / last close. Steps below `smallest` are rounding, plain ratios are
+    splits. The day a dividend is paid is not known: the ex-date stands in.
     """
     return [
         Action(symbol, day_text(day), "dividend", cash_per_share=round(close * (1.0 - 1.0 / step), 2))
@@ -174,7 +176,7 @@ def _adjustment_steps(frame: pd.DataFrame) -> Iterator[tuple[str, int, float, fl
 
     from quantkit.data.columns import canonical
 
-    table = frame.rename(columns={theirs: ours for theirs, ours in canonical(frame.columns).items()})
+    table = frame.rename(columns=dict(canonical(frame.columns).items()))
     lacking = [name for name in ("symbol", "date", "close", "adj_close") if name not in table.columns]
     if lacking:
         raise BadData(f"frame: no column for {', '.join(lacking)}; an adjusted close is needed beside the close")

@@ -1,9 +1,9 @@
 """Sources of bars: files, folders, globs, DataFrames and Arrow tables, read in pieces of bounded size.
 
-Contract: `open_sources` looks at every source (missing files, readable columns) before any row is read, so that a mistake in
-the last of a thousand files is reported first. Reading gives Arrow tables in which symbols, dates and prices of a CSV are
-still text: leading zeros of a code survive, and a stray word in a price column costs one row, not the file. CSV may be
-UTF-8 or CP949 (the exchange's downloads), plain or gzipped. Called by `ingest`.
+Contract: `open_sources` looks at every source (missing files, readable columns) before any row is read, so that a
+mistake in the last of a thousand files is reported first. Reading gives Arrow tables in which symbols, dates and
+prices of a CSV are still text: leading zeros of a code survive, and a stray word in a price column costs one row, not
+the file. CSV may be UTF-8 or CP949 (the exchange's downloads), plain or gzipped. Called by `ingest`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Source:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        for batch in pq.ParquetFile(cast(Path, self.path)).iter_batches(PIECE_ROWS):
+        for batch in pq.ParquetFile(cast("Path", self.path)).iter_batches(PIECE_ROWS):
             yield pa.Table.from_batches([batch])
 
     def _csv(self) -> Iterator[pa.Table]:
@@ -84,10 +84,11 @@ class Source:
 
         read = csv.ReadOptions(block_size=32 << 20, encoding=self.encoding)
         convert = csv.ConvertOptions(
-            column_types={name: pa.string() for name in self.columns}, strings_can_be_null=True, null_values=["", "NA", "NaN", "nan", "null", "None"]
+            column_types={name: pa.string() for name in self.columns}, strings_can_be_null=True, null_values=["",
+            "NA", "NaN", "nan", "null", "None"]
         )  # fmt: skip
         try:
-            with _open_bytes(cast(Path, self.path)) as file:
+            with _open_bytes(cast("Path", self.path)) as file:
                 for batch in csv.open_csv(file, read_options=read, convert_options=convert):
                     yield pa.Table.from_batches([batch])
         except pa.ArrowInvalid as error:
@@ -117,7 +118,8 @@ def as_arrow(source: object) -> pa.Table:
     if hasattr(source, "__arrow_c_stream__"):
         return pa.table(source)
     raise BadData(
-        f"cannot ingest {type(source).__name__}; give a path, a glob, a folder, a DataFrame or an Arrow table, or a list of them"
+        f"cannot ingest {type(source).__name__}; give a path, a glob, a folder, a DataFrame or an Arrow table, "
+        "or a list of them"
     )
 
 
@@ -136,7 +138,9 @@ def _from_pandas(frame: Any) -> pa.Table:
         if frame[column].dtype == object:
             zones = {str(value.tzinfo) for value in frame[column].dropna() if hasattr(value, "tzinfo")}
             if len(zones) > 1:
-                raise BadData(f"frame: column {column!r} mixes time zones ({', '.join(sorted(zones))}); convert all to one")
+                raise BadData(
+                    f"frame: column {column!r} mixes time zones ({', '.join(sorted(zones))}); convert all to one"
+                )
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -153,7 +157,7 @@ def _expand(source: str | Path) -> list[Path]:
     if path.is_file():
         return [path]
     if glob.has_magic(str(path)):
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+        found = sorted(Path(name) for name in glob.iglob(str(path), recursive=True) if Path(name).is_file())  # noqa: PTH207
         if found:
             return found
         raise BadData(f"{path}: no file matches")

@@ -1,17 +1,16 @@
 """Normalise a source: columns in any spelling, Korean or English, to `Rows` of plain numbers.
 
-Contract: pure apart from the clock-free reading of `files`; nothing is stored. What cannot be understood as a whole (a missing
-column, integer codes, dates that mix zones) is BadData for the source. What concerns one row stays in the rows for
-`quality` to judge: a price that is no number is NaN, a date that cannot be read is `NO_TIME`.
+Contract: pure apart from the clock-free reading of `files`; nothing is stored. What cannot be understood as a whole
+(a missing column, integer codes, dates that mix zones) is BadData for the source. What concerns one row stays in the
+rows for `quality` to judge: a price that is no number is NaN, a date that cannot be read is `NO_TIME`.
 
-Daily rows carry their date; intraday stamps need a zone and mean the bar's close (`stamp="open"` shifts by the bar's length).
-A zone other than Seoul is converted for Korean markets; US daily bars keep their own date.
+Daily rows carry their date; intraday stamps need a zone and mean the bar's close (`stamp="open"` shifts by the bar's
+length). A zone other than Seoul is converted for Korean markets; US daily bars keep their own date.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,14 +19,17 @@ from numpy.typing import NDArray
 
 from quantkit.data.columns import canonical
 from quantkit.data.dates import DAY_US
-from quantkit.data.files import Source
 from quantkit.data.parts import labels
 from quantkit.data.rows import ADJUSTED, FIELDS, NO_TIME, OPTIONAL, REQUIRED, UNKNOWN_MARKET, Labels, Rows
 from quantkit.errors import BadData, ConfigError
 from quantkit.market import MARKET_ID, MARKETS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
+
+    from quantkit.data.files import Source
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -65,8 +67,8 @@ def check_columns(source: Source, options: Options) -> dict[str, str]:
     missing = [name for name in ("date", *REQUIRED) if name not in found]
     if missing:
         raise BadData(
-            f"{source.name}: no column for {', '.join(missing)}; found {', '.join(map(str, source.columns)) or 'none'}. "
-            "Needed: date, open, high, low, close, volume (Korean names are understood)"
+            f"{source.name}: no column for {', '.join(missing)}; found {', '.join(map(str, source.columns)) or 'none'}; "
+            "needed: date, open, high, low, close, volume (Korean names are understood)"
         )
     if "symbol" not in found and options.symbol is None and source.symbol_from_name() is None:
         raise BadData(f'{source.name}: no symbol column; add one, or pass symbol="005930"')
@@ -80,9 +82,7 @@ def normalise(table: pa.Table, source: Source, line: int, options: Options) -> R
     symbol = _symbols(table, columns, source, options)
     market = _markets(table, columns, symbol, source, options)
     flag = np.full(length, ADJUSTED if options.prices == "adjusted" else 0, np.int8)
-    fields = {
-        name: _numbers(table[columns[name]]) if name in columns else np.full(length, np.nan) for name in FIELDS
-    }
+    fields = {name: _numbers(table[columns[name]]) if name in columns else np.full(length, np.nan) for name in FIELDS}
     for name in OPTIONAL:  # sources write 0 where they know nothing
         fields[name] = np.where(fields[name] > 0, fields[name], np.nan) if name != "value" else fields[name]
     if options.prices == "adjusted":
@@ -174,7 +174,9 @@ def _numbers(column: Any) -> FloatArray:
             return np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
-    if pa.types.is_boolean(kind) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+    if pa.types.is_boolean(kind) or not (
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    ):
         raise BadData(f"a price or volume column holds {kind}; expected numbers")
     return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), np.float64)
 
@@ -224,7 +226,7 @@ def _dates(column: Any, options: Options, source: Source) -> IntArray:
     import pyarrow.compute as pc
 
     if options.freq != "1d":
-        raise BadData(f"{source.name}: dates without a time of day cannot be {options.freq} bars; use table=\"bars_1d\"")
+        raise BadData(f'{source.name}: dates without a time of day cannot be {options.freq} bars; use table="bars_1d"')
     missing = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
     days = np.asarray(pc.fill_null(pc.cast(column, pa.int32()), 0).to_numpy(), dtype=np.int64)
     return np.where(missing, NO_TIME, days)
@@ -245,8 +247,7 @@ def _parse_texts(column: Any, source: Source) -> Any:
     parsed = pd.to_datetime(eight, errors="coerce", format="ISO8601")
     if len(texts) and bool(parsed.isna().all()):
         raise BadData(f"{source.name}: dates such as {texts.iloc[0]!r} cannot be read; write them like 2024-01-31")
-    whole = parsed.take(np.maximum(codes, 0)).reset_index(drop=True)
-    whole[np.asarray(codes) < 0] = pd.NaT
+    whole = parsed.take(np.maximum(codes, 0)).reset_index(drop=True).where(pd.Series(codes >= 0))
     return pa.chunked_array([pa.Array.from_pandas(whole)])
 
 

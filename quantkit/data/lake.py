@@ -5,10 +5,10 @@
     data/lake/quarantine/    rows set aside, with the reason       calendar/  sessions
     data/lake/cache/         derived, may be deleted: matrices of answered queries, and by-time copies of the files
 
-Contract: everything stored is raw, as traded, unless ingested as `prices="adjusted"`. Every write is one Delta commit; a
-version, once read, reads the same for ever. `bars` pins the versions of the tables it reads and says them in
-`Bars.version`, which `bars(version=...)` takes back. A repeated query is answered from the cache and loads neither DuckDB
-nor deltalake nor pyarrow. Calls `landing` to write and `panel` to read.
+Contract: everything stored is raw, as traded, unless ingested as `prices="adjusted"`. Every write is one Delta
+commit; a version, once read, reads the same for ever. `bars` pins the versions of the tables it reads and says them
+in `Bars.version`, which `bars(version=...)` takes back. A repeated query is answered from the cache and loads neither
+DuckDB nor deltalake nor pyarrow. Calls `landing` to write and `panel` to read.
 
 >>> lake = Lake("data/lake")                                               # doctest: +SKIP
 >>> lake.ingest("prices/*.csv", market="KOSPI")                            # doctest: +SKIP
@@ -18,7 +18,6 @@ nor deltalake nor pyarrow. Calls `landing` to write and `panel` to read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +30,8 @@ from quantkit.data.dates import epoch_day, last_day
 from quantkit.errors import BadData, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import duckdb
 
     from quantkit.data.landing import IngestReport, Progress
@@ -191,7 +192,9 @@ class Lake:
         if isinstance(version, str):
             said = {name: int(number) for name, number in _VERSION.findall(version)}
             if table not in said or set(said) - set(found):
-                raise BadData(f"version {version!r} does not pin {table}; expected text such as {version_text(found)!r}")
+                raise BadData(
+                    f"version {version!r} does not pin {table}; expected text such as {version_text(found)!r}"
+                )
             asked = {**dict.fromkeys(found, -1), **said}
         else:
             asked = found if version is None else {**found, table: version}
@@ -221,7 +224,8 @@ class Lake:
         return survey(self.path, version=version)
 
     def query(self, sql: str, *, version: int | None = None) -> duckdb.DuckDBPyRelation:
-        """Run SQL over the tables by name (bars_1d, instruments, ...); `version` pins the bars tables. A DuckDB relation."""
+        """Run SQL over the tables by name (bars_1d, instruments, ...); `version` pins the bars tables. A DuckDB
+        relation."""
         from quantkit.data.reading import connect
 
         return connect(self.path, self.tables(), version).sql(sql)

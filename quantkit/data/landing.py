@@ -1,13 +1,14 @@
 """Landing: the steps of `lake.ingest` for bars, from sources to commits.
 
-1. Open every source and check its columns; nothing is written if one is wrong.
-2. Per source, in pieces: normalise, judge (`quality`). A file whose content already landed is passed over.
-3. Per batch of about `BATCH_ROWS` good rows: instruments, then quarantine, then one commit of bars that also records which
-   files are now complete. Killed before that commit, the batch is simply not there; run again, finished files are skipped.
+1. Open every source and check its columns; nothing is written if one is wrong. 2. Per source, in pieces: normalise,
+judge (`quality`). A file whose content already landed is passed over. 3. Per batch of about `BATCH_ROWS` good rows:
+instruments, then quarantine, then one commit of bars that also records which
+   files are now complete. Killed before that commit, the batch is simply not there; run again, finished files are
+   skipped.
 4. Derive actions from base prices where the table holds them.
 
-Contract: within a source, rows of one key that differ are rejected; between sources, the later one holds. Instruments and
-quarantine come before the bars because they may be repeated without harm, and a finished file is not read again.
+Contract: within a source, rows of one key that differ are rejected; between sources, the later one holds. Instruments
+and quarantine come before the bars because they may be repeated without harm, and a finished file is not read again.
 """
 
 from __future__ import annotations
@@ -27,13 +28,12 @@ from quantkit.data.ingest import Options, check_columns, normalise
 from quantkit.data.merge import check_price_kind, merge
 from quantkit.data.quality import REASONS, Checked, Known, check
 from quantkit.data.reference import Instruments
-from quantkit.data.rows import DAY_US, NO_TIME, SEOUL_US, Rows, concat
+from quantkit.data.rows import DAY_US, SEOUL_US, Rows, concat, time_text
 from quantkit.data.tables import Table
 from quantkit.errors import ConfigError
 from quantkit.market import MARKET_ID
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 IntArray = NDArray[np.int64]
@@ -73,7 +73,7 @@ class Landing:
         self.table = Table(root / table)
         self.side = {name: Table(root / name) for name in ("instruments", "quarantine")}
         self.options, self.days_folder = options, days_folder
-        self.progress = progress or (lambda done, total, text: None)
+        self.progress = progress or _silent
         self.instruments = Instruments.load(self.side["instruments"])
         self._known = self._knowledge()
         self._pending: list[Rows] = []
@@ -119,7 +119,9 @@ class Landing:
             if len(checked.rejected):
                 self._rejected.append((source.name, checked))
                 names, counts = np.unique(checked.reason, return_counts=True)
-                self._reasons.update({REASONS[name]: count for name, count in zip(names.tolist(), counts.tolist(), strict=True)})
+                self._reasons.update(
+                    {REASONS[name]: count for name, count in zip(names.tolist(), counts.tolist(), strict=True)}
+                )
             if sum(map(len, self._pending)) >= BATCH_ROWS:
                 self._flush()
 
@@ -153,7 +155,9 @@ class Landing:
         if digest is None:
             return None
         name = source.symbol_from_name() if "symbol" not in check_columns(source, self.options) else ""
-        how = "|".join(map(str, (self.options.market, self.options.prices, self.options.symbol or name, self.options.stamp)))
+        how = "|".join(
+            map(str, (self.options.market, self.options.prices, self.options.symbol or name, self.options.stamp))
+        )
         return f"{digest}|{how}"
 
     def _landed(self, mark: str) -> bool:
@@ -194,8 +198,8 @@ class Landing:
         if self._unknown_market:
             some = ", ".join(sorted(self._unknown_market)[:3])
             notes.append(
-                f"{len(self._unknown_market)} symbols without a market ({some}): taken as KOSPI, grid and limits unchecked; "
-                'give market=, a market column, or table="instruments" first'
+                f"{len(self._unknown_market)} symbols without a market ({some}): taken as KOSPI, grid and limits "
+                'unchecked; give market=, a market column, or table="instruments" first'
             )
         return tuple(notes)
 
@@ -216,19 +220,25 @@ class Landing:
         import pyarrow as pa
 
         rows = checked.rejected
-        unit = "D" if self.options.freq == "1d" else "us"
-        times = ["" if time == NO_TIME else str(np.datetime64(time, unit)) for time in rows.time.tolist()]
+        times = [time_text(time, self.options.freq) for time in rows.time.tolist()]
         symbols = [text or "" for text in rows.symbol.texts().tolist()]
         reasons = [REASONS[code] for code in checked.reason.tolist()]
         lines = rows.line.tolist()
         prices = {name: rows.fields[name] for name in ("open", "high", "low", "close", "volume")}
         keys = zip(reasons, symbols, times, lines, *(values.tolist() for values in prices.values()), strict=True)
-        ids = [hashlib.sha1(f"{self.table.name}|{source}|{key}".encode(), usedforsecurity=False).hexdigest() for key in keys]
+        ids = [
+            hashlib.sha1(f"{self.table.name}|{source}|{key}".encode(), usedforsecurity=False).hexdigest()
+            for key in keys
+        ]
         return pa.table({
             "table": [self.table.name] * len(rows), "reason": reasons, "symbol": symbols, "time": times,
             **{name: pa.array(values, from_pandas=True) for name, values in prices.items()},
             "source": [source] * len(rows), "line": lines, "id": ids,
         })  # fmt: skip
+
+
+def _silent(_done: int, _total: int, _text: str, /) -> None:
+    """Progress that nobody watches."""
 
 
 def _last_of_each(rows: Rows) -> Rows:
@@ -243,8 +253,8 @@ def _last_of_each(rows: Rows) -> Rows:
 def derive_actions(root: Path) -> int:
     """Step 4: actions that base prices imply and nobody stated; gives the number of new ones."""
     from quantkit.data.derive import from_base
-    from quantkit.data.panel import Parts
     from quantkit.data.sideactions import record_derived
+    from quantkit.data.versions import Parts
     from quantkit.market.calendar import sessions
 
     bars, actions = Table(root / "bars_1d"), Table(root / "actions")
@@ -263,15 +273,19 @@ def land_side_table(root: Path, table: str, source: object) -> IngestReport:
     from quantkit.data.sideactions import state_actions
 
     if table not in ("instruments", "actions"):
-        raise ConfigError(f"table {table!r} is kept by the lake itself; ingest into bars_1d, bars_1m, instruments or actions")
+        raise ConfigError(
+            f"table {table!r} is kept by the lake itself; ingest into bars_1d, bars_1m, instruments or actions"
+        )
     target = Table(root / table)
     if table == "actions":
-        is_rows = isinstance(source, list | tuple | np.ndarray) and not any(isinstance(one, str | Path) for one in source)
-        added, replaced = state_actions(target, source if is_rows else _frame(source))
+        is_rows = isinstance(source, list | tuple | np.ndarray) and not any(
+            isinstance(one, str | Path) for one in source
+        )
+        added, replaced = state_actions(target, source if is_rows else _records(source))
         return IngestReport(added, replaced, version=-1 if target.version is None else target.version, sources=1)
     instruments = Instruments.load(target)
     before, known = instruments.content(), set(instruments)
-    instruments.state(_frame(source).to_dict("records"))
+    instruments.state(_records(source))
     after = instruments.content()
     if after.equals(before):
         return IngestReport(version=-1 if target.version is None else target.version, sources=1)
@@ -281,19 +295,16 @@ def land_side_table(root: Path, table: str, source: object) -> IngestReport:
     return IngestReport(len(set(instruments) - known), len(changed), version=version, sources=1)
 
 
-def _frame(source: object) -> pd.DataFrame:
-    """A small table from any source, codes as text."""
-    import pandas as pd
-
-    tables = [content for one in open_sources(source) for content, _ in one.pieces()]
-    return pd.concat([table.to_pandas() for table in tables], ignore_index=True)
+def _records(source: object) -> list[dict[str, object]]:
+    """A small table from any source as mappings, codes as text."""
+    return [row for one in open_sources(source) for content, _ in one.pieces() for row in content.to_pylist()]
 
 
 def write_calendar(root: Path) -> None:
     """Keep the sessions of the years that the daily table covers, for SQL; written when the span grows."""
     import pyarrow as pa
 
-    from quantkit.data.panel import Parts
+    from quantkit.data.versions import Parts
     from quantkit.market.calendar import hours, sessions
 
     bars, target = Table(root / "bars_1d"), Table(root / "calendar")
@@ -305,7 +316,10 @@ def write_calendar(root: Path) -> None:
     if target.read().num_rows == len(days):
         return
     number = days.astype(np.int64)
-    moments = [pa.array(number * DAY_US - SEOUL_US + minute * 60_000_000).view(pa.timestamp("us", tz="UTC")) for minute in hours(days)]
+    moments = [
+        pa.array(number * DAY_US - SEOUL_US + minute * 60_000_000).view(pa.timestamp("us", tz="UTC"))
+        for minute in hours(days)
+    ]
     dates = pa.array(number.astype(np.int32)).view(pa.date32())
     content = {"market": ["KRX"] * len(days), "date": dates, "open": moments[0], "close": moments[1]}
     target.replace(pa.table(content), note="sessions")

@@ -11,17 +11,21 @@ nothing. Mixing raw and adjusted prices of one symbol is BadData. Called by `lak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.parts import PartIndex, build_index, read_index, read_rows, write_days, write_part
-from quantkit.data.rows import ADJUSTED, BEYOND_LIMIT, FIELDS, OPTIONAL, Labels, Rows, concat, concat_labels
+from quantkit.data.rows import ADJUSTED, BEYOND_LIMIT, FIELDS, OPTIONAL, Labels, Rows, concat, concat_labels, time_text
 from quantkit.data.tables import DataFile, Table, frequency, mapped_errors
 from quantkit.errors import BadData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -39,7 +43,9 @@ class Merged:
     version: int
 
 
-def merge(table: Table, rows: Rows, *, days_folder: Path | None, marks: Mapping[str, int], note: Mapping[str, str]) -> Merged:
+def merge(
+    table: Table, rows: Rows, *, days_folder: Path | None, marks: Mapping[str, int], note: Mapping[str, str]
+) -> Merged:
     """Bring sorted, unique `rows` into the table. `marks` are committed with them (names of finished sources)."""
     table.create()
     base = table.delta()
@@ -114,11 +120,7 @@ def merge_partition(
         content = concat([stored.take(keep), rows.take(fresh)])
     else:
         content, added, replaced = rows, len(rows), 0
-    small = [
-        file
-        for file in files
-        if file not in old and read_index(str(table.folder / file.path)).rows < SMALL_FILE
-    ]
+    small = [file for file in files if file not in old and read_index(str(table.folder / file.path)).rows < SMALL_FILE]
     if small:
         content = concat([content, *(read_rows(table.folder / file.path, freq=freq) for file in small)])
     return content.sorted(), old + small, added, replaced
@@ -201,15 +203,14 @@ def pieces(rows: Rows) -> list[Rows]:
             cuts.append(border)
             begin = border
     cuts.append(len(rows))
-    return [rows.take(slice(start, stop)) for start, stop in zip(cuts[:-1], cuts[1:], strict=True) if stop > start]
+    return [rows.take(slice(start, stop)) for start, stop in itertools.pairwise(cuts) if stop > start]
 
 
 def statistics(index: PartIndex, freq: str) -> dict[str, object]:
     """File statistics of the log, with which any Delta reader prunes files."""
     first, last = index.span
-    unit = "D" if freq == "1d" else "us"
     name = "date" if freq == "1d" else "time"
-    text = [str(np.datetime64(moment, unit)) + ("" if freq == "1d" else "Z") for moment in (first, last)]
+    text = [time_text(moment, freq) for moment in (first, last)]
     return {
         "numRecords": index.rows,
         "minValues": {"symbol": index.symbols[0], name: text[0]},

@@ -1,21 +1,18 @@
 """Panel: rows of a pinned version, as (T, N) matrices with carried rows and flags.
 
-1. `Parts`: the indexes of the version's files; nothing else is read yet.
+1. `versions.Parts`: the indexes of the version's files; nothing else is read yet.
 2. `Panel`: the axes (times of the chosen symbols' calendar groups; symbols in the caller's order).
 3. `Panel.flags`: one scatter of the stored `flag` column; listed from the first stored row to the delisting.
 4. `Panel.field(name)`: decode that column, scatter by integer ids, carry the close over bars without a trade.
 
-Contract: no symbol text is decoded: a file's index says which rows belong to whom. Files are read one after another, so the
-memory above the answer is that of one file's column. A question about a few symbols reads their row groups only; a question
-about few days of many symbols reads the by-time copy. Called by `lake` and `derive`.
+Contract: no symbol text is decoded: a file's index says which rows belong to whom. Files are read one after another,
+so the memory above the answer is that of one file's column. A question about a few symbols reads their row groups
+only; a question about few days of many symbols reads the by-time copy. Called by `lake` and `derive`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,13 +20,23 @@ from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, no_actions
 from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, carry_close, fill_untraded
-from quantkit.data.parts import ROW_GROUP, PartIndex, day_groups, read_columns, read_index, time_field, time_values, values
-from quantkit.data.rows import ADJUSTED, GROUPS, NO_TRADE, REQUIRED, session_days
-from quantkit.data.tables import Table, frequency
-from quantkit.errors import BadData
+from quantkit.data.parts import (
+    ROW_GROUP,
+    PartIndex,
+    day_groups,
+    read_columns,
+    time_field,
+    time_values,
+    values,
+)
+from quantkit.data.rows import NO_TRADE, REQUIRED, session_days
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import pyarrow as pa
+
+    from quantkit.data.versions import Part, Parts, SymbolSpan
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -38,107 +45,6 @@ BoolArray = NDArray[np.bool_]
 
 _SMALL_ROWS = 100_000  # a read up to this size is kept with all its usual columns
 _KEEP_POSITIONS = 32_000_000  # rows whose places are remembered between fields: 128 MB at most
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file of the version and its index."""
-
-    path: str
-    index: PartIndex
-    days_path: Path | None
-
-
-@dataclass
-class Parts:
-    """All files of one version of a bars table."""
-
-    table: Table
-    version: int
-    days_folder: Path | None = None
-    parts: list[Part] = field(init=False)
-    _summary: dict[str, SymbolSpan] | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        self.freq = frequency(self.table.name)
-        self.parts = []
-        for file in self.table.files(self.version):
-            path = self.table.folder / file.path
-            copy = None if self.days_folder is None else self.days_folder / path.name
-            self.parts.append(Part(str(path), read_index(str(path)), copy))
-
-    def within(self, start: int, stop: int) -> list[Part]:
-        """Parts with a time in [start, stop]."""
-        return [part for part in self.parts if part.index.span[0] <= stop and part.index.span[1] >= start]
-
-    def summary(self) -> dict[str, SymbolSpan]:
-        """Span, rows, calendar group, last market and flag bits of every symbol; worked out once."""
-        if self._summary is None:
-            self._summary = self._summarise()
-        return self._summary
-
-    def _summarise(self) -> dict[str, SymbolSpan]:
-        found: dict[str, SymbolSpan] = {}
-        for part in self.parts:
-            index = part.index
-            counts = np.diff(index.start)
-            rows = zip(
-                index.symbols, index.first.tolist(), index.last.tolist(), counts.tolist(), index.group.tolist(),
-                index.market.tolist(), index.marks.tolist(), strict=True,
-            )  # fmt: skip
-            for symbol, first, last, count, group, market, marks in rows:
-                old = found.get(symbol)
-                if old is None:
-                    found[symbol] = SymbolSpan(first, last, count, group, market, marks)
-                else:
-                    newest = last > old.last
-                    found[symbol] = SymbolSpan(
-                        min(first, old.first), max(last, old.last), old.rows + count,
-                        group if newest else old.group, market if newest else old.market, old.marks | marks,
-                    )  # fmt: skip
-        return found
-
-    def times(self, groups: set[int], start: int, stop: int) -> IntArray:
-        """Distinct times in [start, stop] at which any symbol of these calendar groups has a row."""
-        found = [
-            times[np.searchsorted(times, start) : np.searchsorted(times, stop, side="right")]
-            for part in self.within(start, stop)
-            for times in (part.index.times[group] for group in groups)
-        ]
-        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
-
-    @property
-    def present(self) -> set[str]:
-        """Fields with at least one value."""
-        return {name for part in self.parts for name in part.index.present}
-
-
-@lru_cache(maxsize=8)
-def open_parts(folder: str, version: int, days_folder: str | None) -> Parts:
-    """`Parts` of a version, kept: a version never changes."""
-    return Parts(Table(Path(folder)), version, None if days_folder is None else Path(days_folder))
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolSpan:
-    """What the indexes say of a symbol; times in the table's unit."""
-
-    first: int
-    last: int
-    rows: int
-    group: int
-    market: int
-    marks: int
-
-    @property
-    def adjusted(self) -> bool:
-        """Whether its prices are adjusted ones."""
-        return bool(self.marks & ADJUSTED)
-
-    @property
-    def calendar(self) -> str:
-        """Name of the calendar group."""
-        return GROUPS[self.group]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +71,7 @@ class Place:
         if self.cells is not None:
             matrix.reshape(-1)[self.cells] = stored if single or self.local is None else stored[self.local]
             return len(self.cells)
-        columns = cast(IntArray, self.columns)
+        columns = cast("IntArray", self.columns)
         height = self.rows[1] - self.rows[0]
         block = stored if single else stored.reshape(len(columns), height).T
         if bool((np.diff(columns) == 1).all()):
@@ -203,7 +109,9 @@ class Panel:
         stops = stop_times or {}
         far = np.iinfo(np.int64).max
         first = np.array([spans[symbol].first for symbol in self.symbols], np.int64)
-        stop = np.array([max(stops.get(s, far), spans[s].last + 1) if s in stops else far for s in self.symbols], np.int64)
+        stop = np.array(
+            [max(stops.get(s, far), spans[s].last + 1) if s in stops else far for s in self.symbols], np.int64
+        )
         self._begin, self._end = np.searchsorted(times, first), np.searchsorted(times, stop)
         self._spans, self._liquidation = spans, liquidation or {}
         self._actions = no_actions() if actions is None else actions
@@ -432,7 +340,7 @@ class Panel:
             tables.append(self._rows_of(times))
             total += len(times)
         first = starts[chosen] + np.array(offsets, np.int64)[index.group[chosen]]
-        return np.concatenate(tables)[np.repeat(first, counts) + within]
+        return np.asarray(np.concatenate(tables)[np.repeat(first, counts) + within])
 
     def _rows_of(self, times: IntArray) -> IntArray:
         """Row of each time, -1 outside the panel."""
@@ -490,15 +398,5 @@ def _local_rows(index: PartIndex, places: IntArray, groups: Sequence[int] | None
         skipped = np.array([(group - number[group]) * ROW_GROUP for group in (starts // ROW_GROUP).tolist()], np.int64)
         starts = starts - skipped
     ends = np.cumsum(counts)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
-
-
-def check_symbols(wanted: Sequence[str], known: Mapping[str, object], table: str) -> None:
-    """BadData naming the first unknown symbol, and near ones."""
-    import difflib
-
-    for symbol in wanted:
-        if symbol not in known:
-            near = difflib.get_close_matches(str(symbol), list(known), n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else f"; {len(known)} symbols are stored"
-            raise BadData(f"{table} has no symbol {symbol!r}{hint}")
+    within = np.arange(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
+    return np.asarray(within + np.repeat(starts - (ends - counts), counts))

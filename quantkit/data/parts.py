@@ -1,14 +1,14 @@
 """Parquet files of a bars table: how one is written, and the index in its footer that makes every question cheap.
 
-Contract: a file holds rows sorted by symbol and time, in small row groups, and never changes. Its footer carries an index
-(symbols, first row of each, first and last time of each, calendar group, the distinct times), so that
+Contract: a file holds rows sorted by symbol and time, in small row groups, and never changes. Its footer carries an
+index (symbols, first row of each, first and last time of each, calendar group, the distinct times), so that
 
     one symbol            reads the one or two row groups that hold it,
     a matrix of a field   decodes that field and the time, not the symbols,
     `data list`           reads no rows at all.
 
-A copy of the same rows sorted by time (`write_days`) answers the cross-section of a day; it is derived, may be deleted at
-any time, and costs about as much disk as the table. Row times are epoch days (daily) or UTC microseconds.
+A copy of the same rows sorted by time (`write_days`) answers the cross-section of a day; it is derived, may be
+deleted at any time, and costs about as much disk as the table. Row times are epoch days (daily) or UTC microseconds.
 Called by `merge` (writing) and `panel` (reading).
 """
 
@@ -18,19 +18,20 @@ import base64
 import json
 import os
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.data.rows import FIELDS, REQUIRED, GROUPS, Labels, Rows
+from quantkit.data.rows import FIELDS, GROUPS, REQUIRED, Labels, Rows
 from quantkit.errors import BadData
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import pyarrow as pa
     import pyarrow.parquet as pq
 

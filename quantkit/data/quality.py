@@ -10,7 +10,7 @@ Contract: pure; rows in, rows out. In this order:
 5. duplicates         the same row again: one is kept; the same key with other values: none is kept -> rejected
 6. grid               a price off the tick grid (legal since 2025-03-04)                            -> lands, OFF_GRID
 7. limits             beyond the limits around the base price (else the last close), and neither a
-                      first trading day nor a liquidation                                           -> lands, BEYOND_LIMIT
+                      first trading day nor a liquidation                                           -> BEYOND_LIMIT
 
 6 and 7 apply to raw prices of markets that have ticks and limits. Prices are never altered but in 2 (no trade) and 3
 (widened), and both say so in `flag`. Called by `lake.ingest`.
@@ -18,8 +18,8 @@ Contract: pure; rows in, rows out. In this order:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ from quantkit.data.rows import (
     session_days,
 )
 from quantkit.market import MARKET_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -69,7 +72,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`rows` are good, sorted by symbol and time, unique; `rejected` go to quarantine, `reason` (index in REASONS) each."""
+    """`rows` are good, sorted and unique; `rejected` go to quarantine, with `reason` (index in REASONS) each."""
 
     rows: Rows
     rejected: Rows

@@ -1,14 +1,13 @@
 """Reading: from a pinned version and a query to `Bars`, by way of the panel, the side tables and the cache.
 
-Contract: nothing here writes a table. The answer depends on the pinned versions and the query alone. Called by `lake` when the
-column cache has no answer.
+Contract: nothing here writes a table. The answer depends on the pinned versions and the query alone. Called by `lake`
+when the column cache has no answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,20 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.bars import Bars, midnights
-from quantkit.data.cache import ColumnCache
 from quantkit.data.carry import LISTED, MEMBER
 from quantkit.data.dates import day_text
 from quantkit.data.lake import TableInfo, cached_bars, version_text
-from quantkit.data.panel import Panel, Parts, SymbolSpan, check_symbols, open_parts
+from quantkit.data.panel import Panel
 from quantkit.data.reference import Instruments
 from quantkit.data.rows import DAY_US, OPTIONAL, REQUIRED, SEOUL_US, session_days
 from quantkit.data.sideactions import stored_actions
 from quantkit.data.tables import BARS, Table, frequency, partition_column
+from quantkit.data.versions import Parts, SymbolSpan, check_symbols, open_parts
 from quantkit.errors import BadData
 from quantkit.market import MARKETS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
+
+    from quantkit.data.cache import ColumnCache
 
 IntArray = NDArray[np.int64]
 
@@ -100,10 +103,13 @@ def read(root: Path, query: Query, cache: ColumnCache, key: str) -> Bars:
 
 
 def _uncached(meta: dict[str, Any], panel: Panel, stamps: IntArray, days: IntArray) -> Bars:
-    given = {name: meta[name] for name in ("actions", "markets", "names", "prices", "freq", "version", "source", "minor_unit")}
+    given = {
+        name: meta[name]
+        for name in ("actions", "markets", "names", "prices", "freq", "version", "source", "minor_unit")
+    }
     return Bars(
         times=stamps, days=days, symbols=panel.symbols, flags=panel.flags, leverage=np.array(meta["leverage"]),
-        fields={name: (lambda name=name: panel.field(name)) for name in meta["fields"]},
+        fields={name: partial(panel.field, name) for name in meta["fields"]},
         market_changes=[tuple(row) for row in meta["market_changes"]], **given,
     )  # fmt: skip
 
@@ -124,14 +130,21 @@ def make_panel(context: Context, symbols: Sequence[str], times: IntArray, action
         known = context.instruments.get(symbol)
         if known is None:
             continue
-        if known.delisting is not None and known.delisting > session_days(
-            np.array([context.spans[symbol].first]), context.freq
-        )[0]:
+        if (
+            known.delisting is not None
+            and known.delisting > session_days(np.array([context.spans[symbol].first]), context.freq)[0]
+        ):
             stops[symbol] = bounds(known.delisting, known.delisting, context.freq)[0]
         if known.liquidation_from is not None and known.liquidation_to is not None:
             liquidations[symbol] = bounds(known.liquidation_from, known.liquidation_to, context.freq)
     return Panel(
-        context.parts, symbols, times, context.spans, stop_times=stops, liquidation=liquidations, actions=make_actions(actions)
+        context.parts,
+        symbols,
+        times,
+        context.spans,
+        stop_times=stops,
+        liquidation=liquidations,
+        actions=make_actions(actions),
     )
 
 

@@ -1,14 +1,13 @@
 """Instruments by date: market and name of a symbol on each day, listing, delisting, liquidation and leverage.
 
-Contract: in memory one `Instrument` a symbol; on disk one row per stretch of equal market and name, `from` and `to` being the
-first and last day it was seen. Days are epoch days, None where unknown. What bars say (market and name columns) and what
-a user states (`lake.ingest(frame, table="instruments")`) meet here; a later statement replaces an earlier one of the same days.
-Called by `landing` and `lake`.
+Contract: in memory one `Instrument` a symbol; on disk one row per stretch of equal market and name, `from` and `to`
+being the first and last day it was seen. Days are epoch days, None where unknown. What bars say (market and name
+columns) and what a user states (`lake.ingest(frame, table="instruments")`) meet here; a later statement replaces an
+earlier one of the same days. Called by `landing` and `lake`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ from quantkit.errors import BadData
 from quantkit.market import MARKETS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import pyarrow as pa
 
 _DATES = ("listing", "delisting", "liquidation_from", "liquidation_to")
@@ -125,11 +126,10 @@ class Instruments(dict[str, Instrument]):
         columns: dict[str, list[Any]] = {name: [] for name in schema.names}
         for symbol in sorted(self):
             one = self[symbol]
-            for run in one.runs or [None]:
-                values = {
-                    "symbol": symbol, "leverage": one.leverage, **{name: getattr(one, name) for name in _DATES},
-                    "from": run and run.first, "to": run and run.last, "market": run and run.market, "name": run and run.name,
-                }  # fmt: skip
+            same = {"symbol": symbol, "leverage": one.leverage, **{name: getattr(one, name) for name in _DATES}}
+            runs = [{"from": run.first, "to": run.last, "market": run.market, "name": run.name} for run in one.runs]
+            for stretch in runs or [dict.fromkeys(("from", "to", "market", "name"))]:
+                values = {**same, **stretch}
                 for name, value in values.items():
                     columns[name].append(value)
         arrays = []
@@ -158,12 +158,15 @@ class Instruments(dict[str, Instrument]):
                 one.observe(int(days[begin]), int(days[end]), said_market, said_name)
 
     def state(self, rows: Iterable[Mapping[str, object]]) -> int:
-        """Take rows a user states: symbol, and any of market, name, from, to, listing, delisting, ... Gives their number."""
+        """Take rows a user states: symbol, and any of market, name, from, to, listing, delisting, ... Gives their
+        number."""
         from quantkit.data.ingest import clean_symbol, market_label
 
         count = 0
         for number, given in enumerate(rows, start=1):
-            row = {_ALIASES.get(str(key).strip().lower(), str(key).strip().lower()): value for key, value in given.items()}
+            row = {
+                _ALIASES.get(str(key).strip().lower(), str(key).strip().lower()): value for key, value in given.items()
+            }
             symbol = row.get("symbol")
             if not isinstance(symbol, str) or not symbol:
                 raise BadData(f"instruments row {number}: symbol {symbol!r} is not a code such as '005930' (text)")
@@ -200,4 +203,3 @@ class Instruments(dict[str, Instrument]):
 
 def _blank(value: object) -> bool:
     return value is None or value != value or str(value) in ("", "NaT", "<NA>", "None")
-

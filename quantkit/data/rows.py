@@ -1,19 +1,22 @@
 """Rows: one batch of bars in long form, as it travels from a source to a Parquet file.
 
-Contract: arrays of equal length n, one entry a row. `time` is an epoch day (daily) or UTC microseconds of the bar's close
-(intraday). Prices and volumes are float64, NaN where absent (stored as null). `flag` holds the bits below. Rows are plain
-data: checks live in `quality`, sources in `ingest`, files in `parts`.
+Contract: arrays of equal length n, one entry a row. `time` is an epoch day (daily) or UTC microseconds of the bar's
+close (intraday). Prices and volumes are float64, NaN where absent (stored as null). `flag` holds the bits below. Rows
+are plain data: checks live in `quality`, sources in `ingest`, files in `parts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.market import MARKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -134,6 +137,13 @@ def session_days(time: IntArray, freq: str) -> IntArray:
     return time if freq == "1d" else (time + SEOUL_US) // DAY_US
 
 
+def time_text(time: int, freq: str) -> str:
+    """ISO text of a time: a date, or a moment in UTC; nothing for an unreadable one."""
+    if time == NO_TIME:
+        return ""
+    return str(np.datetime64(time, "D")) if freq == "1d" else f"{np.datetime64(time, 'us')}Z"
+
+
 def concat(parts: Sequence[Rows]) -> Rows:
     """Rows one after another, text columns brought to common codes."""
     if len(parts) == 1:
@@ -152,7 +162,9 @@ def concat(parts: Sequence[Rows]) -> Rows:
 
 def concat_labels(parts: Sequence[Labels]) -> Labels:
     """Text columns one after another."""
-    offset, names, codes = 0, [], []
+    names: list[str] = []
+    codes: list[NDArray[np.int32]] = []
+    offset = 0
     for part in parts:
         names.extend(part.names)
         codes.append(np.where(part.codes < 0, np.int32(-1), part.codes + np.int32(offset)).astype(np.int32))

@@ -1,22 +1,25 @@
 """The lake's `actions` table: what a user states, and what base prices imply, in one place.
 
-Contract: one row per symbol and ex-date and kind. A stated action takes the place of a derived one of the same symbol and
-ex-date ("unknown" is then known); a derived one never touches a stated one. share_ratio is null where nobody said it.
-`stored_actions` gives rows that `actions.make_actions` accepts.
+Contract: one row per symbol and ex-date and kind. A stated action takes the place of a derived one of the same symbol
+and ex-date ("unknown" is then known); a derived one never touches a stated one. share_ratio is null where nobody said
+it. `stored_actions` gives rows that `actions.make_actions` accepts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantkit.data.actions import KINDS, make_actions
 from quantkit.data.dates import NO_DAY, day_text
-from quantkit.data.derive import Derived
 from quantkit.data.tables import Table, table_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from quantkit.data.derive import Derived
 
 GIVEN, FROM_BASE = "given", "base"
 
@@ -63,7 +66,7 @@ def record_derived(table: Table, found: Iterable[Derived], *, bars_version: int)
 
 
 def _rows(table: Table) -> list[dict[str, Any]]:
-    rows = table.read().to_pylist()
+    rows: list[dict[str, Any]] = table.read().to_pylist()
     for row in rows:
         row["ex_date"] = row["ex_date"].isoformat()
         row["pay_date"] = row["pay_date"].isoformat() if row["pay_date"] is not None else None
@@ -88,7 +91,7 @@ def _merge(table: Table, new: Sequence[dict[str, Any]], *, marks: dict[str, int]
         else:
             continue
         content[key] = row
-    if added + replaced:
+    if added + replaced or any(table.mark(name) != number for name, number in marks.items()):
         _write(table, sorted(content.values(), key=lambda row: (row["ex_date"], row["symbol"], row["kind"])), marks)
     return added, replaced
 

@@ -1,8 +1,9 @@
 """Download port: anything that can fetch daily prices of symbols, and two libraries behind it.
 
-Contract: a `PriceSource` yields one long DataFrame a symbol, in the columns that `columns` understands; it stores nothing. The
-network is the library's business: what it raises becomes one error that names the symbol. A symbol without data is skipped
-and reported, since a list of names always holds some that were not listed yet. Prices are raw or adjusted as a whole.
+Contract: a `PriceSource` yields one long DataFrame a symbol, in the columns that `columns` understands; it stores
+nothing. The network is the library's business: what it raises becomes one error that names the symbol. A symbol
+without data is skipped and reported, since a list of names always holds some that were not listed yet. Prices are raw
+or adjusted as a whole.
 
     pykrx               the exchange's own table, raw, with traded value
     FinanceDataReader   the portal's table for Korean codes (split-adjusted), Yahoo's for others (split-adjusted)
@@ -12,7 +13,7 @@ Both are optional: `pip install quantkit[pykrx]` or `quantkit[fdr]`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -20,6 +21,8 @@ from quantkit.data.dates import day_text, epoch_day, last_day
 from quantkit.errors import BadData, ConfigError, RetryLater
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pandas as pd
 
 SOURCES = ("pykrx", "fdr")
@@ -99,21 +102,17 @@ def fetch_frames(source: PriceSource, symbols: Sequence[str], *, start: object, 
 
 def _long(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
     """The library's frame (dates in the index) with its symbol; its index name may be absent."""
-    index_name = frame.index.name or "date"
-    return frame.rename_axis(index_name).reset_index().assign(symbol=symbol)
+    label = "date" if frame.index.name is None else str(frame.index.name)
+    named = frame.rename_axis(index=label)
+    return named.reset_index().assign(symbol=symbol)
 
 
-class _named:
+@contextmanager
+def _named(symbol: str, library: str) -> Iterator[None]:
     """Errors of a foreign library as one of ours that names the symbol."""
-
-    def __init__(self, symbol: str, library: str) -> None:
-        self.symbol, self.library = symbol, library
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):  # requests' and urllib's errors are OSErrors
-            raise RetryLater(f"{self.library}: the network failed for {self.symbol}: {error}") from error
-        if isinstance(error, KeyError | ValueError | IndexError | AttributeError | TypeError):
-            raise BadData(f"{self.library}: no usable answer for {self.symbol}: {type(error).__name__} {error}") from error
+    try:
+        yield
+    except OSError as error:  # requests' and urllib's errors are OSErrors
+        raise RetryLater(f"{library}: the network failed for {symbol}: {error}") from error
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
+        raise BadData(f"{library}: no usable answer for {symbol}: {type(error).__name__} {error}") from error

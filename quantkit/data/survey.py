@@ -1,30 +1,40 @@
 """Survey: what a daily table holds and how well it keeps the exchange's rules; the content of `quantkit data check`.
 
-Contract: reads, never writes. Symbols are taken in groups, so memory is bounded by about `CHUNK_ROWS` rows. Gaps are of two
-kinds: sessions on which a calendar group has no row at all, and sessions between a symbol's first and last row on which it
-alone has none (halted names that the source leaves out, or holes). Called by the command line and `Lake.check`.
+Contract: reads, never writes. Symbols are taken in groups, so memory is bounded by about `CHUNK_ROWS` rows. Gaps are
+of two kinds: sessions on which a calendar group has no row at all, and sessions between a symbol's first and last row
+on which it alone has none (halted names that the source leaves out, or holes). Called by the command line and
+`Lake.check`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.dates import day_text
-from quantkit.data.panel import Parts
 from quantkit.data.parts import read_columns, time_values, values
 from quantkit.data.reference import Instruments
 from quantkit.data.rows import (
-    ADJUSTED, BEYOND_LIMIT, NO_TRADE, OFF_GRID, OFF_HOURS, PRICES, WIDENED,
+    ADJUSTED,
+    BEYOND_LIMIT,
+    NO_TRADE,
+    OFF_GRID,
+    OFF_HOURS,
+    PRICES,
+    WIDENED,
 )  # fmt: skip
 from quantkit.data.tables import Table
+from quantkit.data.versions import Parts
 from quantkit.errors import BadData
 from quantkit.market import MARKET_ID, MARKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -45,7 +55,7 @@ class RegimeCount:
     since: str | None
     until: str | None
     bars: int
-    on_grid: tuple[int, int, int, int]
+    on_grid: tuple[int, ...]
     judged: int
     inside: int
     reasons: Mapping[str, int]
@@ -149,7 +159,9 @@ def _read(parts: Parts, names: list[str]) -> _Chunk:
         if not len(chosen):
             continue
         rows = slice(int(index.start[chosen[0]]), int(index.start[chosen[-1] + 1]))
-        table = read_columns(part.path, ["date", *columns, "flag", "market"], None).slice(rows.start, rows.stop - rows.start)
+        table = read_columns(part.path, ["date", *columns, "flag", "market"], None).slice(
+            rows.start, rows.stop - rows.start
+        )
         # Symbols are sorted, so those of a chunk lie side by side in every file.
         code = np.repeat(codes, np.diff(index.start))[rows]
         market = np.array([MARKET_ID.get(text or "", -1) for text in table["market"].to_pylist()], np.int64)
@@ -204,11 +216,17 @@ def _judge(
     # Carried rows of halted names hold a price; without volume the judge takes them for no trade, as they are.
     opening = np.append(True, code[1:] != code[:-1]) & (day > stored[0])
     result = conformity(
-        code, day, chunk.market[keep], {name: prices[keep] for name, prices in chunk.prices.items()}, chunk.volume[keep],
-        base=chunk.base[keep], leverage=leverage[code],
+        code,
+        day,
+        chunk.market[keep],
+        {name: prices[keep] for name, prices in chunk.prices.items()},
+        chunk.volume[keep],
+        base=chunk.base[keep],
+        leverage=leverage[code],
         listed_on=np.where(opening & (listed[code] < 0), day, listed[code]),
-        liquidation=(day >= starts[code]) & (day <= ends[code]), session=np.searchsorted(stored, day),
-    )  # fmt: skip
+        liquidation=(day >= starts[code]) & (day <= ends[code]),
+        session=np.searchsorted(stored, day),
+    )
     for regime in result.regimes:
         since, until = (None if date is None else date.isoformat() for date in (regime.since, regime.until))
         key = (regime.market, since, until)
@@ -219,18 +237,20 @@ def _judge(
     found.defect_count += len(result.defects)
     rows = np.flatnonzero(keep)
     for cell in rows[result.defects][: max(0, MAX_LISTED - len(found.defects))].tolist():
-        prices = tuple(float(chunk.prices[name][cell]) for name in PRICES)
-        found.defects.append(
-            Defect(chunk.names[chunk.code[cell]], day_text(int(chunk.day[cell])), prices, float(chunk.base[cell]))  # type: ignore[arg-type]
-        )
+        opens, highs, lows, close = (float(chunk.prices[name][cell]) for name in PRICES)
+        name, date = chunk.names[chunk.code[cell]], day_text(int(chunk.day[cell]))
+        found.defects.append(Defect(name, date, (opens, highs, lows, close), float(chunk.base[cell])))
 
 
 def _sum(left: RegimeCount, right: RegimeCount) -> RegimeCount:
-    on_grid = tuple(a + b for a, b in zip(left.on_grid, right.on_grid, strict=True))
-    return RegimeCount(
-        left.market, left.since, left.until, left.bars + right.bars, on_grid,  # type: ignore[arg-type]
-        left.judged + right.judged, left.inside + right.inside, dict(Counter(left.reasons) + Counter(right.reasons)),
-    )  # fmt: skip
+    return replace(
+        left,
+        bars=left.bars + right.bars,
+        on_grid=tuple(a + b for a, b in zip(left.on_grid, right.on_grid, strict=True)),
+        judged=left.judged + right.judged,
+        inside=left.inside + right.inside,
+        reasons=dict(Counter(left.reasons) + Counter(right.reasons)),
+    )
 
 
 def _side_tables(root: Path, found: Survey) -> None:
@@ -239,4 +259,6 @@ def _side_tables(root: Path, found: Survey) -> None:
     unknown: Sequence[Mapping[str, object]] = [
         row for row in Table(root / "actions").read().to_pylist() if row["kind"] == "unknown"
     ]
-    found.unknown_actions = [(str(row["symbol"]), str(row["ex_date"]), float(str(row["price_factor"]))) for row in unknown]
+    found.unknown_actions = [
+        (str(row["symbol"]), str(row["ex_date"]), float(str(row["price_factor"]))) for row in unknown
+    ]

@@ -1,9 +1,9 @@
 """Delta tables of a lake: names, columns, versions and commits, with the errors of the file system mapped in one place.
 
-Contract: a table is a folder of Parquet files with a transaction log. `commit` writes nothing but the log entry that makes
-files part of the table, so a process killed at any point leaves the version before. Data files never change; replaced
-ones stay on disk for readers of older versions. Every table carries the property `quantkit.format`; a lake written by a
-newer format is refused, not guessed at.
+Contract: a table is a folder of Parquet files with a transaction log. `commit` writes nothing but the log entry that
+makes files part of the table, so a process killed at any point leaves the version before. Data files never change;
+replaced ones stay on disk for readers of older versions. Every table carries the property `quantkit.format`; a lake
+written by a newer format is refused, not guessed at.
 
 Used by `lake`, `merge` and `panel`. `latest_version` reads only file names, so that a cache hit loads no library.
 """
@@ -16,7 +16,6 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +24,8 @@ from typing import TYPE_CHECKING, cast
 from quantkit.errors import BadData, ConfigError, Refused, RetryLater
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     import pyarrow as pa
     from deltalake import DeltaTable
 
@@ -33,7 +34,10 @@ FORMAT_KEY = "quantkit.format"
 BARS = re.compile(r"bars_(1d|[1-9]\d*m)\Z")
 SIDE_TABLES = ("instruments", "actions", "calendar", "quarantine")
 # Old versions must stay readable: a result names the version it was computed from.
-_KEEP = {"delta.logRetentionDuration": "interval 36500 days", "delta.deletedFileRetentionDuration": "interval 36500 days"}
+_KEEP = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -97,7 +101,8 @@ def table_schema(table: str) -> pa.Schema:
         "calendar": [("market", text), ("date", day), ("open", moment), ("close", moment)],
         "quarantine": [
             ("table", text), ("reason", text), ("symbol", text), ("time", text), ("open", number), ("high", number),
-            ("low", number), ("close", number), ("volume", number), ("source", text), ("line", pa.int64()), ("id", text),
+            ("low", number), ("close", number), ("volume", number), ("source", text), ("line", pa.int64()), ("id",
+            text),
         ],
     }  # fmt: skip
     return pa.schema(columns[table])
@@ -217,7 +222,7 @@ class Table:
             table.create_write_transaction(
                 actions, "append", table_schema(self.name), [column] if column else None, commit_properties=properties
             )
-        return cast(int, self.version)
+        return cast("int", self.version)
 
     def replace(self, content: pa.Table, *, marks: Mapping[str, int] | None = None, note: str = "") -> int:
         """Write a side table anew, in one commit."""
@@ -277,7 +282,9 @@ def mapped_errors(folder: Path, *unfinished: Path) -> Iterator[None]:
     try:
         yield
     except CommitFailedError as error:
-        raise RetryLater(f"{folder}: another process wrote to the table meanwhile; run the same ingest again") from error
+        raise RetryLater(
+            f"{folder}: another process wrote to the table meanwhile; run the same ingest again"
+        ) from error
     except (OSError, DeltaError) as error:
         for path in unfinished:
             path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Universe queries: which names belong, as of each bar, judged by data before that bar.
 
-Contract: a query is a SQL condition over these columns, each as known at the close of the bar before (so what a query says
-of bar t does not change with bar t, nor with anything later):
+Contract: a query is a SQL condition over these columns, each as known at the close of the bar before (so what a query
+says of bar t does not change with bar t, nor with anything later):
 
     symbol, name, market      as of that bar's date
     listed_days               bars since the first stored one
@@ -9,21 +9,25 @@ of bar t does not change with bar t, nor with anything later):
     market_cap, shares        where stored
     value_20d, close_60d, ... mean over the last n bars of any numeric column above
 
-for example "market = 'KOSPI' and value_20d > 1e9 and close > 1000". A name that is not listed is never a member, delisted
-names are judged on every day they were listed, and a condition that is unknown (null) is not met. The first bar has no bar
-before it: nobody is a member. DuckDB evaluates the condition, with no access to files. Called by `lake`.
+for example "market = 'KOSPI' and value_20d > 1e9 and close > 1000". A name that is not listed is never a member,
+delisted names are judged on every day they were listed, and a condition that is unknown (null) is not met. The first
+bar has no bar before it: nobody is a member. DuckDB evaluates the condition, with no access to files. Called by
+`lake`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.carry import LISTED
 from quantkit.errors import BadData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -90,7 +94,11 @@ def rolling_mean(matrix: FloatArray, length: int) -> FloatArray:
 
 
 def _texts(
-    name: str, symbols: Sequence[str], days: IntArray, names: Mapping[str, str], markets: Callable[[str, IntArray], Sequence[str | None]]
+    name: str,
+    symbols: Sequence[str],
+    days: IntArray,
+    names: Mapping[str, str],
+    markets: Callable[[str, IntArray], Sequence[str | None]],
 ) -> NDArray[np.object_]:
     if name == "market":
         table = np.empty((len(days), len(symbols)), dtype=object)
@@ -113,7 +121,9 @@ def _evaluate(query: str, columns: Mapping[str, NDArray[np.generic]], shape: tup
     connection = duckdb.connect(config={"enable_external_access": "false"})
     try:
         connection.register("bars_before", table)
-        answer = connection.sql(f"select coalesce(({query}), false)::boolean as met from bars_before").fetchnumpy()["met"]
+        answer = connection.sql(f"select coalesce(({query}), false)::boolean as met from bars_before").fetchnumpy()[
+            "met"
+        ]
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise BadData(
@@ -123,4 +133,3 @@ def _evaluate(query: str, columns: Mapping[str, NDArray[np.generic]], shape: tup
     finally:
         connection.close()
     return np.asarray(answer, dtype=bool).reshape(-1, width)
-
