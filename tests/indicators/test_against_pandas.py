@@ -94,6 +94,15 @@ def test_session_vwap_starts_anew_and_skips_missing_rows() -> None:
     np.testing.assert_allclose(ta.vwap(price, volume, session=day), expected, rtol=1e-15)
 
 
+def test_session_vwap_equals_its_formula_on_long_sessions() -> None:
+    data = market(1000, 3, 14)
+    day = np.arange(1000) // 390
+    price, volume = pd.DataFrame(data.close), pd.DataFrame(data.volume)
+    shares = volume.groupby(day).cumsum()
+    expected = (price * volume).groupby(day).cumsum() / shares.where(shares > 0)
+    equal(ta.vwap(data.close, data.volume, session=day), expected)
+
+
 def test_crossings_by_hand() -> None:
     values = [1.0, 3.0, 2.0, 3.0, 2.0, 1.0, np.nan, 3.0, 1.0]
     assert np.flatnonzero(ta.cross_over(values, 2.0)).tolist() == [1, 3]

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit import indicators as ta
+from quantkit.indicators import cross_kernels, recursive_kernels, window_kernels
 from tests.indicators.catalogue import (
     BY_COLUMN,
     CROSS,
@@ -200,6 +201,23 @@ def test_a_million_rows_leave_no_drift() -> None:
     assert ta.rolling_std(values, 50)[-1] == pytest.approx(np.std(tail, ddof=1), rel=1e-12)
     values[-100] = 1e18  # far above the rest, and gone from the window
     assert ta.rolling_sum(values, 50)[-1] == pytest.approx(np.sum(tail), rel=1e-13, abs=1e-8)
+
+
+def test_each_kernel_is_compiled_for_one_signature_whatever_comes_in() -> None:
+    data = market(30, 3, 4)
+    locked = data.map(np.copy)
+    for field in (locked.high, locked.low, locked.close, locked.volume):
+        field.flags.writeable = False
+    for shape in (data, locked, data.map(lambda field: field[:, 0]), data.map(lambda field: field.astype(np.float32))):
+        for call in EVERY.values():
+            outputs(call, shape)
+    compiled = {
+        name: len(kernel.signatures)
+        for module in (window_kernels, recursive_kernels, cross_kernels)
+        for name, kernel in vars(module).items()
+        if hasattr(kernel, "signatures")  # nothing is compiled under NUMBA_DISABLE_JIT=1
+    }
+    assert {name: count for name, count in compiled.items() if count > 1} == {}
 
 
 def test_threads_share_the_kernels() -> None:
