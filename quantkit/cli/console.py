@@ -91,11 +91,15 @@ def _plain(value: object) -> object:
     return _plain(item()) if callable(item) else str(value)
 
 
+def _silent(done: int, total: int, /) -> None:  # nobody is watching
+    """Progress that is not shown."""
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Advance]:
     """A progress bar on standard error while the block runs; nothing where it is not a terminal."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield _silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

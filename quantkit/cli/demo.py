@@ -1,8 +1,8 @@
 """`quantkit demo`: real prices into a lake, one strategy over them, a report to look at.
 
-The prices are thirteen years of five US shares, as traded, from the package bokeh-sampledata: no Korean prices may be passed
-on by anyone but the exchange, so a first run has to borrow. Splits and dividends are read off its adjusted close. Everything
-after the prices is what a run over your own data does. Running it again changes nothing and ends the same.
+The prices are thirteen years of five US shares, as traded, from the package bokeh-sampledata, because no package ships
+Korean ones. Splits and dividends are read off its adjusted close. Everything after the prices is what a run over your
+own data does. Running it again changes nothing and ends the same.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def demo(
 
 
 def sample_prices() -> pd.DataFrame:
-    """Long frame: ticker, date, open, high, low, close, volume as traded, adj_close. ConfigError without the package."""
+    """Long frame: ticker, date, open, high, low, close, volume (as traded), adj_close. ConfigError without it."""
     try:
         from bokeh_sampledata.stocks import data
     except ImportError:
@@ -82,7 +82,7 @@ def fill(lake: Lake, frame: pd.DataFrame) -> IngestReport:
 
 
 def example(name: str) -> Path:
-    """File of an example strategy: `strategies/` of a checkout, or the copy of that folder inside an installed package."""
+    """File of an example strategy: in `strategies/` of a checkout, or in an installed package's copy of that folder."""
     import quantkit
 
     package = Path(quantkit.__file__).parent
@@ -111,7 +111,7 @@ def _print(result: Result, landed: IngestReport, strategy: Path, lake: Path, fil
     console.say()
     console.say("Try next:")
     for line in (
-        f"quantkit backtest {strategy} --symbols AAPL,MSFT{where} --cash 100000 --param fast=10 --report reports/mine.html",
+        f"quantkit backtest {strategy} --symbols AAPL,MSFT{where} --cash 100000 --param fast=10 --report mine.html",
         f"quantkit backtest --manifest {manifest}",
         f"quantkit compare {strategy} {strategy.with_name('rsi_reversion.py')} --symbols IBM{where} --cash 100000",
         "quantkit data ingest YOUR_PRICES.csv --market KOSPI",

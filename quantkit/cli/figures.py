@@ -15,7 +15,9 @@ from quantkit.cli import console
 if TYPE_CHECKING:
     from quantkit import Result
 
-_ONLY_WHEN_THERE = frozenset({"deposits", "slippage", "dividends", "open_trades", "tax", "proceeds_funded_share"})
+_ONLY_WHEN_THERE = frozenset(
+    {"deposits", "commission", "slippage", "dividends", "open_trades", "tax", "proceeds_funded_share"}
+)
 _NAN = float("nan")
 
 
