@@ -1,7 +1,7 @@
 """Shared by the benchmarks: seeded prices, one side measured in a process of its own, a table of ratios.
 
-A benchmark script runs both sides in one call. Each side runs in a fresh process (`SCRIPT --side NAME`), so that memory is
-its own and nothing one side loads helps the other; it makes the same data from the same seed, runs the work once to
+A benchmark script runs both sides in one call. Each side runs in a fresh process (`SCRIPT --side NAME`), so that memory
+is its own and nothing one side loads helps the other; it makes the same data from the same seed, runs the work once to
 warm up and then several times, and prints one JSON line. The parent prints medians, ratios, versions and the machine.
 """
 
@@ -73,7 +73,9 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def run_sides(script: str, sides: dict[str, Callable[[], dict[str, float]]], *, title: str, packages: tuple[str, ...]) -> None:
+def run_sides(
+    script: str, sides: dict[str, Callable[[], dict[str, float]]], *, title: str, packages: tuple[str, ...]
+) -> None:
     """Measure every side in its own process and print the comparison; the first side is ours."""
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--side", choices=list(sides), help="run one side only, in this process, and print JSON")
@@ -93,9 +95,16 @@ def run_sides(script: str, sides: dict[str, Callable[[], dict[str, float]]], *, 
         print(json.dumps({"title": title, "figures": figures, "versions": versions(*packages)}))
         return
     print(title)
-    print(f"  {platform.machine()}, {os.cpu_count()} cores, " + ", ".join(f"{k} {v}" for k, v in versions(*packages).items()))
+    print(
+        f"  {platform.machine()}, {os.cpu_count()} cores, "
+        + ", ".join(f"{k} {v}" for k, v in versions(*packages).items())
+    )
     ours = next(iter(sides))
     for name, row in figures.items():
-        ratio = "" if name == ours or ours not in figures else f"   {row['median_s'] / figures[ours]['median_s']:8.1f} x {ours}"
+        ratio = (
+            ""
+            if name == ours or ours not in figures
+            else f"   {row['median_s'] / figures[ours]['median_s']:8.1f} x {ours}"
+        )
         cells = "  ".join(f"{key} {value:,.4g}" for key, value in row.items())
         print(f"  {name:<24} {cells}{ratio}")

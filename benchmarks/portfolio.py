@@ -40,13 +40,17 @@ def quantkit() -> dict[str, float]:
     fields = {"open": open_, "high": np.maximum(open_, close), "low": np.minimum(open_, close), "close": close}
     days = np.arange(BARS) + 15_000
     bars = Bars(
-        times=midnights(days), symbols=[f"{n:06d}" for n in range(NAMES)], fields=fields | {"volume": np.ones_like(close)}
+        times=midnights(days),
+        symbols=[f"{n:06d}" for n in range(NAMES)],
+        fields=fields | {"volume": np.ones_like(close)},
     )
     policy = Policy(weighting="weight", rebalance=1)
     seen = []
 
     def work() -> None:
-        result = backtest(targets=weights, bars=bars, policy=policy, cash=1_000_000_000, costs=Costs(commission=0.00015))
+        result = backtest(
+            targets=weights, bars=bars, policy=policy, cash=1_000_000_000, costs=Costs(commission=0.00015)
+        )
         seen.append((len(result.fills), float(result.stats["sharpe"])))
 
     return measure(work, runs=5) | {"fills": seen[-1][0], "sharpe": seen[-1][1]}

@@ -2,8 +2,8 @@
 
 Both sides get the same closes and the same rows of target weights (1 or 0, given when they change) and pay the same
 commission. vectorbt runs `Portfolio.from_orders` with its Rust engine and with its Numba engine; `from_signals` is
-beside them because it is its fastest entry point. Ours is `core.fold.simulate`: every order, fill, cash and equity of each
-bar, with price limits, ticks, settlement and limits by date on; tax is off, since vectorbt knows none.
+beside them because it is its fastest entry point. Ours is `core.fold.simulate`: every order, fill, cash and equity of
+each bar, with price limits, ticks, settlement and limits by date on; tax is off, since vectorbt knows none.
 
 usage: python benchmarks/simulate.py [--json]
 """
@@ -37,7 +37,16 @@ def quantkit() -> dict[str, float]:
     flags = np.full(close.shape, 15, np.uint8)
     days = np.arange(BARS, dtype=np.int64) // 380 + 12_000
     inputs = Inputs(
-        open_, np.maximum(open_, close), np.minimum(open_, close), close, none, flags, weights, none, none, dates_of(days)
+        open_,
+        np.maximum(open_, close),
+        np.minimum(open_, close),
+        close,
+        none,
+        flags,
+        weights,
+        none,
+        none,
+        dates_of(days),
     )
     plan = plan_of(Policy(weighting="weight", collar=None), Costs(commission=RATE, tax=0.0), float_targets=True)
     counts = []

@@ -4,8 +4,8 @@ Kernels are cached on disk, release the GIL, and divide as NumPy does (no ZeroDi
 `+ - * / sqrt floor` and comparisons, so a run with `NUMBA_DISABLE_JIT=1` gives the same bits as a compiled one.
 
 `njit` is for kernels that may make arrays. `njit_bare` compiles without Numba's memory manager: such a kernel cannot
-allocate (an attempt fails when it compiles), and its calls carry no reference counting, which for records of many arrays
-is the difference between nanoseconds and microseconds a call.
+allocate (an attempt fails when it compiles), and its calls carry no reference counting, which for records of many
+arrays is the difference between nanoseconds and microseconds a call.
 
 >>> @njit
 ... def double(x: float) -> float:
@@ -16,48 +16,71 @@ is the difference between nanoseconds and microseconds a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-_BARE = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-_INNER = _BARE | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+@cache
+def _sources() -> tuple[int, int]:
+    """(newest change in ns, total size) of the files whose code the bare kernels are made of."""
+    home = Path(__file__).parent
+    found = [path.stat() for folder in ("core", "market", "data") for path in sorted((home / folder).glob("*.py"))]
+    return max(file.st_mtime_ns for file in found), sum(file.st_size for file in found)
+
+
+def _bare(function: Callable[P, R], **options: object) -> Callable[P, R]:
+    """Compile without the memory manager, cached under a stamp of all the files a kernel may call into.
+
+    Numba looks at the file of the kernel itself only, and would go on using a step that has since changed in another.
+    """
+    settings: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False, **options}
+    compiled = numba.njit(**settings)(function)
+    stored: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(stored, "_source_stamp"):
+        stored._source_stamp = (stored._source_stamp, _sources())
+    return cast("Callable[P, R]", compiled)
 
 
 def njit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` on first call; typed as the plain function so that strict checking goes on through it."""
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(Callable[P, R], compiled)
+    return cast("Callable[P, R]", compiled)
 
 
 def njit_bare(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `njit`, for small steps that allocate nothing and are called from compiled code, into which LLVM copies them.
+    """Like `njit`, for small steps that allocate nothing and are called from compiled code, into which LLVM copies
+    them.
 
     `python_step` makes one callable from Python.
     """
-    return cast(Callable[P, R], numba.njit(**_INNER, forceinline=True)(function))
+    return _bare(function, **_INNER, forceinline=True)
 
 
 def njit_call(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for larger steps of some bars only: called, which keeps what compiles small."""
-    return cast(Callable[P, R], numba.njit(**_INNER)(function))
+    return _bare(function, **_INNER)
 
 
 def njit_inline(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for steps of every bar: copied into their caller, so that a quiet bar pays for no call."""
-    compiled = numba.njit(**_BARE, inline="always")(function)
-    return cast(Callable[P, R], compiled)
+    return _bare(function, inline="always")
 
 
 def njit_entry(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for the few kernels that Python calls."""
-    compiled = numba.njit(**_BARE, no_cfunc_wrapper=True)(function)
-    return cast(Callable[P, R], compiled)
+    return _bare(function, no_cfunc_wrapper=True)
 
 
 def python_step(step: Callable[P, R]) -> Callable[P, R]:

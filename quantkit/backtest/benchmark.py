@@ -1,7 +1,7 @@
 """What a result is compared with: an index, one name, or the universe simply held.
 
-Contract: levels are (T,) float64 on the run's bars, any scale; returns are taken from them. A level known on a date counts
-from that date until the next one, never earlier.
+Contract: levels are (T,) float64 on the run's bars, any scale; returns are taken from them. A level known on a date
+counts from that date until the next one, never earlier.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from quantkit.core.state import Floats, Ints
-from quantkit.data.bars import Bars
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData, ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from quantkit.core.state import Floats, Ints
+    from quantkit.data.bars import Bars
+
 
 def benchmark_levels(benchmark: object, bars: Bars) -> tuple[str | None, Floats | None]:
     """(name, (T,) levels) of what was asked for; (None, None) for None.
 
-    "hold" buys every name listed on the first bar in equal parts and keeps it, without costs; a delisted name stays at its
-    last price. A symbol of the bars is its adjusted close. A Series (or a frame with a `close` column) is taken by date.
+    "hold" buys every name listed on the first bar in equal parts and keeps it, without costs; a delisted name stays at
+    its last price. A symbol of the bars is its adjusted close. A Series (or a frame with a `close` column) is taken
+    by date.
     """
     if benchmark is None:
         return None, None
@@ -32,7 +34,9 @@ def benchmark_levels(benchmark: object, bars: Bars) -> tuple[str | None, Floats 
             return "hold", _held(bars)
         if benchmark in bars.symbols:
             return benchmark, _carried(bars.close[:, bars.symbols.index(benchmark)])
-        raise ConfigError(f"benchmark={benchmark!r}: not a symbol of these bars; give one, 'hold', or a Series of levels")
+        raise ConfigError(
+            f"benchmark={benchmark!r}: not a symbol of these bars; give one, 'hold', or a Series of levels"
+        )
     if hasattr(benchmark, "columns"):
         frame = cast("pd.DataFrame", benchmark)
         named = [column for column in frame.columns if str(column).lower() in ("close", "종가")]
@@ -41,7 +45,7 @@ def benchmark_levels(benchmark: object, bars: Bars) -> tuple[str | None, Floats 
         benchmark = frame[named[0]]
     if hasattr(benchmark, "index") and hasattr(benchmark, "to_numpy"):
         series = cast("pd.Series[float]", benchmark)
-        return str(series.name or "benchmark"), _by_date(series, bars)
+        return "benchmark" if series.name is None else str(series.name), _by_date(series, bars)
     levels = np.asarray(benchmark, dtype=np.float64)
     if levels.shape != (len(bars),):
         raise BadData(f"benchmark has shape {levels.shape}; expected ({len(bars)},), one level a bar")
@@ -76,4 +80,4 @@ def _by_date(series: pd.Series[float], bars: Bars) -> Floats:
     if len(days) == 0 or place[0] < 0:
         first = day_text(int(days[0])) if len(days) else "never"
         raise BadData(f"benchmark starts {first}, after the run's first bar {day_text(int(bars.days[0]))}")
-    return _carried(series.to_numpy(dtype=np.float64)[place])
+    return _carried(np.asarray(series.to_numpy(dtype=np.float64)[place], np.float64))

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantkit.backtest.output import RunOutput
 from quantkit.core.state import STATE_VERSION
-from quantkit.data.bars import Bars
 from quantkit.data.dates import day_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from quantkit.backtest.output import RunOutput
+    from quantkit.data.bars import Bars
     from quantkit.strategy import Strategy
 
 MANIFEST_VERSION = 1

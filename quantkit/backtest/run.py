@@ -153,12 +153,13 @@ def _evaluated(
     strategy: Strategy | None, bars: Bars, targets: object, rank: object, policy: Policy, limits: RiskLimits | None
 ) -> tuple[Any, tuple[Floats | None, Floats | None]]:
     """(targets, (rank, liquidity)); the latter two only where names may have to be chosen."""
-    values = strategy.evaluate(bars) if strategy is not None else as_targets(targets, bars)
-    if values.dtype != np.bool_ and np.nanmin(values) < 0:
+    whole_is_bool = policy.weighting in ("equal", "equal_held")
+    values = strategy.evaluate(bars) if strategy is not None else as_targets(targets, bars, whole_is_bool=whole_is_bool)
+    if values.dtype != np.bool_ and bool((values < 0).any()):
         row, column = (int(place[0]) for place in np.nonzero(values < 0))
         raise BadData(
-            f"target {values[row, column]:g} for {bars.symbols[column]} on {day_text(int(bars.days[row]))} is negative: "
-            "short positions are not simulated; use weights from 0"
+            f"target {values[row, column]:g} for {bars.symbols[column]} on {day_text(int(bars.days[row]))} is "
+            "negative: short positions are not simulated; use weights from 0"
         )
     if policy.max_names is None and (limits is None or limits.max_names is None):
         return values, (None, None)
@@ -182,9 +183,11 @@ def _deposit_rows(bars: Bars, deposits: object) -> list[tuple[int, float]]:
         return [(int(row), float(deposits)) for row in np.flatnonzero(months[1:] != months[:-1]) + 1]
     items = getattr(deposits, "items", None)
     if not isinstance(deposits, Mapping) and items is None:
-        raise ConfigError(f"deposits={deposits!r}: expected an amount a month, or a mapping or Series of date -> amount")
+        raise ConfigError(
+            f"deposits={deposits!r}: expected an amount a month, or a mapping or Series of date -> amount"
+        )
     rows = []
-    for date, amount in (deposits.items() if isinstance(deposits, Mapping) else items()):  # type: ignore[misc]
+    for date, amount in deposits.items() if isinstance(deposits, Mapping) else items():  # type: ignore[misc]
         row = int(np.searchsorted(bars.days, epoch_day(date, what="deposits")))
         if not np.isfinite(amount) or amount < 0:
             raise ConfigError(f"deposits[{date}] = {amount}: expected an amount of money, 0 or more")

@@ -56,6 +56,7 @@ from quantkit.core.state import (
     Record,
     Records,
     State,
+    i64,
 )
 from quantkit.jit import njit_bare, njit_call, njit_inline
 
@@ -65,25 +66,25 @@ __all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "op
 @njit_inline
 def money(price: float, quantity: int, unit: float) -> int:
     """Value in minor units, rounded to the nearest."""
-    return np.int64(np.floor(price * quantity * unit + 0.5))
+    return i64(np.floor(price * quantity * unit + 0.5))
 
 
 @njit_bare
 def commission_of(plan: Record, market: int, value: int) -> int:
     """Commission on one fill worth `value`, minor units, cut as the broker cuts it."""
     if value == 0:
-        return np.int64(0)
+        return i64(0)
     raw = value * plan.commission[market] + plan.fixed
     if raw < plan.minimum:
         raw = plan.minimum
-    return np.int64(np.floor((raw + 1e-6) / plan.truncate_to) * plan.truncate_to)
+    return i64(np.floor((raw + 1e-6) / plan.truncate_to) * plan.truncate_to)
 
 
 @njit_bare
 def tax_of(plan: Record, market_rate: float, value: int) -> int:
     """Tax on a sale worth `value`, cut to the minor unit."""
     rate = plan.tax if plan.tax >= 0.0 else market_rate
-    return np.int64(np.floor(value * rate + 1e-6))
+    return i64(np.floor(value * rate + 1e-6))
 
 
 @njit_inline
@@ -106,7 +107,7 @@ def activate(state: State, s: int) -> None:
 def apply(
     state: State, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int, rule: int
 ) -> None:
-    """Book one fill, or a piece of one: cash to its settlement day, shares, entry price, and what a stop does to the goal."""
+    """Book one fill, or a piece of one: cash to its settlement day, shares, entry price, a stop's end of the goal."""
     account = state.account
     account[NEXT_2] -= side * value + commission + tax
     account[UNMET] = 1
@@ -116,7 +117,7 @@ def apply(
             state.names[s].entry_value = 0
             state.names[s].entry_qty = 0.0
             state.names[s].peak = price
-            if rule == RULE_CLOSE or rule == RULE_SAME_CLOSE:
+            if rule in (RULE_CLOSE, RULE_SAME_CLOSE):
                 state.names[s].marks |= CLOSE_ENTRY
             elif rule == RULE_OPEN:
                 state.names[s].marks |= OPEN_ENTRY
@@ -142,7 +143,7 @@ def write_fill(
     slippage: int, order: int, rule: int, proceeds: int,
 ) -> None:  # fmt: skip
     """One row of fills."""
-    k = log.count[0]
+    k = log.used[0]
     log.fills[k].bar = bar
     log.fills[k].symbol = s
     log.fills[k].side = side
@@ -155,7 +156,7 @@ def write_fill(
     log.fills[k].order_id = order
     log.fills[k].rule = rule
     log.fills[k].from_proceeds = proceeds
-    log.count[0] = k + 1
+    log.used[0] = k + 1
 
 
 @njit_bare
@@ -164,7 +165,7 @@ def write_order(
     done: int,
 ) -> None:  # fmt: skip
     """One row of orders, written when the order's life ends."""
-    k = log.count[1]
+    k = log.used[1]
     log.orders[k].order_id = order
     log.orders[k].bar = bar
     log.orders[k].symbol = s
@@ -175,7 +176,7 @@ def write_order(
     log.orders[k].status = status
     log.orders[k].reason = reason
     log.orders[k].done_bar = done
-    log.count[1] = k + 1
+    log.used[1] = k + 1
 
 
 @njit_bare
@@ -224,9 +225,7 @@ def _owe_dividend(state: State, amount: int, pay_day: int) -> None:
 
 
 @njit_call
-def _corporate_action(
-    state: State, inputs: Inputs, events: Records, plan: Record, log: Log, t: int, e: int
-) -> None:
+def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Record, log: Log, t: int, e: int) -> None:
     """Apply one action to shares, goal, waiting orders, entry price and reference price."""
     account = state.account
     s = events[e].symbol
@@ -242,34 +241,34 @@ def _corporate_action(
         state.names[s].base_day = account[DAY]
     state.names[s].base_factor *= factor
     held = state.names[s].shares
-    cash = np.int64(0)
+    cash = i64(0)
     if held > 0 and events[e].cash > 0.0:
         cash = money(events[e].cash, held, plan.unit)
         _owe_dividend(state, cash, events[e].pay_day)
     if ratio != 1.0:
         exact = held * ratio
-        state.names[s].shares = np.int64(np.floor(exact + 1e-9))
+        state.names[s].shares = i64(np.floor(exact + 1e-9))
         part = exact - state.names[s].shares
         if part > 1e-9:
-            value = money(previous_close(state, inputs, t, s) / factor * part, np.int64(BUY), plan.unit)
+            value = money(previous_close(state, inputs, t, s) / factor * part, i64(BUY), plan.unit)
             account[SETTLED] += value
             cash += value
-        state.names[s].goal = np.int64(np.floor(state.names[s].goal * ratio + 1e-9))
+        state.names[s].goal = i64(np.floor(state.names[s].goal * ratio + 1e-9))
         account[UNMET] = 1
         for k in range(account[N_ORDERS]):
             if state.orders[k].symbol == s:
-                state.orders[k].qty = np.int64(np.floor(state.orders[k].qty * ratio + 1e-9))
-                state.orders[k].want = np.int64(np.floor(state.orders[k].want * ratio + 1e-9))
+                state.orders[k].qty = i64(np.floor(state.orders[k].qty * ratio + 1e-9))
+                state.orders[k].want = i64(np.floor(state.orders[k].want * ratio + 1e-9))
     state.names[s].entry_qty *= factor
     state.names[s].peak /= factor
     if held != 0:
-        k = log.count[2]
+        k = log.used[2]
         log.actions[k].bar = account[BARS]
         log.actions[k].symbol = s
         log.actions[k].share_delta = state.names[s].shares - held
         log.actions[k].cash = cash
         log.actions[k].unknown = unknown
-        log.count[2] = k + 1
+        log.used[2] = k + 1
         account[UNKNOWN_ACTIONS] += unknown
 
 
@@ -280,12 +279,12 @@ def _settle_delisted(state: State, inputs: Inputs, plan: Record, log: Log, t: in
     bar, order, quantity = account[BARS], account[NEXT_ID], state.names[s].shares
     price = previous_close(state, inputs, t, s)
     value = money(price, quantity, plan.unit)
-    none, side, rule = np.int64(0), np.int64(SELL), np.int64(RULE_DELISTING)
+    none, side, rule = i64(0), i64(SELL), i64(RULE_DELISTING)
     account[NEXT_ID] += 1
     apply(state, s, side, quantity, price, value, none, none, rule)
     write_fill(log, bar, s, side, quantity, price, value, none, none, none, order, rule, none)
-    kind, status = np.int64(KIND_DELISTING), np.int64(FILLED)
-    write_order(log, order, bar, s, side, quantity, quantity, kind, status, np.int64(NO_REASON), bar)
+    kind, status = i64(KIND_DELISTING), i64(FILLED)
+    write_order(log, order, bar, s, side, quantity, quantity, kind, status, i64(NO_REASON), bar)
 
 
 @njit_inline
@@ -314,7 +313,7 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
         e = account[EVENT]
         account[EVENT] += 1
         if events[e].kind == EVENT_DEPOSIT:
-            amount = money(events[e].cash, np.int64(BUY), plan.unit)
+            amount = money(events[e].cash, i64(BUY), plan.unit)
             account[SETTLED] += amount
             account[DAY_START] += amount
             account[PEAK_EQUITY] += amount

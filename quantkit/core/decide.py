@@ -1,8 +1,8 @@
 """Targets to goals, goals to orders: step 8 of `docs/execution.md`.
 
-Contract: reads bar t and one row of targets, changes goals and the list of working orders, books nothing. After one look
-at the row its cost grows with the names that are held or wanted, not with all names. Ties are broken by liquidity and
-symbol, never by column order.
+Contract: reads bar t and one row of targets, changes goals and the list of working orders, books nothing. After one
+look at the row its cost grows with the names that are held or wanted, not with all names. Ties are broken by liquidity
+and symbol, never by column order.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from quantkit.core.state import (
     Log,
     Record,
     State,
+    i64,
 )
 from quantkit.data.bars import MEMBER, VALID
 from quantkit.jit import njit_bare, njit_call, njit_inline
@@ -50,7 +51,7 @@ WEIGHT, EQUAL, EQUAL_HELD, CASH, SHARES, BUYING_POWER = range(6)
 
 
 @njit_bare
-def _take_value(state: State, plan: Record, s: int, value: float) -> None:
+def _take_value(state: State, s: int, value: float) -> None:
     """Let one row value count: 0 clears the goal and the block, the rest waits for its size."""
     if value != state.target[s]:
         state.target[s] = value
@@ -61,7 +62,7 @@ def _take_value(state: State, plan: Record, s: int, value: float) -> None:
             state.account[SET_CHANGED] = 1
         state.names[s].marks &= ~(BLOCKED | IN)
         if state.names[s].goal != 0 or state.names[s].shares != 0:
-            _set_goal(state, s, np.int64(0))
+            _set_goal(state, s, i64(0))
     else:
         activate(state, s)
 
@@ -95,8 +96,8 @@ def _better(state: State, inputs: Inputs, t: int, i: int, j: int) -> bool:
 
 @njit_bare
 def _best(state: State, inputs: Inputs, log: Log, t: int, count: int, wanted: int) -> int:
-    """Sort the best `wanted` of the names in work_i[:count] to its front; the rest are dropped. Returns how many stay."""
-    kept = np.int64(0)
+    """Sort the best `wanted` of the names in work[:count] to its front and drop the rest; returns how many stay."""
+    kept = i64(0)
     for c in range(count):
         s = log.work[c].i
         if kept == wanted and not _better(state, inputs, t, s, log.work[kept - 1].i):
@@ -115,7 +116,7 @@ def _best(state: State, inputs: Inputs, log: Log, t: int, count: int, wanted: in
 def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int) -> int:
     """Give places to the names that want one; returns how many names are in."""
     account = state.account
-    count, names, wanting = np.int64(0), np.int64(0), np.int64(0)
+    count, names, wanting = i64(0), i64(0), i64(0)
     anew = dated and plan.periodic and plan.max_names > 0
     for i in range(account[N_ACTIVE]):
         s = state.names[i].active
@@ -136,7 +137,11 @@ def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated:
     if anew:
         for i in range(account[N_ACTIVE]):
             s = state.names[i].active
-            if state.names[s].marks & IN and inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]:
+            if (
+                state.names[s].marks & IN
+                and inputs.flags[t, s] & VALID
+                and inputs.targets[t, s] == inputs.targets[t, s]
+            ):
                 state.names[s].marks |= SCRATCH
                 state.names[s].marks &= ~IN
     for c in range(chosen):
@@ -152,7 +157,7 @@ def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated:
                 state.names[s].marks &= ~SCRATCH
                 if state.names[s].marks & IN == 0:
                     account[SET_CHANGED] = 1
-                    _set_goal(state, s, np.int64(0))
+                    _set_goal(state, s, i64(0))
     account[WAITING] = 1 if wanting > chosen else 0
     return names + chosen
 
@@ -181,8 +186,8 @@ def _whole(state: State, plan: Record, s: int, wanted: float) -> int:
     if plan.rounding_order:
         gap = wanted - state.names[s].shares
         step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
-        return max(np.int64(0), state.names[s].shares + np.int64(step))
-    return max(np.int64(0), np.int64(np.floor(wanted + 1e-9)))
+        return max(i64(0), state.names[s].shares + i64(step))
+    return max(i64(0), i64(np.floor(wanted + 1e-9)))
 
 
 @njit_inline
@@ -192,7 +197,7 @@ def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) ->
         for i in range(state.account[N_ACTIVE]):
             s = state.names[i].active
             if state.target[s] != 0.0 and inputs.flags[t, s] & (VALID | MEMBER) == VALID:
-                _take_value(state, plan, s, 0.0)
+                _take_value(state, s, 0.0)
     if plan.read_on_dates and not dated:
         return
     targets = inputs.targets
@@ -202,7 +207,7 @@ def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) ->
             continue
         flags = inputs.flags[t, s]
         if flags & VALID:
-            _take_value(state, plan, s, value if flags & MEMBER else 0.0)
+            _take_value(state, s, value if flags & MEMBER else 0.0)
 
 
 @njit_call
@@ -211,7 +216,7 @@ def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: i
     account = state.account
     chooses = plan.weighting == EQUAL or plan.weighting == EQUAL_HELD or plan.max_names > 0
     account[WAITING] = 0
-    names, members = np.int64(0), np.int64(0)
+    names, members = i64(0), i64(0)
     if chooses:
         names = _choose(state, inputs, plan, log, t, dated)
     if plan.weighting == EQUAL and plan.max_names == 0:
@@ -241,7 +246,7 @@ def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: i
     account = state.account
     order, bar = account[NEXT_ID], account[BARS]
     account[NEXT_ID] += 1
-    write_order(log, order, bar, s, np.int64(BUY), quantity, np.int64(0), plan.fill_kind, np.int64(DROPPED), reason, bar)
+    write_order(log, order, bar, s, i64(BUY), quantity, i64(0), plan.fill_kind, i64(DROPPED), reason, bar)
 
 
 @njit_bare
@@ -284,7 +289,7 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     Returns (number of buys, value of the sells at this close). Names with nothing left to do leave the active list.
     """
     account = state.account
-    buys, expected = np.int64(0), np.int64(0)
+    buys, expected = i64(0), i64(0)
     account[UNMET] = 0
     i = 0
     while i < account[N_ACTIVE]:
@@ -309,7 +314,7 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
             continue
         if want < 0:
-            _make_order(state, plan, s, np.int64(SELL), -want, -want, np.int64(NO_REASON))
+            _make_order(state, plan, s, i64(SELL), -want, -want, i64(NO_REASON))
             expected += money(inputs.close[t, s], -want, plan.unit)
         else:
             log.work[buys].i = s
@@ -320,17 +325,16 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
 @njit_call
 def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int) -> None:
     """Pass the buys listed in work_i through the limits and order them."""
-    account = state.account
-    cash = cash_of(state) - np.int64(np.floor(plan.min_cash * plan.unit + 0.5))
+    cash = cash_of(state) - i64(np.floor(plan.min_cash * plan.unit + 0.5))
     if plan.funding_cash == 0:
         cash += expected
-    kept = np.int64(0)
+    kept = i64(0)
     for b in range(buys):
         s = log.work[b].i
         quantity = state.names[s].goal - state.names[s].shares
         reason = _denied(state, inputs, plan, t, s, quantity)
         if reason == NO_REASON:
-            share = money(inputs.close[t, s], np.int64(BUY), plan.unit)
+            share = money(inputs.close[t, s], i64(BUY), plan.unit)
             if share + commission_of(plan, state.names[s].market, share) > cash:
                 reason = NO_CASH
         if reason == NO_REASON:
@@ -344,21 +348,21 @@ def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buy
     for b in range(kept):
         s = log.work[b].i
         want = state.names[s].goal - state.names[s].shares
-        quantity = want if ratio >= 1.0 else np.int64(np.floor(want * ratio))
+        quantity = want if ratio >= 1.0 else i64(np.floor(want * ratio))
         if quantity > 0:
-            _make_order(state, plan, s, np.int64(BUY), want, quantity, NO_REASON if quantity == want else np.int64(OVER_EXPOSURE))
+            _make_order(state, plan, s, i64(BUY), want, quantity, NO_REASON if quantity == want else i64(OVER_EXPOSURE))
         else:
-            _note(state, plan, log, s, want, np.int64(OVER_EXPOSURE))
+            _note(state, plan, log, s, want, i64(OVER_EXPOSURE))
 
 
 @njit_call
 def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int) -> int:
     """Keep buys of names already held and the best-ranked newcomers that `max_positions` leaves room for."""
-    held = np.int64(0)
+    held = i64(0)
     for i in range(state.account[N_ACTIVE]):
         if state.names[state.names[i].active].shares > 0:
             held += 1
-    holders, newcomers = np.int64(0), np.int64(0)
+    holders, newcomers = i64(0), i64(0)
     for b in range(buys):  # newcomers to the front of work_i, holders aside
         s = log.work[b].i
         if state.names[s].shares > 0:
@@ -379,23 +383,21 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
         s = log.work[holders + c].j
         if state.names[s].marks & SCRATCH:
             state.names[s].marks &= ~SCRATCH
-            _note(state, plan, log, s, state.names[s].goal - state.names[s].shares, np.int64(TOO_MANY_NAMES))
+            _note(state, plan, log, s, state.names[s].goal - state.names[s].shares, i64(TOO_MANY_NAMES))
     for h in range(holders):
         log.work[kept + h].i = log.work[h].j
     return kept + holders
 
 
 @njit_call
-def _exposure_ratio(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int
-) -> float:
+def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int) -> float:
     """The part of all buys that `max_exposure` leaves room for."""
     room = plan.max_exposure * state.account[EQUITY] + expected
     for i in range(state.account[N_ACTIVE]):
         s = state.names[i].active
         if state.names[s].shares != 0:
             room -= money(inputs.close[t, s], state.names[s].shares, plan.unit)
-    wanted = np.int64(0)
+    wanted = i64(0)
     for b in range(buys):
         s = log.work[b].i
         wanted += money(inputs.close[t, s], state.names[s].goal - state.names[s].shares, plan.unit)

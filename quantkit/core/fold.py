@@ -3,9 +3,9 @@
     for each bar:  open_bar -> release -> match_open -> match_stops -> match_close -> expire -> mark -> decide
                    and with fill="close" once more: match_close -> expire -> mark
 
-`simulate` composes them over all rows it is given and carries the state, so that a run in one piece, in chunks and bar by
-bar is the same run to the last bit. `feed` is one bar with fills from outside instead of the matching steps: what the
-live engine does. Nothing is allocated inside; full buffers hand control back and are emptied.
+`simulate` composes them over all rows it is given and carries the state, so that a run in one piece, in chunks and bar
+by bar is the same run to the last bit. `feed` is one bar with fills from outside instead of the matching steps: what
+the live engine does. Nothing is allocated inside; full buffers hand control back and are emptied.
 
 Numbers: money int64 minor units, shares int64, prices float64 in the won of the day, bars counted from the run's first.
 """
@@ -13,7 +13,7 @@ Numbers: money int64 minor units, shares int64, prices float64 in the won of the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -45,8 +45,11 @@ from quantkit.core.state import (
 )
 from quantkit.jit import njit_entry
 from quantkit.market import MARKETS
-from quantkit.market.costs import Costs
 from quantkit.market.rules import rule_tables
+
+if TYPE_CHECKING:
+    from quantkit.market.costs import Costs
+
 
 class Output(NamedTuple):
     """What a run leaves behind besides its state."""
@@ -81,7 +84,7 @@ def _run(
     account = state.account
     full = len(log.fills) - room
     for t in range(start, len(inputs.dates)):
-        if log.count[1] > full or log.count[2] > full:  # every fill has its row of orders
+        if log.used[1] > full or log.used[2] > full:  # every fill has its row of orders
             return t
         open_bar(state, inputs, events, plan, log, t)
         if account[N_ORDERS] > 0:
@@ -114,8 +117,8 @@ def _close_chunk(state: State, inputs: Inputs) -> None:
 
 def _emptied(log: Log) -> tuple[Records, Records, Records]:
     """Copies of the filled part of the buffers, which start anew."""
-    fills, orders, actions = (int(count) for count in log.count)
-    log.count[:] = 0
+    fills, orders, actions = (int(count) for count in log.used)
+    log.used[:] = 0
     return log.fills[:fills].copy(), log.orders[:orders].copy(), log.actions[:actions].copy()
 
 
@@ -134,9 +137,7 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record) -> Out
     return Output(equity, cash, fills, orders, actions)
 
 
-def feed(
-    state: State, inputs: Inputs, events: Records, plan: Record, fills: Iterable[Fill]
-) -> Output:
+def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Iterable[Fill]) -> Output:
     """Fold one bar (T == 1) with `fills` from outside; the same state as `simulate` gives with the same fills.
 
     Fills of rule "same_close" are booked after the decision, the others before the mark.
@@ -167,9 +168,7 @@ def feed(
 
 def book(state: State, fill: Fill) -> None:
     """Book one fill from outside and take it off the working order it belongs to."""
-    apply(
-        state, fill.symbol, fill.side, fill.quantity, fill.price, fill.value, fill.commission, fill.tax, fill.rule
-    )
+    apply(state, fill.symbol, fill.side, fill.quantity, fill.price, fill.value, fill.commission, fill.tax, fill.rule)
     working = int(state.account[N_ORDERS])
     for k in np.flatnonzero(state.orders["id"][:working] == fill.order):
         state.orders["filled"][k] += fill.quantity
@@ -202,42 +201,42 @@ def plan_of(
     def or_inf(value: float | None) -> float:
         return float("inf") if value is None else float(value)
 
-    numbers = dict(
-        weighting=WEIGHTINGS.index(weighting),
-        amount=float(policy.amount),
-        gross=float(policy.gross),
-        max_names=policy.max_names or 0,
-        periodic=int(policy.rebalance != "change"),
-        read_on_dates=int(policy.trade_on == "rebalance"),
-        stop_loss=or_none(policy.stop_loss),
-        take_profit=or_none(policy.take_profit),
-        trailing_stop=or_none(policy.trailing_stop),
-        funding_cash=int(policy.funding == "cash"),
-        collar=-1.0 if policy.collar is None else float(policy.collar),
-        cash_buffer=float(policy.cash_buffer),
-        retry=int(policy.retry),
-        shortfall=SHORTFALLS.index(policy.shortfall),
-        rounding_order=int(policy.rounding == "order"),
-        slip_entry_only=int(policy.slippage_on == "entry"),
-        fill_kind=FILLS.index(fill),
-        slip_ticks=float(costs.slippage_ticks),
-        slip_bps=float(costs.slippage_bps),
-        commission=_rates(costs),
-        minimum=float(costs.minimum),
-        truncate_to=float(costs.truncate_to),
-        fixed=float(costs.fixed),
-        tax=-1.0 if costs.tax is None else float(costs.tax),
-        unit=float(minor_unit),
-        has_universe=int(has_universe),
-        max_order_value=or_inf(cap.max_order_value),
-        max_order_shares=or_inf(cap.max_order_shares),
-        max_weight=or_inf(cap.max_weight),
-        max_positions=or_inf(cap.max_names),
-        max_exposure=or_inf(cap.max_exposure),
-        max_daily_loss=or_inf(cap.max_daily_loss),
-        max_drawdown=or_inf(cap.max_drawdown),
-        min_cash=or_none(cap.min_cash),
-    )
+    numbers = {
+        "weighting": WEIGHTINGS.index(weighting),
+        "amount": float(policy.amount),
+        "gross": float(policy.gross),
+        "max_names": policy.max_names or 0,
+        "periodic": int(policy.rebalance != "change"),
+        "read_on_dates": int(policy.trade_on == "rebalance"),
+        "stop_loss": or_none(policy.stop_loss),
+        "take_profit": or_none(policy.take_profit),
+        "trailing_stop": or_none(policy.trailing_stop),
+        "funding_cash": int(policy.funding == "cash"),
+        "collar": -1.0 if policy.collar is None else float(policy.collar),
+        "cash_buffer": float(policy.cash_buffer),
+        "retry": int(policy.retry),
+        "shortfall": SHORTFALLS.index(policy.shortfall),
+        "rounding_order": int(policy.rounding == "order"),
+        "slip_entry_only": int(policy.slippage_on == "entry"),
+        "fill_kind": FILLS.index(fill),
+        "slip_ticks": float(costs.slippage_ticks),
+        "slip_bps": float(costs.slippage_bps),
+        "commission": _rates(costs),
+        "minimum": float(costs.minimum),
+        "truncate_to": float(costs.truncate_to),
+        "fixed": float(costs.fixed),
+        "tax": -1.0 if costs.tax is None else float(costs.tax),
+        "unit": float(minor_unit),
+        "has_universe": int(has_universe),
+        "max_order_value": or_inf(cap.max_order_value),
+        "max_order_shares": or_inf(cap.max_order_shares),
+        "max_weight": or_inf(cap.max_weight),
+        "max_positions": or_inf(cap.max_names),
+        "max_exposure": or_inf(cap.max_exposure),
+        "max_daily_loss": or_inf(cap.max_daily_loss),
+        "max_drawdown": or_inf(cap.max_drawdown),
+        "min_cash": or_none(cap.min_cash),
+    }
     record = np.zeros(1, PLAN).view(np.recarray)
     for name, value in numbers.items():
         record[name] = value

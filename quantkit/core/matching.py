@@ -1,8 +1,8 @@
 """Order against bar: which orders fill, at what price, and why the others do not.
 
 Contract: `release`, `match_open`, `match_stops`, `match_close` and `expire` are steps 2 to 6 of `docs/execution.md`;
-they read one bar, book fills through `account.apply` and write what they did to the log. Live replaces them by a broker.
-Nothing here depends on the order of columns.
+they read one bar, book fills through `account.apply` and write what they did to the log. Live replaces them by a
+broker. Nothing here depends on the order of columns.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from quantkit.core.state import (
     Log,
     Record,
     State,
+    i64,
 )
 from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
 from quantkit.jit import njit_bare, njit_call, njit_inline
@@ -62,7 +63,8 @@ SCALE, SEQUENCE, REJECT = 0, 1, 2
 
 @njit_bare
 def base_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> float:
-    """The day's reference price: the exchange's own, else yesterday's close over today's factors, raised to the grid."""
+    """The day's reference price: the exchange's own, else yesterday's close over today's factors, raised to the
+    grid."""
     account = state.account
     if len(inputs.base) > 0 and inputs.base[t, s] > 0.0:
         return inputs.base[t, s]
@@ -74,9 +76,7 @@ def base_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> fl
 
 
 @njit_bare
-def day_limits(
-    state: State, inputs: Inputs, plan: Record, t: int, s: int
-) -> tuple[float, float]:
+def day_limits(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> tuple[float, float]:
     """(lower, upper) price limit of the bar's session; (0, inf) where there is none."""
     if inputs.flags[t, s] & LIQUIDATION:
         return 0.0, np.inf
@@ -87,9 +87,7 @@ def day_limits(
 
 
 @njit_bare
-def order_limit(
-    state: State, inputs: Inputs, plan: Record, t: int, s: int, side: int, kind: int
-) -> float:
+def order_limit(state: State, inputs: Inputs, plan: Record, t: int, s: int, side: int, kind: int) -> float:
     """Limit price of an order at open or close: the collar around the reference; inf or 0 for a market order."""
     if plan.collar < 0.0 or kind == KIND_SAME_CLOSE:
         return np.inf if side > 0 else 0.0
@@ -104,9 +102,7 @@ def order_limit(
 
 
 @njit_bare
-def slipped(
-    inputs: Inputs, plan: Record, t: int, s: int, market: int, side: int, price: float, limit: float
-) -> float:
+def slipped(inputs: Inputs, plan: Record, t: int, s: int, market: int, side: int, price: float, limit: float) -> float:
     """`price` after slippage, on the grid against the trader, inside the bar and inside the order's limit."""
     if (plan.slip_ticks == 0.0 and plan.slip_bps == 0.0) or (side < 0 and plan.slip_entry_only):
         return price
@@ -128,7 +124,7 @@ def _fill(
     market = state.names[s].market
     value = money(price, quantity, plan.unit)
     commission = commission_of(plan, market, value)
-    tax = tax_of(plan, plan.tax_rate[inputs.dates[t].row, market], value) if side < 0 else np.int64(0)
+    tax = tax_of(plan, plan.tax_rate[inputs.dates[t].row, market], value) if side < 0 else i64(0)
     slippage = side * (value - money(unslipped, quantity, plan.unit))
     apply(state, s, side, quantity, price, value, commission, tax, rule)
     write_fill(
@@ -140,24 +136,24 @@ def _fill(
 def _affordable(plan: Record, market: int, price: float, cash: int) -> int:
     """Most shares whose value and commission fit `cash`."""
     if cash <= 0:
-        return np.int64(0)
-    quantity = np.int64(np.floor(cash / (price * plan.unit * (1.0 + plan.commission[market])))) + 1
+        return i64(0)
+    quantity = i64(np.floor(cash / (price * plan.unit * (1.0 + plan.commission[market])))) + 1
     while quantity > 0:
         value = money(price, quantity, plan.unit)
         if value + commission_of(plan, market, value) <= cash:
             return quantity
         over = value + commission_of(plan, market, value) - cash
-        quantity -= max(np.int64(1), np.int64(np.floor(over / (price * plan.unit * (1.0 + plan.commission[market])))))
-    return np.int64(0)
+        quantity -= max(i64(1), i64(np.floor(over / (price * plan.unit * (1.0 + plan.commission[market])))))
+    return i64(0)
 
 
 @njit_bare
 def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float) -> int:
     """Value and commission of the waiting buys when each quantity is cut by `ratio` to whole shares."""
-    total = np.int64(0)
+    total = i64(0)
     for b in range(buys):
         k = log.work[b].i
-        quantity = np.int64(np.floor(state.orders[k].qty * ratio)) if ratio < 1.0 else state.orders[k].qty
+        quantity = i64(np.floor(state.orders[k].qty * ratio)) if ratio < 1.0 else state.orders[k].qty
         value = money(log.work[b].f, quantity, plan.unit)
         total += value + commission_of(plan, state.names[state.orders[k].symbol].market, value)
     return total
@@ -174,7 +170,7 @@ def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: in
         ratio = ratio * 0.999 if ratio > 1e-12 else 0.0
     for b in range(buys):
         k = log.work[b].i
-        quantity = np.int64(np.floor(state.orders[k].qty * ratio))
+        quantity = i64(np.floor(state.orders[k].qty * ratio))
         if quantity < state.orders[k].qty:
             state.orders[k].qty = quantity
             state.orders[k].reason = NO_CASH
@@ -182,7 +178,7 @@ def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: in
 
 @njit_call
 def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
-    """"sequence": rising value, each takes what is left; "reject": as made, whole or not at all."""
+    """ "sequence": rising value, each takes what is left; "reject": as made, whole or not at all."""
     if plan.shortfall == SEQUENCE:
         for b in range(1, buys):
             k, price = log.work[b].i, log.work[b].f
@@ -205,7 +201,7 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
         value = money(price, state.orders[k].qty, plan.unit)
         cost = value + commission_of(plan, market, value)
         if cost > available:
-            quantity = _affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else np.int64(0)
+            quantity = _affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
             state.orders[k].qty = min(quantity, state.orders[k].qty)
             state.orders[k].reason = NO_CASH
             value = money(price, state.orders[k].qty, plan.unit)
@@ -223,7 +219,7 @@ def _fit(state: State, plan: Record, log: Log, buys: int, available: int) -> Non
 
 @njit_bare
 def _spendable(plan: Record, cash: int) -> int:
-    return cash - np.int64(np.floor(plan.min_cash * plan.unit + 0.5))
+    return cash - i64(np.floor(plan.min_cash * plan.unit + 0.5))
 
 
 @njit_call
@@ -231,11 +227,11 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
     """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price."""
     if plan.funding_cash == 0 or state.account[N_ORDERS] == 0:
         return
-    buys = np.int64(0)
+    buys = i64(0)
     for k in range(state.account[N_ORDERS]):
         s = state.orders[k].symbol
         if state.orders[k].side > 0 and inputs.flags[t, s] & TRADED:
-            price = order_limit(state, inputs, plan, t, s, np.int64(BUY), state.orders[k].kind)
+            price = order_limit(state, inputs, plan, t, s, i64(BUY), state.orders[k].kind)
             if price == np.inf:
                 price = day_limits(state, inputs, plan, t, s)[1]
             if price == np.inf:
@@ -247,14 +243,12 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
 
 
 @njit_call
-def _match(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int
-) -> None:
+def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int) -> None:
     """Fill the orders of one kind at the bar's open or close: sells, then buys."""
     account = state.account
     if account[N_ORDERS] == 0:
         return
-    buys = np.int64(0)
+    buys = i64(0)
     for k in range(account[N_ORDERS]):
         if state.orders[k].kind != kind or state.orders[k].qty == 0:
             continue
@@ -282,21 +276,33 @@ def _match(
             state.orders[k].reason = NO_SHARES
         if state.orders[k].qty > 0:
             quantity = state.orders[k].qty
-            _fill(state, inputs, plan, log, t, s, np.int64(SELL), quantity, price, print_price, state.orders[k].id, rule, np.int64(0))
+            _fill(
+                state,
+                inputs,
+                plan,
+                log,
+                t,
+                s,
+                i64(SELL),
+                quantity,
+                price,
+                print_price,
+                state.orders[k].id,
+                rule,
+                i64(0),
+            )
             state.orders[k].filled = quantity
     if buys > 0:
         _match_buys(state, inputs, plan, log, t, kind, rule, buys)
 
 
 @njit_call
-def _match_buys(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int, buys: int
-) -> None:
+def _match_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int, buys: int) -> None:
     """Cut the buys listed in the work space to the cash and fill them."""
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     _fit(state, plan, log, buys, _spendable(plan, cash))
     spent = _cost_of_buys(state, plan, log, buys, 1.0)
-    proceeds = np.int64(1) if spent > state.account[CASH_BEFORE] else np.int64(0)
+    proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     for b in range(buys):
         k = log.work[b].i
         quantity = state.orders[k].qty
@@ -304,9 +310,7 @@ def _match_buys(
             s = state.orders[k].symbol
             print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
             order = state.orders[k].id
-            _fill(
-                state, inputs, plan, log, t, s, np.int64(BUY), quantity, log.work[b].f, print_price, order, rule, proceeds
-            )
+            _fill(state, inputs, plan, log, t, s, i64(BUY), quantity, log.work[b].f, print_price, order, rule, proceeds)
             state.orders[k].filled = quantity
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
 
@@ -314,22 +318,20 @@ def _match_buys(
 @njit_inline
 def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 3: orders "at open"."""
-    _match(state, inputs, plan, log, t, np.int64(KIND_OPEN), np.int64(RULE_OPEN))
+    _match(state, inputs, plan, log, t, i64(KIND_OPEN), i64(RULE_OPEN))
 
 
 @njit_inline
 def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 5: orders "at close", and those of `fill="close"` on the bar they were decided on."""
     if plan.fill_kind == KIND_SAME_CLOSE:
-        _match(state, inputs, plan, log, t, np.int64(KIND_SAME_CLOSE), np.int64(RULE_SAME_CLOSE))
+        _match(state, inputs, plan, log, t, i64(KIND_SAME_CLOSE), i64(RULE_SAME_CLOSE))
     else:
-        _match(state, inputs, plan, log, t, np.int64(KIND_CLOSE), np.int64(RULE_CLOSE))
+        _match(state, inputs, plan, log, t, i64(KIND_CLOSE), i64(RULE_CLOSE))
 
 
 @njit_bare
-def _stop_price(
-    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int
-) -> tuple[float, int]:
+def _stop_price(state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int) -> tuple[float, int]:
     """(price before slippage, rule) of the held order that fires on this bar, or (0, -1).
 
     at_open: the position was there before the bar opened, so a gap counts.
@@ -361,7 +363,7 @@ def _stop_price(
         if inputs.close[t, s] <= trail:
             price = max(floor_tick(plan, row, market, trail), low)
             return min(price, high), RULE_TRAIL
-    return 0.0, np.int64(-1)
+    return 0.0, i64(-1)
 
 
 @njit_inline
@@ -387,11 +389,15 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         order = account[NEXT_ID]
         account[NEXT_ID] += 1
         if price <= day_limits(state, inputs, plan, t, s)[0]:
-            write_order(log, order, account[BARS], s, np.int64(SELL), held, np.int64(0), kind, np.int64(DROPPED), np.int64(LOCKED), account[BARS])
+            write_order(
+                log, order, account[BARS], s, i64(SELL), held, i64(0), kind, i64(DROPPED), i64(LOCKED), account[BARS]
+            )
             continue
-        worse = slipped(inputs, plan, t, s, state.names[s].market, np.int64(SELL), price, 0.0)
-        _fill(state, inputs, plan, log, t, s, np.int64(SELL), held, worse, price, order, rule, np.int64(0))
-        write_order(log, order, account[BARS], s, np.int64(SELL), held, held, kind, np.int64(FILLED), np.int64(NO_REASON), account[BARS])
+        worse = slipped(inputs, plan, t, s, state.names[s].market, i64(SELL), price, 0.0)
+        _fill(state, inputs, plan, log, t, s, i64(SELL), held, worse, price, order, rule, i64(0))
+        write_order(
+            log, order, account[BARS], s, i64(SELL), held, held, kind, i64(FILLED), i64(NO_REASON), account[BARS]
+        )
         for k in range(account[N_ORDERS]):
             if state.orders[k].symbol == s and state.orders[k].side > 0 and state.orders[k].filled == 0:
                 state.orders[k].qty = 0
@@ -411,4 +417,3 @@ def expire(state: State, log: Log) -> None:
             state.orders[k].kind, status, reason, account[BARS],
         )  # fmt: skip
     account[N_ORDERS] = 0
-

@@ -9,11 +9,13 @@ numbers its compiled steps read. `docs/execution.md` says, row by row, what each
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from quantkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WEIGHTINGS = ("weight", "equal", "equal_held", "cash", "shares", "buying_power")
 FUNDINGS = ("proceeds", "cash")
@@ -44,8 +46,10 @@ def _check_number(
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not low <= value <= high or (open_low and value == low) or (open_high and value == high):  # type: ignore[operator]
         raise _refuse(
-            owner, name, value, f"expected a number {'above' if open_low else 'from'} {low:g} "
-            f"{'below' if open_high else 'to'} {high:g}",
+            owner,
+            name,
+            value,
+            f"expected a number {'above' if open_low else 'from'} {low:g} {'below' if open_high else 'to'} {high:g}",
         )
 
 
@@ -67,8 +71,8 @@ class Policy:
     stop_loss, take_profit, trailing_stop   fractions of the average entry price (trailing: of the peak since entry).
     funding        "proceeds": buys may use the same bar's sales (marked on the fill); "cash": only cash held before
                    the bar, reserved at the limit price, as a broker does.
-    collar         "at open" and "at close" orders are limits this fraction from the day's reference price; None: market.
-    cash_buffer    fraction of equity that sizing leaves alone.
+    collar         "at open" and "at close" orders are limits this fraction from the day's reference price; None:
+    market. cash_buffer    fraction of equity that sizing leaves alone.
     retry          order again what was cut or lost while the goal stands.
     shortfall      buys that do not fit the cash: "scale" all together, fill in "sequence" of size, or "reject" whole.
     rounding       "goal": the goal is cut to whole shares; "order": the order is (both toward zero).
@@ -119,9 +123,13 @@ class Policy:
             raise _refuse("Policy", "max_names", self.max_names, "expected a whole number of names, 1 or more, or None")
         every = self.rebalance
         if every not in ("change", "week", "month") and not (type(every) is int and every >= 1):
-            raise _refuse("Policy", "rebalance", every, 'choose "change", "week", "month" or a number of bars, 1 or more')
+            raise _refuse(
+                "Policy", "rebalance", every, 'choose "change", "week", "month" or a number of bars, 1 or more'
+            )
         if self.trade_on == "rebalance" and every == "change":
-            raise _refuse("Policy", "trade_on", self.trade_on, 'needs rebalance dates: give rebalance="month", "week" or n')
+            raise _refuse(
+                "Policy", "trade_on", self.trade_on, 'needs rebalance dates: give rebalance="month", "week" or n'
+            )
 
     def to_dict(self) -> dict[str, object]:
         """Field names to plain values, for manifests; `from_dict` is the way back."""

@@ -8,12 +8,11 @@ Called by `backtest.run` and, one session at a time, by the live engine.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from quantkit.core.fold import dates_of
-from quantkit.core.policy import Policy
 from quantkit.core.state import (
     EVENT_ACTION,
     EVENT_DELISTED,
@@ -32,6 +31,11 @@ from quantkit.data.actions import KIND_ID, locate
 from quantkit.data.bars import LISTED, MEMBER, VALID, Bars
 from quantkit.market import MARKET_ID
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from quantkit.core.policy import Policy
+
 _NONE = np.empty((0, 0))
 _MONDAY = 4  # 1970-01-05, the first Monday, is epoch day 4
 
@@ -44,7 +48,8 @@ def periods_of(days: Ints, every: str) -> Ints:
 
 
 def rebalance_dates(days: Ints, policy: Policy, *, after: int | None = None, market: str = "KOSPI") -> Bytes:
-    """(T,) 1 on the bars whose decision re-sizes: every n-th bar, or the last bar of the last session of a week or month.
+    """(T,) 1 on the bars whose decision re-sizes: every n-th bar, or the last bar of the last session of a week or
+    month.
 
     after: epoch day of the session that follows the last bar; looked up in the market's calendar when it matters.
     """
@@ -52,10 +57,10 @@ def rebalance_dates(days: Ints, policy: Policy, *, after: int | None = None, mar
     if every == "change" or len(days) == 0:
         return np.zeros(len(days), np.uint8)
     if isinstance(every, int):
-        return (np.arange(len(days)) % every == 0).astype(np.uint8)
+        return np.asarray(np.arange(len(days)) % every == 0, np.uint8)
     following = _session_after(int(days[-1]), market) if after is None else after
     period = periods_of(np.append(days, following), every)
-    return (period[1:] != period[:-1]).astype(np.uint8)
+    return np.asarray(period[1:] != period[:-1], np.uint8)
 
 
 def _session_after(day: int, market: str) -> int:
@@ -149,6 +154,4 @@ def first_state(bars: Bars, *, cash: int) -> State:
     order = np.argsort(np.array(bars.symbols), kind="stable")
     tie = np.empty(len(order), np.int64)
     tie[order] = np.arange(len(order))
-    return new_state(
-        len(bars.symbols), cash=cash, market=np.array(markets, np.int64), tie=tie, leverage=bars.leverage
-    )
+    return new_state(len(bars.symbols), cash=cash, market=np.array(markets, np.int64), tie=tie, leverage=bars.leverage)

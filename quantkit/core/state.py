@@ -1,8 +1,8 @@
 """The one record a run is made of, what the compiled steps read, and the codes they write.
 
-Contract: every field is an array of int64 and float64 columns, so a state is plain bytes, moves between machines, and means the same
-to a backtest, a chunk of one, and the live engine. Money is int64 in the market's minor unit. The steps in `account`,
-`matching`, `decide` and `fold` change it in place and own nothing else.
+Contract: every field is an array of int64 and float64 columns, so a state is plain bytes, moves between machines, and
+means the same to a backtest, a chunk of one, and the live engine. Money is int64 in the market's minor unit. The steps
+in `account`, `matching`, `decide` and `fold` change it in place and own nothing else.
 
 >>> state = new_state(2, cash=1_000_000)
 >>> restored, symbols = from_bytes(to_bytes(state, ("005930", "000660")))
@@ -13,7 +13,7 @@ to a backtest, a chunk of one, and the live engine. Money is int64 in the market
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from quantkit.errors import BadData
 from quantkit.market import MARKETS
 from quantkit.market.rules import rule_tables
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -29,6 +32,7 @@ Record: TypeAlias = Any  # np.record
 Records: TypeAlias = Any  # np.recarray; its element attributes cannot be typed
 
 BUY, SELL = 1, -1
+i64 = cast("Callable[[float], int]", np.int64)  # a whole number as compiled code counts them
 STATE_VERSION = 1
 _MAGIC = b"quantkit-state"
 
@@ -272,13 +276,14 @@ class Inputs(NamedTuple):
 
     def rows(self, start: int, stop: int) -> Inputs:
         """The bars start..stop as views."""
-        return Inputs(*(column[start:stop] if len(column) else column for column in self))
+        return Inputs._make(column[start:stop] if len(column) else column for column in self)
 
 
 class Log(NamedTuple):
-    """Buffers the steps write to; `count` holds how many fills, orders and actions are in them. The rest is work space."""
+    """Buffers the steps write to; `used` holds how many fills, orders and actions are in them. The rest is work
+    space."""
 
-    count: Ints  # (3,)
+    used: Ints  # (3,)
     fills: Records  # FILL_ROW
     orders: Records  # ORDER_ROW
     actions: Records  # ACTION_ROW
@@ -303,6 +308,7 @@ def new_state(
     user: Bytes | None = None,
 ) -> State:  # fmt: skip
     """A state before its first bar: `cash` minor units settled, nothing held."""
+
     def records(dtype: np.dtype[np.void], size: int) -> Records:
         return np.zeros(size, dtype).view(np.recarray)
 
@@ -330,7 +336,7 @@ def new_state(
 
 def copy_state(state: State) -> State:
     """A state that can go its own way."""
-    return State(*(array.copy() for array in state))
+    return State._make(array.copy() for array in state)
 
 
 def to_bytes(state: State, symbols: tuple[str, ...]) -> bytes:
@@ -367,7 +373,7 @@ def from_bytes(data: bytes) -> tuple[State, tuple[str, ...]]:
         array = np.frombuffer(data, dtype, length, place).copy()
         arrays.append(array.view(np.recarray) if dtype.names else array)
         place += step
-    return State(*arrays), tuple(header["symbols"])
+    return State._make(arrays), tuple(header["symbols"])
 
 
 def room_for_bar(names: int) -> int:
@@ -379,7 +385,7 @@ def new_log(names: int, *, rows: int | None = None) -> Log:
     """Buffers for at least one bar of `names` names; `rows` fills before they must be emptied."""
     size = room_for_bar(names) + (rows if rows is not None else max(4096, 4 * names))
     return Log(
-        count=np.zeros(3, np.int64),
+        used=np.zeros(3, np.int64),
         fills=np.recarray(size, FILL_ROW),
         orders=np.recarray(size, ORDER_ROW),
         actions=np.recarray(size, ACTION_ROW),

@@ -146,7 +146,12 @@ def test_targets_that_mean_nothing_are_refused(targets: np.ndarray, message: str
 
 
 def test_a_manifest_is_json_and_names_everything_that_repeats_the_run() -> None:
-    settings = {"cash": 7_000_000, "policy": Policy(stop_loss=0.1), "limits": RiskLimits(max_weight=0.6), "fill": "next_close"}
+    settings = {
+        "cash": 7_000_000,
+        "policy": Policy(stop_loss=0.1),
+        "limits": RiskLimits(max_weight=0.6),
+        "fill": "next_close",
+    }
     result = backtest(Hold(since=3), bars_of(), **settings)  # type: ignore[arg-type]
     manifest = json.loads(json.dumps(result.manifest))
     assert manifest["strategy"]["params"] == {"since": 3}
@@ -162,7 +167,9 @@ def test_a_manifest_is_json_and_names_everything_that_repeats_the_run() -> None:
 
 def test_money_of_us_names_is_kept_in_cents() -> None:
     close = np.array([[10.01], [10.02], [10.03], [10.05]])
-    frame = pd.DataFrame({"open": close[:, 0], "high": close[:, 0], "low": close[:, 0], "close": close[:, 0], "volume": 5})
+    frame = pd.DataFrame(
+        {"open": close[:, 0], "high": close[:, 0], "low": close[:, 0], "close": close[:, 0], "volume": 5}
+    )
     frame.insert(0, "symbol", "AAPL")
     frame.insert(0, "date", DAYS[:4])
     bars = Bars.from_pandas(frame, market="US")

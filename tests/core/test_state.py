@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quantkit.core.state import DAY, SETTLED, State, copy_state, event_rows, from_bytes, new_state, no_events, to_bytes
-from quantkit.core.state import EVENT_ROW
+from quantkit.core.state import (
+    DAY,
+    EVENT_ROW,
+    SETTLED,
+    State,
+    copy_state,
+    event_rows,
+    from_bytes,
+    new_state,
+    no_events,
+    to_bytes,
+)
 from quantkit.errors import BadData
 
 SYMBOLS = ("005930", "0009K0")

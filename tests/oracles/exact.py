@@ -1,7 +1,7 @@
 """Settings under which quantkit means exactly what another engine means, and the real prices they are compared on.
 
-vectorbt `from_orders`: fills at the close it decides on, sells before buys and buys in rising value, each cut to the cash
-left, the order (not the goal) cut to whole shares, every row of targets sized anew, nothing tried again.
+vectorbt `from_orders`: fills at the close it decides on, sells before buys and buys in rising value, each cut to the
+cash left, the order (not the goal) cut to whole shares, every row of targets sized anew, nothing tried again.
 backtesting.py: fills at the next open, the spread paid on entries only, an order that does not fit is dropped whole.
 Both keep money as a float: cash in billionths of a unit stands for that.
 """
@@ -25,16 +25,28 @@ def float_costs(rate: float = 0.0, *, fixed: float = 0.0, slippage: float = 0.0)
 
 
 def like_vectorbt(**changes: object) -> Policy:
-    """The policy that repeats `Portfolio.from_orders(size_type="targetpercent", call_seq="auto", size_granularity=1)`."""
-    settings = dict(weighting="weight", shortfall="sequence", rounding="order", rebalance=1, retry=False, collar=None)
+    """The policy of `Portfolio.from_orders` with "targetpercent", call_seq="auto" and whole shares."""
+    settings = {
+        "weighting": "weight",
+        "shortfall": "sequence",
+        "rounding": "order",
+        "rebalance": 1,
+        "retry": False,
+        "collar": None,
+    }
     return Policy(**(settings | changes))
 
 
 def like_backtesting_py(shares: int, **changes: object) -> Policy:
     """The policy that repeats `self.buy(size=shares)` and `self.position.close()`."""
-    settings = dict(
-        weighting="shares", amount=shares, shortfall="reject", retry=False, collar=None, slippage_on="entry"
-    )
+    settings = {
+        "weighting": "shares",
+        "amount": shares,
+        "shortfall": "reject",
+        "retry": False,
+        "collar": None,
+        "slippage_on": "entry",
+    }
     return Policy(**(settings | changes))
 
 

@@ -1,4 +1,5 @@
-"""Trade by trade against backtesting.py: orders at the next open, fixed shares, costs on both sides, spread on entries."""
+"""Trade by trade against backtesting.py: orders at the next open, fixed shares, costs on both sides, spread on
+entries."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 
 from quantkit.backtest.run import backtest
 from quantkit.data.bars import Bars
-from tests.oracles.exact import NANO, fills_of, float_costs, goog, like_backtesting_py, panel
+from tests.oracles.exact import fills_of, float_costs, goog, like_backtesting_py, panel
 from tests.oracles.test_vectorbt import crossing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -39,7 +40,14 @@ def theirs(hold: np.ndarray, *, cash: float, **settings: Any) -> list[tuple[int,
 
     trades = backtesting.Backtest(goog(), Follow, cash=cash, **settings).run()["_trades"]
     return [
-        (int(row.EntryBar), int(row.ExitBar), int(row.Size), float(row.EntryPrice), float(row.ExitPrice), float(row.PnL))
+        (
+            int(row.EntryBar),
+            int(row.ExitBar),
+            int(row.Size),
+            float(row.EntryPrice),
+            float(row.ExitPrice),
+            float(row.PnL),
+        )
         for row in trades.sort_values("EntryBar").itertuples()
     ]
 

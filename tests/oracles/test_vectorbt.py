@@ -21,12 +21,15 @@ def vbt() -> Any:
         return pytest.importorskip("vectorbt", reason="the extra [oracles] brings vectorbt")
 
 
-def theirs(vbt: Any, close: np.ndarray, weights: np.ndarray, *, cash: float, fees: float, fixed: float, slippage: float):
+def theirs(
+    vbt: Any, close: np.ndarray, weights: np.ndarray, *, cash: float, fees: float, fixed: float, slippage: float
+):
     import pandas as pd
 
     portfolio = vbt.Portfolio.from_orders(
         pd.DataFrame(close), pd.DataFrame(weights), size_type="targetpercent", group_by=True, cash_sharing=True,
-        call_seq="auto", size_granularity=1.0, fees=fees, fixed_fees=fixed, slippage=slippage, init_cash=cash, freq="1D",
+        call_seq="auto", size_granularity=1.0, fees=fees, fixed_fees=fixed, slippage=slippage, init_cash=cash,
+        freq="1D",
     )  # fmt: skip
     records = portfolio.order_records
     fills = sorted(
