@@ -29,6 +29,7 @@ from quantkit.market.hours import (
     EXAM_DAYS,
     FIRST_YEAR,
     HOURS,
+    LAST_OBSERVED,
     LAST_SATURDAY,
     LAST_YEAR,
     LATE_FIRST_SESSION_SINCE,
@@ -191,18 +192,17 @@ def phases(date: Date, *, venue: Literal["KRX", "NXT"] = "KRX") -> tuple[Phase, 
         return ()
     anchors = {"open": int(opens) * 60, "close": int(closes) * 60, "day": 0}
     exam = str(np.datetime64(day, "D")) in EXAM_DAYS
+    expected = exam and day > epoch_day(LAST_OBSERVED)  # exam hours are announced weeks before, not known by rule
+
+    def moment(at: tuple[str, int]) -> dt.time:
+        return _time(anchors[at[0]] + at[1])
 
     def holds(row: PhaseRow) -> bool:
         begun, ended = epoch_day(row.since) <= day, row.until is not None and epoch_day(row.until) < day
         return row.venue == venue and begun and not ended and row.days in ("all", "exam" if exam else "ordinary")
 
     found = [
-        Phase(
-            row.name,
-            _time(anchors[row.start[0]] + row.start[1]),
-            _time(anchors[row.end[0]] + row.end[1]),
-            row.confirmed,
-        )
+        Phase(row.name, moment(row.start), moment(row.end), row.confirmed and not expected)
         for row in PHASES
         if holds(row)
     ]

@@ -128,22 +128,28 @@ def conformity(
     start = int(day.min()) if day.size else 0
     first = ~follows & (day > start) if listed_on is None else day == np.asarray(listed_on)
 
-    explained_by = {
-        "first_day": first & given & _inside_ipo_band(row, market, day, columns, base),
-        "liquidation": np.zeros(len(day), dtype=bool) if liquidation is None else np.asarray(liquidation, dtype=bool),
-        "new_base": ~given & suspended,
-    }
-    reason = np.zeros(len(day), dtype=np.int8)
-    reason[~judged.traded] = REASONS.index("no_trade")
-    off_grid = judged.traded & ~np.logical_and.reduce(list(judged.on_grid.values()))
-    reason[off_grid] = REASONS.index("defect")
-    reason[off_grid & (day >= epoch_day(MID_PRICE_SINCE))] = REASONS.index("mid_price")
-    outside = judged.judged & ~judged.inside
-    why = np.full(len(day), REASONS.index("defect"), dtype=np.int8)
-    for name in reversed(explained_by):
-        why[explained_by[name]] = REASONS.index(name)
-    reason[outside] = why[outside]
+    reason = _explain(
+        judged,
+        judged.traded & (day >= epoch_day(MID_PRICE_SINCE)),
+        first_day=first & given & _inside_ipo_band(row, market, day, columns, base),
+        liquidation=np.zeros(len(day), dtype=bool) if liquidation is None else np.asarray(liquidation, dtype=bool),
+        new_base=~given & suspended,
+    )
     return Conformity(_regimes(market, day, judged, reason), reason)
+
+
+def _explain(judged: _Judged, mid_prices: BoolArray, **explained: BoolArray) -> npt.NDArray[np.int8]:
+    """Step 5: one reason a bar. `explained` says, by reason, which bars may be beyond their limits; the first holds."""
+    defect = REASONS.index("defect")
+    outside = np.full(len(mid_prices), defect, dtype=np.int8)
+    for name, bars in reversed(explained.items()):
+        outside[bars] = REASONS.index(name)
+    off_grid = judged.traded & ~np.logical_and.reduce(list(judged.on_grid.values()))
+    reason = np.where(judged.judged & ~judged.inside, outside, np.int8(0))
+    reason[off_grid & mid_prices & (reason == 0)] = REASONS.index("mid_price")
+    reason[off_grid & ~mid_prices] = defect
+    reason[~judged.traded] = REASONS.index("no_trade")
+    return reason
 
 
 def _column(name: str, values: FloatArray | None, length: int) -> FloatArray:

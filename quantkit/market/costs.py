@@ -55,11 +55,11 @@ def _whole(name: str, value: object, low: int) -> int:
 
 
 def cut(amount: float, unit: int = 1) -> int:
-    """`amount` cut down to a multiple of `unit`.
+    """`amount` cut down to a multiple of `unit`, as the compiled account cuts it.
 
-    Binary rounding is not a loss: a product that falls short of a whole number by one part in 10**15 is that number.
+    Binary rounding is not a loss: a product that falls short of a whole number by less than a millionth is that number.
     """
-    return math.floor(amount * (1.0 + 1e-15) / unit) * unit
+    return math.floor((amount + 1e-6) / unit) * unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Costs:
     """Costs of a fill.
 
     commission      rate of value, each side; or rates by market name, with "default" for the markets not named
-    minimum         least commission of a fill, minor units
+    minimum         least commission of a fill, `fixed` included, minor units
     truncate_to     commission is cut down to a multiple of this many minor units
     tax             None: the market's own sale tax by trade date; a number replaces it on every date and market
     slippage_ticks  ticks lost on each fill, against the trader
     slippage_bps    basis points of the price lost on each fill, against the trader
-    fixed           minor units added to every fill's commission
+    fixed           minor units added to every fill's commission, before the cut
 
     ConfigError names the field that is out of range.
     """
@@ -141,7 +141,7 @@ class Costs:
         """Commission on one fill of `value` minor units, in minor units; a fill of nothing costs nothing."""
         if not value > 0:
             return 0
-        return max(cut(value * self.rate(market), self.truncate_to), self.minimum) + cut(self.fixed)
+        return cut(max(value * self.rate(market) + self.fixed, self.minimum), self.truncate_to)
 
     def tax_on(self, value: float, *, market_rate: float) -> int:
         """Tax on one sale of `value` minor units where the market's own rate is `market_rate`, in minor units."""

@@ -1,4 +1,4 @@
-"""Ticks, limits and the cut of a fee, for compiled code.
+"""Ticks and limits for compiled code.
 
 Contract: scalar in, scalar out; `rules` is a `RuleTables`, `row` its `rules.row[t]` already looked up, `market` an id
 of `MARKET_ID`. Prices are won (US: dollars). Only `+ - * / floor` and comparisons, so that compiled and uncompiled runs
@@ -82,9 +82,3 @@ def limits_at(rules: RuleTables, row: int, market: int, base: float, leverage: f
     width = max(width, tick)
     lower = max(ceil_tick(rules, row, market, base - width), rules.tick[row, market, 0])
     return lower, floor_tick(rules, row, market, base + width)
-
-
-@njit
-def cut(amount: float, unit: float) -> float:
-    """`amount` cut down to a multiple of `unit`: the same arithmetic as `costs.cut`."""
-    return float(np.floor(amount * (1.0 + 1e-15) / unit) * unit)

@@ -152,6 +152,11 @@ def test_the_after_market_of_2026_is_marked_as_not_confirmed() -> None:
     assert [phase.confirmed for phase in found] == [False]
 
 
+def test_the_phases_of_an_expected_exam_day_are_not_confirmed() -> None:
+    assert not any(phase.confirmed for phase in phases("2026-11-19"))
+    assert all(phase.confirmed for phase in phases("2025-11-13"))
+
+
 def test_a_session_of_our_years_needs_no_other_calendar() -> None:
     code = (
         f"import sys; sys.path[:0] = [{str(Path(quantkit.__path__[0]).parent)!r}]\n"

@@ -65,6 +65,11 @@ def test_liquidation_trading_has_no_limits() -> None:
     assert reasons(judge(bars)) == ["", "defect"]
 
 
+def test_what_explains_the_limits_does_not_excuse_a_price_off_the_grid() -> None:
+    bars: list[Bar] = [("2024-03-04", 5_000, 5_000, 5_000, 5_000, 5), ("2024-03-05", 2_001, 2_001, 2_001, 2_001, 5)]
+    assert reasons(judge(bars, liquidation=np.array([False, True]))) == ["", "defect"]
+
+
 def test_a_new_base_is_explained_by_the_base_given_or_by_a_suspension() -> None:
     split: list[Bar] = [("2024-03-04", 1_000, 1_000, 1_000, 1_000, 5), ("2024-03-05", 100, 110, 99, 100, 5)]
     assert reasons(judge(split, base=np.array([1_000.0, 100.0]))) == ["", ""]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quantkit.errors import ConfigError
 from quantkit.market import MARKET_ID
-from quantkit.market.costs import Costs
+from quantkit.market.costs import Costs, cut
 
 
 def test_kis_charges_its_online_rates_by_market() -> None:
@@ -38,9 +38,9 @@ def test_tax_follows_the_market_unless_a_number_replaces_it() -> None:
     assert Costs(0.0, tax=0.003).tax_on(1_000_000, market_rate=0.0018) == 3_000
 
 
-def test_minimum_and_fixed_amounts_are_added_to_real_fills_only() -> None:
+def test_a_minimum_and_a_fixed_amount_count_for_real_fills_only() -> None:
     costs = Costs(0.0001, minimum=1_000, fixed=500)
-    assert costs.commission_on(100_000) == 1_500
+    assert costs.commission_on(100_000) == 1_000
     assert costs.commission_on(100_000_000) == 10_500
     assert costs.commission_on(0) == 0
 
@@ -99,3 +99,10 @@ def test_an_unknown_key_or_market_is_named() -> None:
         Costs.from_dict({"comission": 0.1})
     with pytest.raises(ConfigError, match="NYSEX"):
         Costs.kis().rate("NYSEX")
+
+
+@pytest.mark.parametrize(
+    ("value", "rate", "fee"), [(100_000_000, 0.0018, 180_000), (10_000, 0.0023, 23), (1_000_000, 0.00015, 150)]
+)
+def test_a_whole_fee_is_not_lost_to_binary_rounding(value: int, rate: float, fee: int) -> None:
+    assert cut(value * rate) == fee

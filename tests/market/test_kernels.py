@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import quantkit
+from quantkit.errors import BadData
 from quantkit.market import MARKET_ID, MARKETS, grid, kernels
-from quantkit.market.costs import cut
 from quantkit.market.rules import change_days, rule_rows, rule_tables
 
 RULES = rule_tables(np.zeros(0, dtype=np.int64))
@@ -94,7 +94,6 @@ def digest() -> str:
                     kernels.floor_tick(RULES, row, market, price),
                     kernels.ceil_tick(RULES, row, market, price),
                     *kernels.limits_at(RULES, row, market, price, 2.0),
-                    kernels.cut(price * 0.00015, 10.0),
                 )
                 hashed.update(np.array(values).tobytes())
     return hashed.hexdigest()
@@ -138,20 +137,14 @@ def test_rule_tables_are_the_callers_own_and_ready_for_compiled_code() -> None:
     assert rule_tables(np.array([0])).tick.min() >= 0.0
 
 
+@pytest.mark.parametrize("days", [np.array(["2024-01-02"]), np.array([20_000.0]), np.array([[20_000]])])
+def test_rule_tables_take_a_row_of_epoch_days_only(days: np.ndarray) -> None:
+    with pytest.raises(BadData, match="epoch days"):
+        rule_tables(days)
+
+
 def test_a_rule_row_begins_on_its_day() -> None:
     changes = change_days()
     assert (np.diff(changes) > 0).all()
     np.testing.assert_array_equal(rule_rows(changes), np.arange(1, len(changes) + 1))
     np.testing.assert_array_equal(rule_rows(changes - 1), np.arange(len(changes)))
-
-
-@given(st.integers(0, 10**13), st.sampled_from([0.000140527, 0.00015, 0.0018, 0.0023]), st.sampled_from([1, 10]))
-def test_a_fee_is_cut_alike_in_both_worlds(value: int, rate: float, unit: int) -> None:
-    assert kernels.cut(value * rate, float(unit)) == cut(value * rate, unit)
-
-
-@pytest.mark.parametrize(
-    ("value", "rate", "fee"), [(100_000_000, 0.0018, 180_000), (10_000, 0.0023, 23), (1_000_000, 0.00015, 150)]
-)
-def test_a_whole_fee_is_not_lost_to_binary_rounding(value: int, rate: float, fee: int) -> None:
-    assert cut(value * rate) == fee

@@ -150,11 +150,17 @@ def test_a_market_of_another_house_is_refused_by_name(market: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "date", [20240102, 19724, np.array([19724]), "20241301", "soon", None, pd.NaT, ["2024-01-02", None]]
+    "date",
+    [20240102, 19724, np.array([19724]), "20241301", "soon", "2024-01-02 09:00Z", None, pd.NaT, ["2024-01-02", None]],
 )
 def test_what_is_no_date_is_refused(date: object) -> None:
     with pytest.raises(BadData, match="date"):
         krx.tick_size(100, date)  # type: ignore[call-overload]
+
+
+def test_an_empty_date_among_dates_is_refused_with_its_position() -> None:
+    with pytest.raises(BadData, match="position 1"):
+        krx.tick_size(100, np.array(["2024-01-02", "NaT"], dtype="datetime64[D]"))
 
 
 def test_what_is_no_price_is_refused() -> None:

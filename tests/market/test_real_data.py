@@ -1,7 +1,7 @@
 """The rules against real exchange prices, where a folder with them is at hand.
 
-The folder is named by QUANTKIT_REAL_DATA, or is `shared/data` beside the repository. The figures here are facts about
-its files: every price off the grid or beyond the limits is explained by a rule, or counted here as a defect of its source.
+QUANTKIT_REAL_DATA names the folder; without it, one beside the repository is looked for. The figures are facts about
+its files: every price off the grid or beyond the limits is explained by a rule, or counted as a defect of its source.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def test_the_early_years_follow_their_own_grids() -> None:
 def test_defects_of_the_early_years_are_few_and_known_by_name() -> None:
     found, frame = early()
     wrong = frame.iloc[found.defects]
-    assert len(wrong) == 631  # of 1.66 million bars; the source gives no base prices, so some are ex-rights days
+    assert len(wrong) == 633  # of 1.66 million bars; the source gives no base prices, so some are ex-rights days
     assert wrong["symbol"].value_counts().head(2).to_dict() == {"134060": 182, "032640": 86}
 
 
