@@ -412,6 +412,8 @@ def expire(state: State, log: Log) -> None:
         filled, want = state.orders[k].filled, state.orders[k].want
         status = FILLED if filled >= want else (CUT if filled > 0 else DROPPED)
         reason = NO_REASON if filled >= want else state.orders[k].reason
+        if reason != NO_REASON and state.orders[k].side > 0:
+            state.names[state.orders[k].symbol].noted = reason
         write_order(
             log, state.orders[k].id, state.orders[k].bar, state.orders[k].symbol, state.orders[k].side, want, filled,
             state.orders[k].kind, status, reason, account[BARS],
