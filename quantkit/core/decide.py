@@ -98,6 +98,8 @@ def _better(state: State, inputs: Inputs, t: int, i: int, j: int) -> bool:
 def _best(state: State, inputs: Inputs, log: Log, t: int, count: int, wanted: int) -> int:
     """Sort the best `wanted` of the names in work[:count] to its front and drop the rest; returns how many stay."""
     kept = i64(0)
+    if wanted <= 0:
+        return kept
     for c in range(count):
         s = log.work[c].i
         if kept == wanted and not _better(state, inputs, t, s, log.work[kept - 1].i):
