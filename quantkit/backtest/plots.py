@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from quantkit.backtest.result import Result
 
-__all__ = ["draw", "price_column", "rebased"]
+__all__ = ["draw", "price_column", "rebased", "wide_range"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,14 +52,20 @@ def rebased(result: Result, column: int) -> tuple[Floats, Floats]:
     return np.asarray(result.bars.raw.close[:, column] * scale, np.float64), np.asarray(scale, np.float64)
 
 
+def wide_range(*series: Floats) -> bool:
+    """Whether lines of money span so much that only a logarithmic axis shows their beginning."""
+    low, high = min(float(values.min()) for values in series), max(float(values.max()) for values in series)
+    return low > 0.0 and high > 20.0 * low
+
+
 def _stamps(result: Result) -> NDArray[Any]:
     """Times as matplotlib takes them, on the clock of Seoul."""
     return result.bars.index.tz_localize(None).to_numpy()
 
 
-def _line(axes: Axes, times: NDArray[Any], values: Floats, color: str, **style: Any) -> None:
+def _line(axes: Axes, times: NDArray[Any], values: Floats, **style: Any) -> None:
     rows = thin(np.nan_to_num(values), points=POINTS)
-    axes.plot(times[rows], values[rows], color=color, **style)
+    axes.plot(times[rows], values[rows], **style)
 
 
 def _fill(axes: Axes, times: NDArray[Any], values: Floats, color: str, **style: Any) -> None:
@@ -69,17 +75,22 @@ def _fill(axes: Axes, times: NDArray[Any], values: Floats, color: str, **style: 
 
 
 def _equity(axes: Axes, result: Result, times: NDArray[Any]) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     unit, currency = result.bars.minor_unit, result.bars.currency
-    name = drawable(result.name, "strategy")
+    lines = [(result.run.equity / unit, drawable(result.name, "strategy"), {"color": LINE, "linewidth": 1.5, "zorder": 3})]
     if result.comparison is not None:
         other = result.comparison.account(result.run.initial_cash / unit, result.run.deposits / unit)
-        _line(axes, times, other, OTHER, linewidth=1.2, label=drawable(result.comparison.name, "benchmark"))
-    _line(axes, times, result.run.equity / unit, LINE, linewidth=1.5, label=name)
+        lines.append((other, drawable(result.comparison.name, "benchmark"), {"color": OTHER, "linewidth": 1.2}))
     if result.run.deposits.any():
         paid = (result.run.initial_cash + np.cumsum(result.run.deposits)) / unit
-        _line(axes, times, paid, MUTED, linewidth=1.0, linestyle=(0, (4, 3)), label="money paid in")
+        lines.append((paid, "money paid in", {"color": MUTED, "linewidth": 1.0, "linestyle": (0, (4, 3))}))
+    for values, label, style in lines:
+        _line(axes, times, values, label=label, **style)
+    if wide_range(*(values for values, _, _ in lines)):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_money(value, currency)))
     _legend(axes)
 
@@ -110,7 +121,7 @@ def _price(axes: Axes, result: Result, times: NDArray[Any], column: int) -> None
     from matplotlib.ticker import FuncFormatter
 
     close, scale = rebased(result, column)
-    _line(axes, times, close, INK, linewidth=1.0)
+    _line(axes, times, close, color=INK, linewidth=1.0)
     fills = result.run.fills
     mine = fills["symbol"] == column
     bar, side, rule = fills["bar"][mine], fills["side"][mine], fills["rule"][mine]
@@ -156,7 +167,7 @@ def draw(result: Result, *, symbol: str | None = None) -> Figure:
     times = _stamps(result)
     stats = result.figures
     _equity(panels[0], result, times)
-    _dress(panels[0], "Equity")
+    _dress(panels[0], "Equity" if panels[0].get_yscale() == "linear" else "Equity, logarithmic")
     _fill(panels[1], times, result.drawdown.to_numpy(), LOSS)
     _dress(panels[1], f"Drawdown, deepest {percent(stats['max_drawdown'])}")
     panels[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

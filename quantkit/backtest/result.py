@@ -90,7 +90,7 @@ class Result:
     @property
     def name(self) -> str:
         """Name of the strategy's class; "targets" where only targets were given."""
-        return "targets" if self.strategy is None else type(self.strategy).__name__
+        return "targets" if self.strategy is None else self.strategy.name
 
     @property
     def years(self) -> float:
