@@ -66,9 +66,10 @@ def check_columns(source: Source, options: Options) -> dict[str, str]:
     found = {ours: str(theirs) for theirs, ours in canonical(source.columns, source=source.name).items()}
     missing = [name for name in ("date", *REQUIRED) if name not in found]
     if missing:
+        have = ", ".join(map(str, source.columns)) or "none"
         raise BadData(
-            f"{source.name}: no column for {', '.join(missing)}; found {', '.join(map(str, source.columns)) or 'none'}; "
-            "needed: date, open, high, low, close, volume (Korean names are understood)"
+            f"{source.name}: no column for {', '.join(missing)}; found {have}. "
+            "Needed: date, open, high, low, close, volume (Korean names are understood)"
         )
     if "symbol" not in found and options.symbol is None and source.symbol_from_name() is None:
         raise BadData(f'{source.name}: no symbol column; add one, or pass symbol="005930"')
