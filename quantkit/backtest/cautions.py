@@ -60,8 +60,8 @@ def _prices(result: Result) -> list[str]:
     same = int((run.fills["rule"] == RULES.index("same_close")).sum())
     if same:
         said.append(
-            f'{_plural(same, "fill")} at the very close the decision was made on (fill="close"). Nobody can trade a price '
-            "they needed to know first: expect less live."
+            f'{_plural(same, "fill")} at the very close the decision was made on (fill="close"). Nobody can trade a '
+            "price they needed to know first: expect less live."
         )
     if bars.prices == "adjusted":
         said.append(
@@ -86,7 +86,7 @@ def _sample(result: Result) -> list[str]:
         said.append(f"The run covers {_plural(days, 'day')}: yearly figures are extrapolated from less than a year.")
     if stats["trades"] < FEW_TRADES:
         said.append(
-            f"{_plural(stats['trades'], 'closed round trip')}: fewer than {FEW_TRADES} say little about what comes next."
+            f"{_plural(stats['trades'], 'closed round trip')}: fewer than {FEW_TRADES} say little about the next."
         )
     if np.any(result.run.equity <= 0):
         said.append("The account lost everything; figures after that point mean nothing.")
@@ -99,16 +99,20 @@ def _money(result: Result) -> list[str]:
     share = stats["proceeds_funded_share"]
     if share > LARGE_SHARE:
         said.append(
-            f"{percent(share)} of what was bought was paid with sales of the same bar. A broker may not allow that at the "
-            'open; funding="cash" shows the result without it.'
+            f"{percent(share)} of what was bought was paid with sales of the same bar. A broker may not allow that "
+            'at the open; funding="cash" shows the result without it.'
         )
     costs = stats["commission"] + stats["tax"] + stats["slippage"]
     gross = stats["profit"] + costs
     if costs > 0.5 * abs(gross) and costs > 0.0:
-        said.append(f"Costs are {percent(costs / abs(gross), digits=0) if gross else 'all'} of the profit before costs.")
+        said.append(
+            f"Costs are {percent(costs / abs(gross), digits=0) if gross else 'all'} of the profit before costs."
+        )
     still = int(stats["open_trades"])
     if still:
-        said.append(f"{_plural(still, 'trade')} still open at the end, valued at the last close; closing costs are not in.")
+        said.append(
+            f"{_plural(still, 'trade')} still open at the end, valued at the last close; closing costs are not in."
+        )
     return said
 
 

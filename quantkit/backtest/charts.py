@@ -1,8 +1,8 @@
 """Line charts as inline SVG, for pages: no library, no font file, colours from the page's style sheet.
 
 Contract: pure functions from arrays to text. Rows are spaced evenly (trading time: no gaps at night or on holidays).
-Lines, areas and marks carry CSS classes, so one picture serves light, dark and paper. The numbers behind the lines go into
-`data-*` attributes for the page's crosshair. Used by `report`.
+Lines, areas and marks carry CSS classes, so one picture serves light, dark and paper. The numbers behind the lines go
+into `data-*` attributes for the page's crosshair. Used by `report`.
 
 >>> days = np.arange(20_000, 20_500)
 >>> chart(days, [Line(np.linspace(1.0, 2.0, 500), "ours", "equity")], height=120, form="number")[:4]
@@ -12,15 +12,18 @@ Lines, areas and marks carry CSS classes, so one picture serves light, dark and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.backtest.thinning import thin
 from quantkit.backtest.wording import number, percent, short_money
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Line", "Marks", "chart"]
 
@@ -85,8 +88,9 @@ def date_ticks(days: Ints, *, most: int = 12) -> list[tuple[int, str]]:
     months = dates.astype("datetime64[M]").astype(np.int64)
     kinds = [(days, "day"), ((days + 3) // 7, "day"), (months, "month"), (months // 3, "month")]
     kinds += [(months // (12 * years), "year") for years in (1, 2, 5, 10, 20, 50)]
-    for keys, kind in kinds:
-        rows = np.flatnonzero(keys[1:] != keys[:-1]) + 1
+    rows, kind = np.zeros(0, np.int64), "year"
+    for keys, unit in kinds:
+        rows, kind = np.flatnonzero(keys[1:] != keys[:-1]) + 1, unit
         if len(rows) <= most:
             break
     if not len(rows):
@@ -117,7 +121,9 @@ def _frame(days: Ints, ticks: list[float], at_x: Callable[[Floats], Floats], at_
         y = float(at_y(np.float64(tick)))  # type: ignore[arg-type]
         css = "zero" if tick == 0.0 else "grid"
         parts.append(f'<line class="{css}" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8:g}" y="{y + 4:.1f}" text-anchor="end">{escape(text(tick))}</text>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 8:g}" y="{y + 4:.1f}" text-anchor="end">{escape(text(tick))}</text>'
+        )
     last = -100.0
     for row, label in date_ticks(days):
         x = float(at_x(np.float64(row)))  # type: ignore[arg-type]

@@ -31,8 +31,8 @@ class Benchmark:
         wrong = np.flatnonzero(~(self.levels > 0.0))  # catches nan too
         if len(wrong):
             raise BadData(
-                f"benchmark {self.name!r} has the level {self.levels[wrong[0]]} on row {wrong[0]} of the run; it needs a "
-                "positive value on or before the first bar: start the run later or give a longer series"
+                f"benchmark {self.name!r} has the level {self.levels[wrong[0]]} on row {wrong[0]} of the run; it needs "
+                "a positive value on or before the first bar: start the run later or give a longer series"
             )
 
     def returns(self, rows: NDArray[np.int64]) -> Floats:
@@ -42,7 +42,8 @@ class Benchmark:
         return np.asarray(picked / before - 1.0, np.float64)
 
     def account(self, initial: float, deposits: Floats) -> Floats:
-        """Value of the same money put into the benchmark: the initial sum at the first level, each deposit at the level before."""
+        """Value of the same money put into the benchmark: the initial sum at the first level, each deposit at the
+        level before."""
         before = np.concatenate((self.levels[:1], self.levels[:-1]))
         units = initial / self.levels[0] + np.cumsum(deposits / before)
         return np.asarray(units * self.levels, np.float64)

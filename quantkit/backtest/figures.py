@@ -1,9 +1,9 @@
 """The figures of a run: `Result.stats`.
 
-Contract: NumPy over the arrays of `RunOutput`; nothing is built per name and bar. Returns are time-weighted: a deposit of a
-bar is there before the bar trades, so r = equity / (equity before + deposit) - 1, and money paid in is no gain. Drawdowns
-look at every bar; ratios at one return a session (the last bar of each), daily and intraday alike. Years are those of
-the calendar. `docs/metrics.md` says the same for users.
+Contract: NumPy over the arrays of `RunOutput`; nothing is built per name and bar. Returns are time-weighted: a
+deposit of a bar is there before the bar trades, so r = equity / (equity before + deposit) - 1, and money paid in is
+no gain. Drawdowns look at every bar; ratios at one return a session (the last bar of each), daily and intraday alike.
+Years are those of the calendar. `docs/metrics.md` says the same for users.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.backtest import metrics
-from quantkit.backtest.comparison import Benchmark
 from quantkit.backtest.holdings import names_held
-from quantkit.backtest.output import RunOutput
 
 if TYPE_CHECKING:
+    from quantkit.backtest.comparison import Benchmark
+    from quantkit.backtest.output import RunOutput
     from quantkit.backtest.trades import Trades
 
 __all__ = ["calendar_years", "figures", "growth_of", "session_ends", "session_returns", "turnover_of"]
@@ -35,7 +35,7 @@ def growth_of(run: RunOutput) -> Floats:
         return equity / run.initial_cash
     before = np.concatenate(([float(run.initial_cash)], equity[:-1])) + run.deposits
     lost = before <= 0.0  # nothing was there to grow
-    return np.cumprod(np.where(lost, 1.0, equity / np.where(lost, 1.0, before)))
+    return np.asarray(np.cumprod(np.where(lost, 1.0, equity / np.where(lost, 1.0, before))), np.float64)
 
 
 def session_ends(days: Ints) -> Ints:
@@ -72,10 +72,10 @@ def _turned(run: RunOutput, unit: float) -> Floats:
 
 def turnover_of(run: RunOutput, unit: float) -> Floats:
     """(T,) half of what was bought and sold on each bar, over the money there before it."""
-    return np.bincount(run.fills["bar"], weights=_turned(run, unit), minlength=len(run))
+    return np.asarray(np.bincount(run.fills["bar"], weights=_turned(run, unit), minlength=len(run)), np.float64)
 
 
-def _risk(run: RunOutput, days: Ints, growth: Floats, returns: Floats, periods: float, risk_free: float) -> dict[str, float]:
+def _risk(days: Ints, growth: Floats, returns: Floats, periods: float, risk_free: float) -> dict[str, float]:
     """Return and risk."""
     total = float(growth[-1]) - 1.0
     rate = metrics.compound_rate(total, calendar_years(days))
@@ -180,7 +180,7 @@ def figures(
     ends = session_ends(days)
     returns = session_returns(growth, ends)
     unit, free = float(minor_unit), risk_free / periods
-    found = _risk(run, days, growth, returns, periods, free)
+    found = _risk(days, growth, returns, periods, free)
     found |= _activity(run, days, unit) | _trading(trades) | _money(run, unit)
     if benchmark is not None:
         found |= _against(benchmark, ends, found["total_return"], returns, periods, free)

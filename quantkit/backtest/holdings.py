@@ -5,10 +5,13 @@ Contract: pure NumPy; positions are those at each bar's close. Read by `Result` 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backtest.output import RunOutput
+if TYPE_CHECKING:
+    from quantkit.backtest.output import RunOutput
 
 __all__ = ["names_held", "position_matrix"]
 

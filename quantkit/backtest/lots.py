@@ -1,7 +1,7 @@
 """First in, first out: which shares a sale sold. The compiled half of `trades`.
 
 Contract: pure; events come sorted by name, then in the order they happened. Money is float64 in units of price.
-1. A fill on the side of the position opens a lot; against it, it closes the oldest lots first and opens one with the rest.
+1. A fill on the side of the position opens a lot; one against it closes the oldest lots and opens one with the rest.
 2. A share action scales the open lots so that their sum is the new position exactly (running sums are floored).
 3. Cash of an action goes to the open lots by their shares; with none open it goes to no trade.
 4. An action that takes all shares closes all lots for its cash.
@@ -27,8 +27,8 @@ ENTRY_VALUE, EXIT_VALUE, COST, DIVIDEND = range(4)
 
 @njit
 def _close(
-    whole: Ints, money: Floats, row: int, lot: int, lots: Ints, worth: Floats, quantity: int, bar: int, exit_value: float,
-    exit_cost: float, rule: int, still_open: int,
+    whole: Ints, money: Floats, row: int, lot: int, lots: Ints, worth: Floats, quantity: int, bar: int,
+    exit_value: float, exit_cost: float, rule: int, still_open: int,
 ) -> None:  # fmt: skip
     """Write `quantity` shares of a lot as one trade and take their part of its money out of it."""
     part = quantity / lots[lot, 1]
@@ -48,7 +48,8 @@ def _close(
 
 @njit
 def _scale(lots: Ints, worth: Floats, head: int, tail: int, old: int, new: int) -> None:
-    """Share action: old shares in all become new ones; a lot too small for one share joins the next (the last: the one before)."""
+    """Share action: old shares in all become new ones; a lot too small for one share joins the next (the last: the
+    one before)."""
     running, given, carry_to = 0, 0, -1
     for lot in range(head, tail):
         running += lots[lot, 1]

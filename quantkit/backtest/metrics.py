@@ -1,10 +1,10 @@
 """Figures of a return series: what each is, by whose definition.
 
 Contract: pure NumPy. `returns` is a (P,) float64 array of simple returns, one a period, already time-weighted (no
-deposits in it). `periods` is periods a year: 252 for sessions, which is what other tools assume, so that ratios compare;
-KRX has 244 to 249 sessions a year, which would make a Sharpe ratio about 1 % smaller. Standard deviations are of the sample
-(ddof = 1). The risk-free rate is per period and 0 unless given. What is not defined (fewer than two periods, no
-variation) is NaN, never infinite. `docs/metrics.md` lists every figure of a result.
+deposits in it). `periods` is periods a year: 252 for sessions, which is what other tools assume, so that ratios
+compare; KRX has 244 to 249 sessions a year, which would make a Sharpe ratio about 1 % smaller. Standard deviations
+are of the sample (ddof = 1). The risk-free rate is per period and 0 unless given. What is not defined (fewer than two
+periods, no variation) is NaN, never infinite. `docs/metrics.md` lists every figure of a result.
 
 >>> round(sharpe(np.array([0.01, -0.005, 0.02, 0.0])), 4)
 8.949
@@ -93,7 +93,8 @@ def downside_deviation(returns: Floats, *, periods: float = SESSIONS, target: fl
 def sortino(returns: Floats, *, periods: float = SESSIONS, target: float = 0.0) -> float:
     """Mean return above `target` a year over the downside deviation.
 
-    F. A. Sortino and L. N. Price, "Performance Measurement in a Downside Risk Framework", Journal of Investing 3 (1994).
+    F. A. Sortino and L. N. Price, "Performance Measurement in a Downside Risk Framework", Journal of Investing 3
+    (1994).
     """
     risk = downside_deviation(returns, periods=periods, target=target)
     return (float(returns.mean()) - target) * periods / risk if risk > 0.0 else math.nan

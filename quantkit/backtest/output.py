@@ -11,14 +11,16 @@ Filled by `backtest.run`; read by `backtest.result` and everything below it. Cod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantkit.errors import Bug
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ACTION_FIELDS", "FILL_FIELDS", "ORDER_FIELDS", "Columns", "RunOutput"]
 

@@ -2,8 +2,8 @@
 
 Contract: the object-oriented API only, on the Agg canvas: no pyplot, no global state, no window, so threads may draw at
 once and a notebook shows what is returned. Lines of many bars are thinned to what a screen can show. Prices are rebased
-to the won of the last bar. Panels from the top: equity (beside the benchmark), drawdown, names held with the part of the
-money that is invested, and, for one symbol, its price with every fill.
+to the won of the last bar. Panels from the top: equity (beside the benchmark), drawdown, names held with the part of
+the money that is invested, and, for one symbol, its price with every fill.
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
-LINE, OTHER, LOSS, HELD, BUY, SELL, STOPPED = "#2f5fd0", "#9aa3b2", "#d6455d", "#0f9d8a", "#d6455d", "#2f5fd0", "#e08a00"
+LINE, OTHER, LOSS, HELD, BUY, SELL, STOPPED = (
+    "#2f5fd0",
+    "#9aa3b2",
+    "#d6455d",
+    "#0f9d8a",
+    "#d6455d",
+    "#2f5fd0",
+    "#e08a00",
+)
 POINTS = 3000
 
 
@@ -41,7 +49,9 @@ def price_column(result: Result, symbol: str | None) -> int | None:
     if symbol is None:
         return 0 if len(symbols) == 1 else None
     if symbol not in symbols:
-        raise ConfigError(f"plot(symbol={symbol!r}): the run has {', '.join(symbols[:8])}{', ...' if len(symbols) > 8 else ''}")
+        raise ConfigError(
+            f"plot(symbol={symbol!r}): the run has {', '.join(symbols[:8])}{', ...' if len(symbols) > 8 else ''}"
+        )
     return symbols.index(symbol)
 
 
@@ -78,7 +88,9 @@ def _equity(axes: Axes, result: Result, times: NDArray[Any]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     unit, currency = result.bars.minor_unit, result.bars.currency
-    lines = [(result.run.equity / unit, drawable(result.name, "strategy"), {"color": LINE, "linewidth": 1.5, "zorder": 3})]
+    lines = [
+        (result.run.equity / unit, drawable(result.name, "strategy"), {"color": LINE, "linewidth": 1.5, "zorder": 3})
+    ]
     if result.comparison is not None:
         other = result.comparison.account(result.run.initial_cash / unit, result.run.deposits / unit)
         lines.append((other, drawable(result.comparison.name, "benchmark"), {"color": OTHER, "linewidth": 1.2}))
@@ -98,7 +110,7 @@ def _equity(axes: Axes, result: Result, times: NDArray[Any]) -> None:
 def _invested(axes: Axes, result: Result, times: NDArray[Any]) -> None:
     from matplotlib.ticker import PercentFormatter
 
-    _fill(axes, times, result.exposure.to_numpy(), HELD)
+    _fill(axes, times, np.asarray(result.exposure, np.float64), HELD)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
@@ -106,7 +118,7 @@ def _invested(axes: Axes, result: Result, times: NDArray[Any]) -> None:
 def _names(axes: Axes, result: Result, times: NDArray[Any]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _fill(axes, times, result.names_held.to_numpy(np.float64), MUTED)
+    _fill(axes, times, np.asarray(result.names_held, np.float64), MUTED)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
     axes.set_ylim(bottom=0.0)
 
@@ -168,7 +180,7 @@ def draw(result: Result, *, symbol: str | None = None) -> Figure:
     stats = result.figures
     _equity(panels[0], result, times)
     _dress(panels[0], "Equity" if panels[0].get_yscale() == "linear" else "Equity, logarithmic")
-    _fill(panels[1], times, result.drawdown.to_numpy(), LOSS)
+    _fill(panels[1], times, np.asarray(result.drawdown, np.float64), LOSS)
     _dress(panels[1], f"Drawdown, deepest {percent(stats['max_drawdown'])}")
     panels[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _invested(panels[2], result, times)
@@ -183,9 +195,9 @@ def draw(result: Result, *, symbol: str | None = None) -> Figure:
     for panel in panels:
         panel.grid(axis="y", color=GRID, linewidth=0.8)
         panel.set_axisbelow(True)
-    locator = AutoDateLocator(minticks=4, maxticks=12)
+    locator = AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
     panels[-1].xaxis.set_major_locator(locator)
-    panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     first, last = result.span
     head = f"{drawable(result.name, 'strategy')}   {first} to {last}   {percent(stats['total_return'])}"
     figure.suptitle(head, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)

@@ -1,8 +1,9 @@
 """`Result.report()`: the run on one page that needs nothing else.
 
-Contract: one HTML file without links to anywhere; pictures are inline SVG, so names in Hangul use the reader's fonts and a page
-stays under about 1.5 MB whatever the run's length. The same result gives the same bytes. Gains are red and losses blue, as on
-Korean screens. Sections live in `sections`, lines in `charts`, look and behaviour in `report_template.html`.
+Contract: one HTML file without links to anywhere; pictures are inline SVG, so names in Hangul use the reader's fonts
+and a page stays under about 1.5 MB whatever the run's length. The same result gives the same bytes. Gains are red and
+losses blue, as on Korean screens. Sections live in `sections`, lines in `charts`, look and behaviour in
+`report_template.html`.
 """
 
 from __future__ import annotations

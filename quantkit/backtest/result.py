@@ -1,8 +1,8 @@
 """The result of a run: figures, tables, pictures, a page.
 
-Contract: everything is computed when first asked for and kept; nothing here changes the run. Money and prices are in won
-(dollars for US names), times are the bars' index in Asia/Seoul. Figures come from NumPy arrays; DataFrames are made only for
-the tables a person looks at, matplotlib is loaded by `plot()` alone.
+Contract: everything is computed when first asked for and kept; nothing here changes the run. Money and prices are in
+won (dollars for US names), times are the bars' index in Asia/Seoul. Figures come from NumPy arrays; DataFrames are
+made only for the tables a person looks at, matplotlib is loaded by `plot()` alone.
 
 Made by `quantkit.backtest`; also by hand from a `RunOutput`:
 
@@ -12,9 +12,7 @@ Made by `quantkit.backtest`; also by hand from a `RunOutput`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +21,16 @@ from numpy.typing import NDArray
 from quantkit.backtest import figures as _figures
 from quantkit.backtest import holdings, metrics
 from quantkit.backtest.comparison import Benchmark
-from quantkit.backtest.output import RunOutput
 from quantkit.errors import Bug
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from quantkit.backtest.output import RunOutput
     from quantkit.backtest.trades import Trades
     from quantkit.core.policy import Policy
     from quantkit.data.bars import Bars
@@ -204,7 +205,8 @@ class Result:
 
     @cached_property
     def fills(self) -> pd.DataFrame:
-        """One row a fill: time, symbol, name, side, quantity, price, commission, tax, slippage, order_id, rule, from_proceeds."""
+        """One row a fill: time, symbol, name, side, quantity, price, commission, tax, slippage, order_id, rule,
+        from_proceeds."""
         from quantkit.backtest import tables
 
         return tables.fills_table(self)
@@ -218,7 +220,8 @@ class Result:
 
     @cached_property
     def trades(self) -> pd.DataFrame:
-        """Round trips, first in first out, oldest exit first and open ones last; `pnl` is after costs, with dividends."""
+        """Round trips, first in first out, oldest exit first and open ones last; `pnl` is after costs, with
+        dividends."""
         from quantkit.backtest import tables
 
         return tables.trades_table(self)
@@ -229,7 +232,9 @@ class Result:
         import pandas as pd
 
         shares = holdings.position_matrix(self.run, len(self.bars.symbols))
-        return pd.DataFrame(shares, index=self.bars.index, columns=pd.Index(self.bars.symbols, name="symbol"), copy=False)
+        return pd.DataFrame(
+            shares, index=self.bars.index, columns=pd.Index(self.bars.symbols, name="symbol"), copy=False
+        )
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -282,7 +287,8 @@ class Result:
 
     def __repr__(self) -> str:
         first, last = self.span
-        return f"<Result {self.name} {first}..{last}: {self.figures['total_return']:+.1%}, {len(self.run.fills['bar'])} fills>"
+        gain, fills = self.figures["total_return"], len(self.run.fills["bar"])
+        return f"<Result {self.name} {first}..{last}: {gain:+.1%}, {fills} fills>"
 
     def _repr_html_(self) -> str:
         from quantkit.backtest import tables

@@ -102,14 +102,29 @@ def cards(result: Result) -> str:
     costs = stats["commission"] + stats["tax"] + stats["slippage"]
     wins = f"{percent(stats['win_rate'], digits=0)} won" if stats["trades"] else "none closed"
     shown = [
-        ("Total return", percent(stats["total_return"]), versus or f"profit {money(stats['profit'], currency)}", "total_return"),
+        (
+            "Total return",
+            percent(stats["total_return"]),
+            versus or f"profit {money(stats['profit'], currency)}",
+            "total_return",
+        ),
         ("Annual growth", percent(stats["cagr"]), f"over {number(result.years, digits=1)} years", "cagr"),
         ("Sharpe ratio", number(stats["sharpe"]), f"Sortino {number(stats['sortino'])}", ""),
         ("Deepest drawdown", percent(stats["max_drawdown"]), f"longest {count(stats['max_drawdown_days'])} days", ""),
         ("Volatility", percent(stats["volatility"]), f"worst day {percent(stats['worst_day'])}", ""),
         ("Round trips", count(stats["trades"]), wins, ""),
-        ("Money invested", percent(stats["exposure"], digits=0), f"turnover {percent(stats['turnover'], digits=0)} a year", ""),
-        ("Costs", short_money(costs, currency) if costs >= 1e9 else money(costs, currency), f"dividends {money(stats['dividends'], currency)}", ""),
+        (
+            "Money invested",
+            percent(stats["exposure"], digits=0),
+            f"turnover {percent(stats['turnover'], digits=0)} a year",
+            "",
+        ),
+        (
+            "Costs",
+            short_money(costs, currency) if costs >= 1e9 else money(costs, currency),
+            f"dividends {money(stats['dividends'], currency)}",
+            "",
+        ),
     ]
     boxes = "".join(
         f'<div class="card"><div class="label">{label}</div>'
@@ -132,12 +147,13 @@ def equity(result: Result) -> str:
     lines.append(Line(run.equity / unit, "ours", result.name))
     log = wide_range(*(line.values for line in lines))
     marks = "".join(
-        f'<span><i{" class=dash" if line.css == "paid" else ""} style="color:var(--{line.css})"></i>{escape(line.label)}</span>'
+        f'<span><i class="{"dash" if line.css == "paid" else ""}" style="color:var(--{line.css})"></i>'
+        f"{escape(line.label)}</span>"
         for line in reversed(lines)
     )
-    drawdown = Line(result.drawdown.to_numpy(), "drop", "drawdown", area=True)
-    invested = Line(result.exposure.to_numpy(), "held", "invested", area=True)
-    held = Line(result.names_held.to_numpy(np.float64), "names", "names held", area=True)
+    drawdown = Line(np.asarray(result.drawdown, np.float64), "drop", "drawdown", area=True)
+    invested = Line(np.asarray(result.exposure, np.float64), "held", "invested", area=True)
+    held = Line(np.asarray(result.names_held, np.float64), "names", "names held", area=True)
     body = [
         chart(bars.days, lines, height=330, form="money", currency=currency, log=log, title="Equity"),
         f'<p class="sub">Drawdown, deepest {percent(stats["max_drawdown"])}</p>',
@@ -164,13 +180,20 @@ def price(result: Result) -> str:
     bar, side = fills["bar"].astype(np.int64), fills["side"]
     paid = fills["price"] * scale[bar]
     held_order = fills["rule"] >= RULES.index("stop_loss")
-    kinds = (("buy", side > 0, True), ("sell", (side < 0) & ~held_order, False), ("stopped", (side < 0) & held_order, False))
+    kinds = (
+        ("buy", side > 0, True),
+        ("sell", (side < 0) & ~held_order, False),
+        ("stopped", (side < 0) & held_order, False),
+    )
     marks = [Marks(bar[chosen][-600:], paid[chosen][-600:], css, up=up) for css, chosen, up in kinds]
     said = '<span><i class="tri" style="border-bottom-color:var(--gain);margin-bottom:5px"></i>buy</span>'
     said += '<span><i class="tri" style="border-top-color:var(--loss);margin-bottom:-5px"></i>sell</span>'
     if len(marks[2].rows):
-        said += '<span><i class="tri" style="border-top-color:var(--stop);margin-bottom:-5px"></i>stop, target, delisting</span>'
-    body = chart(result.bars.days, [Line(close, "price", "close")], height=260, form="number", marks=marks, title="Price")
+        said += '<span><i class="tri" style="border-top-color:var(--stop);margin-bottom:-5px"></i>'
+        said += "stop, target, delisting</span>"
+    body = chart(
+        result.bars.days, [Line(close, "price", "close")], height=260, form="number", marks=marks, title="Price"
+    )
     note = '<p class="note">Closes in the won of the last bar; the last 600 fills of each kind.</p>'
     title = result.label(result.bars.symbols[column])
     return _section(title, f'<div class="plot">{body}</div>{note}', extra=f'<div class="legend">{said}</div>')
@@ -196,15 +219,16 @@ def months(result: Result) -> str:
         total = f'<td class="total {_tone(row[12])}">{percent(row[12])}</td>'
         rows.append(f"<tr><th>{year}</th>{''.join(_heat(value, scale) for value in row[:12])}{total}</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("", *_MONTHS, "Year"))
-    body = f'<div class="scroll"><table class="months"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-    return _section("Monthly returns", body + '<p class="note">Gains red, losses blue. Money paid in is not a gain.</p>')
+    body = f'<table class="months"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    note = '<p class="note">Gains red, losses blue. Money paid in is not a gain.</p>'
+    return _section("Monthly returns", f'<div class="scroll">{body}</div>{note}')
 
 
 _GROUPS = (
     ("Return and risk", ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown",
                          "max_drawdown_days", "best_day", "worst_day")),
-    ("Trading", ("trades", "open_trades", "win_rate", "profit_factor", "avg_win", "avg_loss", "avg_bars_held", "exposure",
-                 "time_in_market", "turnover", "proceeds_funded_share")),
+    ("Trading", ("trades", "open_trades", "win_rate", "profit_factor", "avg_win", "avg_loss", "avg_bars_held",
+                 "exposure", "time_in_market", "turnover", "proceeds_funded_share")),
     ("Money", ("final_equity", "profit", "deposits", "commission", "tax", "slippage", "dividends")),
     ("Against the benchmark", ("benchmark_return", "excess_return", "alpha", "beta", "tracking_error",
                                "information_ratio")),
@@ -252,7 +276,11 @@ def _orders(result: Result) -> str:
     rows = unfilled(result)
     total = len(result.run.orders["bar"])
     if not rows:
-        body = f'<p class="note">All {count(total)} orders filled in full.</p>' if total else '<p class="note">No orders.</p>'
+        body = (
+            f'<p class="note">All {count(total)} orders filled in full.</p>'
+            if total
+            else '<p class="note">No orders.</p>'
+        )
         return _section("Orders cut or dropped", body)
     lines = [
         f'<tr><td class="text">{escape(REASON_WORDS.get(reason, reason))}</td><td>{status}</td><td>{count(many)}</td>'
@@ -313,7 +341,9 @@ def _trade_row(result: Result, k: int) -> str:
     trades, bars = result.round_trips, result.bars
     days = bars.days[[trades.entry_bar[k], trades.exit_bar[k]]]
     entry, leave = days.astype("datetime64[D]")
-    rule = "still open" if trades.open[k] else RULES[trades.rule[k]].replace("_", " ") if trades.rule[k] >= 0 else "action"
+    rule = (
+        "still open" if trades.open[k] else RULES[trades.rule[k]].replace("_", " ") if trades.rule[k] >= 0 else "action"
+    )
     pnl, ret = float(trades.pnl[k]), float(trades.ret[k])
     held = int(trades.exit_bar[k] - trades.entry_bar[k])
     return (
@@ -347,4 +377,5 @@ def manifest(result: Result) -> str:
     if not result.manifest:
         return ""
     text = json.dumps(result.manifest, indent=2, ensure_ascii=False, default=str)
-    return f"<section class=long><details><summary>Manifest: what repeats this run</summary><pre>{escape(text)}</pre></details></section>"
+    body = f"<details><summary>Manifest: what repeats this run</summary><pre>{escape(text)}</pre></details>"
+    return f'<section class="long">{body}</section>'

@@ -19,7 +19,15 @@ from quantkit.core.state import ORDER_KINDS, ORDER_STATUS, REASONS, RULES
 if TYPE_CHECKING:
     from quantkit.backtest.result import Result
 
-__all__ = ["costs_table", "fills_table", "monthly_table", "orders_table", "summary_html", "summary_text", "trades_table"]
+__all__ = [
+    "costs_table",
+    "fills_table",
+    "monthly_table",
+    "orders_table",
+    "summary_html",
+    "summary_text",
+    "trades_table",
+]
 
 Codes = NDArray[Any]
 
@@ -121,7 +129,9 @@ def costs_table(result: Result) -> pd.DataFrame:
     table = {
         name: np.bincount(row, weights=fills[name], minlength=size) / unit for name in ("commission", "tax", "slippage")
     }
-    index = pd.PeriodIndex(np.arange(months[0], months[-1] + 1).astype("datetime64[M]").astype("datetime64[ns]"), freq="M")
+    index = pd.PeriodIndex(
+        np.arange(months[0], months[-1] + 1).astype("datetime64[M]").astype("datetime64[ns]"), freq="M"
+    )
     return pd.DataFrame({**table, "total": sum(table.values())}, index=index.rename("month"))
 
 
@@ -164,7 +174,8 @@ def summary_html(result: Result) -> str:
     """What a notebook shows for a result: the figures in columns, then the warnings."""
     cells = "".join(
         f'<div style="display:flex;justify-content:space-between;gap:1.5em;break-inside:avoid">'
-        f'<span style="opacity:.7">{escape(label)}</span><b style="font-variant-numeric:tabular-nums">{escape(text)}</b></div>'
+        f'<span style="opacity:.7">{escape(label)}</span>'
+        f'<b style="font-variant-numeric:tabular-nums">{escape(text)}</b></div>'
         for label, text in _lines(result)
     )
     said = "".join(f'<li style="margin:.2em 0">{escape(text)}</li>' for text in result.warnings)

@@ -1,20 +1,23 @@
 """Round trips: what was bought, when it was sold, and what it earned.
 
-Contract: first in, first out within each name; one row for every piece of a buy that one sale closed, and one for what is
-still open, valued at the last close. Quantities are shares of the exit day and `entry_price` is in their won, so a split
-between the two changes neither value nor profit. `pnl` = exit value - entry value - commission - tax + dividends received
-meanwhile (slippage is already in the prices). The profits of all trades add up to what the account gained, but for cash
-of actions that came when nothing was held. Read by `Result.trades`, its figures, the plots and the report.
+Contract: first in, first out within each name; one row for every piece of a buy that one sale closed, and one for
+what is still open, valued at the last close. Quantities are shares of the exit day and `entry_price` is in their won,
+so a split between the two changes neither value nor profit. `pnl` = exit value - entry value - commission - tax +
+dividends received meanwhile (slippage is already in the prices). The profits of all trades add up to what the account
+gained, but for cash of actions that came when nothing was held. Read by `Result.trades`, its figures, the plots and
+the report.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backtest.output import RunOutput
+if TYPE_CHECKING:
+    from quantkit.backtest.output import RunOutput
 
 __all__ = ["Trades", "round_trips"]
 

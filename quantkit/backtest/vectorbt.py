@@ -1,13 +1,13 @@
 """`Result.to_vectorbt()`: the same fills as a vectorbt Portfolio, for its own plots and statistics.
 
-Contract: vectorbt decides nothing. Every fill becomes one order of exactly its size, price and fee, in one group that shares
-the cash, so that the value of the Portfolio is our equity at every bar.
+Contract: vectorbt decides nothing. Every fill becomes one order of exactly its size, price and fee, in one group that
+shares the cash, so that the value of the Portfolio is our equity at every bar.
 
 What vectorbt cannot say is translated, or refused with ConfigError:
 
-- it takes one order a bar and column: a bar with more gets extra rows 1 microsecond apart, the last of which is the bar;
-- it knows no splits: share counts and prices are put in the shares of the first bar (by what the action did to the shares
-  held), so values are the same and counts may be fractions;
+- it takes one order a bar and column: a bar with more gets extra rows 1 microsecond apart, the last being the bar;
+- it knows no splits: share counts and prices are put in the shares of the first bar (by what the action did to the
+  shares held), so values are the same and counts may be fractions;
 - it has no cash flows: runs with dividends, paid-out fractions or deposits are refused.
 """
 
@@ -36,20 +36,21 @@ def _refuse_cash_flows(result: Result) -> None:
     if paid or dividends:
         what = "deposits" if paid else "cash from dividends or fractions of shares"
         raise ConfigError(
-            f"to_vectorbt: this run has {what} ({(paid or dividends) / unit:,.0f} in all), and vectorbt knows no cash but "
-            "that of orders; run without them to compare"
+            f"to_vectorbt: this run has {what} ({(paid or dividends) / unit:,.0f} in all), and vectorbt knows no cash "
+            "but that of orders; run without them to compare"
         )
 
 
 def _sub_rows(bar: Ints, symbol: Ints, size: int) -> tuple[Ints, Ints]:
-    """For each fill its row, and for each row its bar: as many rows a bar as its busiest symbol has fills."""
-    order = np.lexsort((bar, symbol))
-    sorted_bar, sorted_symbol = bar[order], symbol[order]
-    new = np.ones(len(bar), np.bool_)
-    new[1:] = (sorted_bar[1:] != sorted_bar[:-1]) | (sorted_symbol[1:] != sorted_symbol[:-1])
-    start = np.maximum.accumulate(np.where(new, np.arange(len(bar)), 0))
-    nth = np.empty(len(bar), np.int64)
-    nth[order] = np.arange(len(bar)) - start  # how many fills of this symbol came before it in the bar
+    """For each fill its row, for each row its bar. A bar starts a new row when a symbol comes again; order is kept."""
+    nth = np.zeros(len(bar), np.int64)
+    seen: set[int] = set()
+    for k, (this, name) in enumerate(zip(bar.tolist(), symbol.tolist(), strict=True)):
+        if k and this == bar[k - 1]:
+            nth[k] = nth[k - 1] + (name in seen)
+        if not k or this != bar[k - 1] or nth[k] != nth[k - 1]:
+            seen = set()
+        seen.add(name)
     rows = np.ones(size, np.int64)
     np.maximum.at(rows, bar, nth + 1)
     first = np.cumsum(rows) - rows
@@ -69,8 +70,8 @@ def _share_ratios(result: Result) -> Floats:
                 ratios[bar:, symbol] *= (before + delta) / before
             elif before and delta:
                 raise ConfigError(
-                    f"to_vectorbt: an action took all {before} shares of {result.bars.symbols[symbol]} away; vectorbt has no "
-                    "order for that"
+                    f"to_vectorbt: an action took all {before} shares of {result.bars.symbols[symbol]} away; vectorbt "
+                    "has no order for that"
                 )
     return ratios
 
@@ -97,11 +98,13 @@ def to_vectorbt(result: Result) -> Any:
     price[row, symbol] = fills["price"] * ratios[bar, symbol]
     fees[row, symbol] = (fills["commission"] + fills["tax"]) / bars.minor_unit
     last = np.concatenate((bar_of[1:] != bar_of[:-1], [True]))
-    behind = np.flatnonzero(last)[np.searchsorted(np.flatnonzero(last), np.arange(len(bar_of)))] - np.arange(len(bar_of))
+    behind = np.flatnonzero(last)[np.searchsorted(np.flatnonzero(last), np.arange(len(bar_of)))] - np.arange(
+        len(bar_of)
+    )
     index = bars.index.take(bar_of) - pd.to_timedelta(behind, unit="us")
     columns = pd.Index(bars.symbols, name="symbol")
     close = pd.DataFrame((bars.raw.close * ratios)[bar_of], index=index, columns=columns)
-    # Inside a bar of ours sales come first; vectorbt sorts orders so with "auto", and cash is never short of what was spent.
+    # "auto" puts sales before buys inside a row, so vectorbt is never shorter of cash than our account was.
     return vbt.Portfolio.from_orders(
         close,
         size=size,
