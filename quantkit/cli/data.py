@@ -24,6 +24,7 @@ app = typer.Typer(help="Prices: ingest, list, check, show.", no_args_is_help=Tru
 LakeOption = Annotated[Path, typer.Option("--lake", help="Folder of the lake.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _LAKE = Path("data/lake")
+_PRICES = ("open", "high", "low", "close")
 
 
 @app.command()
@@ -138,15 +139,18 @@ def _show_survey(found: Survey) -> None:
         f"{found.table} version {found.version}: {found.rows:,} rows, {found.symbols:,} symbols, "
         f"{found.first} to {found.last}"
     )
-    rows = []
+    if found.regimes:
+        console.say("raw prices and the rules of their day:")
     for one in found.regimes:
-        grid = " / ".join(f"{100 * count / max(one.bars, 1):.3f}" for count in one.on_grid)
-        inside = f"{100 * one.inside / max(one.judged, 1):.4f}"
-        why = ", ".join(f"{name} {count:,}" for name, count in one.reasons.items() if name != "no_trade")
-        rows.append((one.market, one.since or "", one.until or "", f"{one.bars:,}", grid, inside, why or "none"))
-    if rows:
-        columns = ("market", "from", "to", "bars", "on grid o/h/l/c %", "inside limits %", "exceptions")
-        console.table("raw prices and the rules of their day", columns, rows, right=3)
+        when = f"{'from ' + one.since if one.since else 'always'}{' to ' + one.until if one.until else ''}"
+        share = [
+            f"{name} {100 * count / max(one.bars, 1):.3f} %" for name, count in zip(_PRICES, one.on_grid, strict=True)
+        ]
+        console.say(f"  {one.market} {when}: {one.bars:,} bars traded")
+        console.say(f"    on the tick grid: {', '.join(share)}")
+        why = ", ".join(f"{name} {count:,}" for name, count in one.reasons.items() if name != "no_trade") or "none"
+        inside = 100 * one.inside / max(one.judged, 1)
+        console.say(f"    inside the limits: {inside:.4f} % of {one.judged:,}; exceptions: {why}")
     flags = ", ".join(f"{name} {count:,}" for name, count in found.flags.items() if count) or "none"
     console.say(f"flags: {flags}")
     console.say(f"not explained by a rule: {found.defect_count:,} bars")

@@ -216,7 +216,7 @@ class Table:
         properties = CommitProperties(
             custom_metadata=dict(note or {}),
             app_transactions=[Transaction(name, number) for name, number in (marks or {}).items()],
-            max_commit_retries=0 if removed else None,
+            max_commit_retries=0,  # a commit in between may hold the same rows: never go on without comparing
         )
         with mapped_errors(self.folder):
             table.create_write_transaction(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quantkit import Bars
 from quantkit.market.calendar import sessions
 
 COLUMNS = ["symbol", "date", "open", "high", "low", "close", "volume"]
@@ -67,3 +68,14 @@ def frame(*rows: dict[str, object]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows))
     table["date"] = pd.to_datetime(table["date"])
     return table
+
+
+def same_bars(left: Bars, right: Bars) -> bool:
+    names = ("open", "high", "low", "close", "volume")
+    return (
+        left.symbols == right.symbols
+        and np.array_equal(left.times, right.times)
+        and np.array_equal(left.flags, right.flags)
+        and all(np.array_equal(left.field(name), right.field(name), equal_nan=True) for name in names)
+        and np.array_equal(left.close, right.close, equal_nan=True)
+    )

@@ -17,7 +17,8 @@ from quantkit import BadData, ConfigError, Lake
 from tests.data.lake_data import frame, prices, row
 
 KOREAN = {
-    "symbol": "종목코드", "date": "날짜", "open": "시가", "high": "고가", "low": "저가", "close": "종가", "volume": "거래량",
+    "symbol": "종목코드", "date": "날짜", "open": "시가", "high": "고가", "low": "저가", "close": "종가",
+    "volume": "거래량",
 }  # fmt: skip
 
 

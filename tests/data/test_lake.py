@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
-from quantkit import BadData, Bars, ConfigError, Lake, Refused
+from quantkit import BadData, Bars, ConfigError, Lake
 from quantkit.data.tables import Table
-from tests.data.lake_data import REAL, days, frame, needs_real_data, prices, row
+from tests.data.lake_data import days, frame, prices, row, same_bars
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
-
-
-def same_bars(left: Bars, right: Bars) -> bool:
-    names = ("open", "high", "low", "close", "volume")
-    return (
-        left.symbols == right.symbols
-        and np.array_equal(left.times, right.times)
-        and np.array_equal(left.flags, right.flags)
-        and all(np.array_equal(left.field(name), right.field(name), equal_nan=True) for name in names)
-        and np.array_equal(left.close, right.close, equal_nan=True)
-    )
 
 
 # --- ingest -----------------------------------------------------------------------------------------------------------
@@ -127,83 +112,6 @@ def test_a_newer_format_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(BadData, match="newer quantkit"):
         newer.ingest(prices(start="2024-03-04"), market="KOSPI")
     assert Table(newer.path / "bars_1d").version == 1
-
-
-# --- atomic: killed, and out of disk ----------------------------------------------------------------------------------
-
-_CHILD = """
-import sys, os, signal
-sys.path.insert(0, {root!r})
-from quantkit import Lake
-from quantkit.data import {module}
-from tests.data.lake_data import prices
-import quantkit.data.tables as tables, quantkit.data.merge as merge
-original = {module}.{function}
-def die(*args, **options):
-    {before}
-    os.kill(os.getpid(), signal.SIGKILL)
-{module}.{function} = die
-{patch}
-Lake({lake!r}).ingest(prices(("005930", "000660", "035420"), count=40), market="KOSPI")
-"""
-
-POINTS = {
-    "before the first file is written": ("merge", "write_part", "pass", ""),
-    "after a file is written, before the commit": ("merge", "write_part", "original(*args, **options)", ""),
-    "after the by-date copy": ("merge", "write_days", "original(*args, **options)", ""),
-    "at the commit of the bars": ("tables", "Table.commit", "pass", ""),
-    "right after the commit": (
-        "merge",
-        "merge",
-        "original(*args, **options)",
-        "import quantkit.data.landing as landing; landing.merge = die",
-    ),
-}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("point", POINTS)
-def test_a_killed_ingest_leaves_the_version_before_and_can_be_repeated(lake: Lake, point: str) -> None:
-    lake.ingest(prices(count=20), market="KOSPI")
-    before = lake.bars()
-    module, function, act, patch = POINTS[point]
-    root = str(Path(__file__).parents[2])
-    script = _CHILD.format(root=root, module=module, function=function, before=act, patch=patch, lake=str(lake.path))
-    child = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, check=False)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    fresh = Lake(lake.path)
-    if point != "right after the commit":
-        assert same_bars(fresh.bars(), before)
-    table = prices(("005930", "000660", "035420"), count=40)
-    fresh.ingest(table, market="KOSPI")
-    assert fresh.ingest(table, market="KOSPI").added == 0
-    assert (len(fresh.bars()), fresh.bars().symbols) == (40, ("000660", "005930", "035420"))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no file size limits")
-def test_a_full_disk_is_one_clear_error_and_the_lake_is_as_before(lake: Lake) -> None:
-    """The operating system refuses further bytes (a file size limit, in a process of its own), as a full disk does."""
-    lake.ingest(prices(count=20), market="KOSPI")
-    files = {path: path.stat().st_size for path in (lake.path / "bars_1d").rglob("*.parquet")}
-    before, root = lake.bars(), str(Path(__file__).parents[2])
-    script = f"""
-import resource, signal, sys
-sys.path.insert(0, {root!r})
-import pyarrow.parquet, deltalake, duckdb
-from quantkit import Lake, Refused
-from tests.data.lake_data import prices
-table = prices(tuple(f"{{n:06d}}" for n in range(300)), count=200)
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-try:
-    Lake({str(lake.path)!r}).ingest(table, market="KOSPI")
-except Refused as refusal:
-    print(refusal.code, refusal)
-"""
-    child = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, check=False)
-    assert child.stdout.decode().startswith("LAKE_DISK_FULL"), child.stderr.decode()
-    assert {path: path.stat().st_size for path in (lake.path / "bars_1d").rglob("*.parquet")} == files
-    assert same_bars(Lake(lake.path).bars(), before)
 
 
 # --- bars -------------------------------------------------------------------------------------------------------------
@@ -420,57 +328,6 @@ def test_the_sample_package_ingests_with_its_splits(lake: Lake) -> None:
     assert apple.factor[-1, 0] == 4.0
 
 
-# --- real prices ------------------------------------------------------------------------------------------------------
-
-
-@needs_real_data
-@pytest.mark.slow
-def test_the_whole_market_lands_and_keeps_the_rules_it_is_known_to_keep(lake: Lake) -> None:
-    path = REAL / "krx_daily_raw.parquet"
-    report = lake.ingest(path)
-    assert (report.added, report.quarantined) == (812_469, 0)
-    assert lake.ingest(path).skipped == 1
-    delistings = pd.read_parquet(REAL / "krx_delistings.parquet")
-    columns = ["delisting_date", "liquidation_start", "liquidation_end"]
-    dates = delistings[columns].where(delistings[columns].apply(lambda column: column.str.match(r"\d{4}-")))
-    lake.ingest(dates.assign(symbol=delistings["symbol"]), "instruments")  # one row says 20-03-13
-    found = lake.check()
-    bars = {(one.market, one.since): one for one in found.regimes}
-    assert bars["KOSPI", "2015-06-15"].bars == 183_531
-    assert bars["KOSDAQ", "2015-06-15"].on_grid == (298_192,) * 4
-    assert bars["KOSPI", "2023-01-25"].bars == 64_768
-    assert bars["KOSDAQ", "2025-03-04"].bars == 58_094
-    assert "2021-01-22" in found.market_gaps
-    assert found.flags["off_hours"] >= 1
-    week = lake.bars(start="2024-01-08", end="2024-01-12")
-    assert week.shape[0] == 5
-    assert (week.raw.close[week.listed] > 0).all()
-
-
-@needs_real_data
-@pytest.mark.slow
-def test_an_action_derived_from_base_prices_is_the_known_split(lake: Lake) -> None:
-    table = pd.read_parquet(REAL / "krx_daily_raw.parquet", filters=[("date", ">=", pd.Timestamp("2024-01-01").date())])
-    report = lake.ingest(pa.Table.from_pandas(table[table["date"].astype(str) < "2024-03"]))
-    assert report.actions > 10
-    split = [one for one in lake.check().unknown_actions if one[:2] == ("33637L", "2024-01-08")]
-    assert split[0][2] == pytest.approx(2.0, rel=0.02)
-
-
-@needs_real_data
-@pytest.mark.slow
-def test_known_defects_of_other_sources_are_caught(lake: Lake) -> None:
-    kept = pd.read_parquet(REAL / "krx_daily_raw_2000_2017.parquet")
-    report = lake.ingest(kept)
-    assert report.reasons == {"NO_SESSION": 4_982}
-    adjusted = Lake(lake.path.parent / "adjusted")
-    found = adjusted.ingest(REAL / "krx_daily_adj_2023_2025.parquet", prices="adjusted")
-    assert found.reasons == {"OHLC_ORDER": 11}  # of 82 closes above the high, 71 by the one won of rounding
-    assert adjusted.check().flags["widened"] == 71
-    dirty = Lake(lake.path.parent / "dirty").ingest(REAL / "krx_daily_vendor_dirty.parquet")
-    assert dirty.reasons == {"OHLC_ORDER": 77_462, "PRICE_NOT_POSITIVE": 10_576, "NO_SESSION": 165}
-
-
 def test_repeated_reads_load_no_table_library(lake: Lake) -> None:
     lake.ingest(prices(), market="KOSPI")
     lake.bars().close.sum()
@@ -480,7 +337,5 @@ def test_repeated_reads_load_no_table_library(lake: Lake) -> None:
         f"bars = Lake({str(lake.path)!r}).bars()\nassert bars.close.shape == (10, 2)\n"
         "import json; print(json.dumps([m for m in ('duckdb', 'deltalake', 'pyarrow', 'pandas') if m in sys.modules]))"
     )
-    started = time.monotonic()
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert json.loads(child.stdout) == [], f"after {time.monotonic() - started:.1f} s"
-    assert issubclass(Refused, Exception)
+    assert json.loads(child.stdout) == []

@@ -105,7 +105,7 @@ def test_a_symbol_without_data_is_left_out(tmp_path: Path, pykrx: dict[str, obje
 )
 def test_what_the_library_raises_names_the_symbol(pykrx: dict[str, object], failure: Exception, error: type) -> None:
     pykrx["raises"] = failure
-    with pytest.raises(error, match="pykrx: .*005930"):
+    with pytest.raises(error, match=r"pykrx: .*005930"):
         fetch_frames(PykrxSource(), ["005930"], start="2024", end="2024")
 
 
