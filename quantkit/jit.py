@@ -7,11 +7,9 @@ Kernels are cached on disk, release the GIL, and divide as NumPy does (no ZeroDi
 allocate (an attempt fails when it compiles), and its calls carry no reference counting, which for records of many
 arrays is the difference between nanoseconds and microseconds a call.
 
->>> @njit
-... def double(x: float) -> float:
-...     return 2.0 * x
->>> double(1.5)
-3.0
+    @njit
+    def double(x: float) -> float:
+        return 2.0 * x
 """
 
 from __future__ import annotations

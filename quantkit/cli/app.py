@@ -17,6 +17,7 @@ from quantkit.cli import backtest, compare, console, data, demo
 from quantkit.errors import Bug, ConfigError, QuantkitError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+LONGEST = 300  # characters shown of an error that nobody expected; `--debug` shows all
 
 app = typer.Typer(
     name="quantkit",
@@ -59,13 +60,16 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(args=kept, prog_name="quantkit")
     except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else FAILED
+        code = leave.code if isinstance(leave.code, int) else FAILED
     except KeyboardInterrupt:
-        console.error("interrupted")
-        return INTERRUPTED
+        code = INTERRUPTED
     except Exception as failure:  # noqa: BLE001  # the last line of defence: every error ends as a line and a code
         return _failed(failure, debug=debug)
-    return DONE
+    else:
+        code = DONE
+    if code == INTERRUPTED:
+        console.error("interrupted")
+    return code
 
 
 def _failed(failure: Exception, *, debug: bool) -> int:
@@ -79,7 +83,8 @@ def _failed(failure: Exception, *, debug: bool) -> int:
         where = f": {failure.filename}" if failure.filename else ""
         console.error(f"{failure.strerror}{where}")
         return FAILED
-    detail = str(failure).strip() or "no message"
+    detail = " ".join(str(failure).split()) or "no message"
+    detail = detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}..."
     hint = "" if debug else "; add --debug to see where"
     console.error(f"unexpected {type(failure).__name__}: {detail}{hint}")
     return FAILED

@@ -3,7 +3,8 @@
 Contract: results to standard output, everything else to standard error, so that a pipe gets results only. Rich is
 loaded when the first table is drawn.
 
->>> error("no lake at data/lake")   # on standard error: error: no lake at data/lake
+>>> json_text({"sharpe": float("nan")})
+'{\\n  "sharpe": null\\n}'
 """
 
 from __future__ import annotations

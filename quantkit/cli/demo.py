@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quantkit import Lake, Result
     from quantkit.data.landing import IngestReport
 
-NAMES = {"AAPL": "Apple", "FB": "Facebook", "GOOG": "Google", "IBM": "IBM", "MSFT": "Microsoft"}
+NAMES = {"AAPL": "Apple", "FB": "Facebook", "GOOG": "Google", "IBM": "Intl. Business Machines", "MSFT": "Microsoft"}
 CASH, SLIPPAGE_BPS = 100_000, 5.0
 
 

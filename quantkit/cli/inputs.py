@@ -73,6 +73,7 @@ class Request:
         from quantkit.backtest.run import backtest
         from quantkit.strategy import load_strategy
 
+        check_dates(self.start, self.end)
         rule = load_strategy(self.strategy)
         strategy = rule(**rule.parse(self.params))
         bars = self.bars(strategy)
@@ -210,6 +211,21 @@ def _closes(path: Path) -> pd.Series[float]:
         )
     dates = pd.DatetimeIndex(pd.to_datetime(frame[names["date"]].astype(str)))
     return pd.Series(frame[names["close"]].to_numpy("float64"), index=dates, name=path.stem)
+
+
+def check_dates(start: str | None, end: str | None) -> None:
+    """ConfigError for a --start or --end that is no date, or the wrong way round."""
+    from quantkit.data.dates import epoch_day, last_day
+
+    found = []
+    for option, text, read in (("--start", start, epoch_day), ("--end", end, last_day)):
+        try:
+            found.append(None if text is None else read(text, what=option))
+        except BadData as problem:
+            raise ConfigError(str(problem)) from problem
+    first, last = found
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"--start {start} is after --end {end}; swap them")
 
 
 def costs_named(name: str, *, ticks: float = 0.0, bps: float = 0.0) -> Costs:

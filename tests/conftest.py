@@ -1,0 +1,38 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from quantkit.cli.app import run
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `quantkit demo` has run: data/lake and reports/ as a person finds them. Treat as read-only."""
+    folder = tmp_path_factory.mktemp("demo")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert run(["demo", "--json"]) == 0
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def in_demo(demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run the test with `demo_folder` as the current folder."""
+    monkeypatch.chdir(demo_folder)
+    return demo_folder
+
+
+@pytest.fixture(scope="session")
+def sma_cross() -> str:
+    """Path of the example strategy."""
+    return str(REPOSITORY / "strategies" / "sma_cross.py")
