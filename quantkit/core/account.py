@@ -58,12 +58,12 @@ from quantkit.core.state import (
     State,
     i64,
 )
-from quantkit.jit import njit_bare, njit_call, njit_inline
+from quantkit.jit import njit_bare, njit_call
 
 __all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "open_bar", "tax_of"]
 
 
-@njit_inline
+@njit_bare
 def money(price: float, quantity: int, unit: float) -> int:
     """Value in minor units, rounded to the nearest."""
     return i64(np.floor(price * quantity * unit + 0.5))
@@ -87,7 +87,7 @@ def tax_of(plan: Record, market_rate: float, value: int) -> int:
     return i64(np.floor(value * rate + 1e-6))
 
 
-@njit_inline
+@njit_bare
 def cash_of(state: State) -> int:
     """All cash, settled or on its way: what can be spent."""
     return state.account[SETTLED] + state.account[NEXT_1] + state.account[NEXT_2]
@@ -287,7 +287,7 @@ def _settle_delisted(state: State, inputs: Inputs, plan: Record, log: Log, t: in
     write_order(log, order, bar, s, side, quantity, quantity, kind, status, i64(NO_REASON), bar)
 
 
-@njit_inline
+@njit_bare
 def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: Log, t: int) -> None:
     """Step 1: the new session, the bar's events, names that are gone."""
     account = state.account
@@ -327,7 +327,7 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
         account[CASH_BEFORE] = cash_of(state)
 
 
-@njit_inline
+@njit_bare
 def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
     """Step 7: equity at the close, the peaks of trailing stops, the loss limits."""
     account = state.account

@@ -45,7 +45,7 @@ from quantkit.core.state import (
     i64,
 )
 from quantkit.data.bars import MEMBER, VALID
-from quantkit.jit import njit_bare, njit_call, njit_inline
+from quantkit.jit import njit_bare, njit_call
 
 WEIGHT, EQUAL, EQUAL_HELD, CASH, SHARES, BUYING_POWER = range(6)
 
@@ -192,7 +192,7 @@ def _whole(state: State, plan: Record, s: int, wanted: float) -> int:
     return max(i64(0), i64(np.floor(wanted + 1e-9)))
 
 
-@njit_inline
+@njit_bare
 def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) -> None:
     """Let the row's values count where they may."""
     if plan.has_universe:
@@ -406,7 +406,7 @@ def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int
     return 1.0 if wanted <= room else max(0.0, room / wanted)
 
 
-@njit_inline
+@njit_bare
 def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 8: row values become goals, goals become working orders."""
     account = state.account

@@ -21,7 +21,6 @@ from quantkit.core.state import (
     FILLED,
     GONE,
     HALTED,
-    KIND_CLOSE,
     KIND_OPEN,
     KIND_SAME_CLOSE,
     KIND_STOP,
@@ -37,9 +36,6 @@ from quantkit.core.state import (
     NO_SHARES,
     OPEN_ENTRY,
     PREV_ROW,
-    RULE_CLOSE,
-    RULE_OPEN,
-    RULE_SAME_CLOSE,
     RULE_STOP,
     RULE_STOP_GAP,
     RULE_TAKE,
@@ -55,7 +51,7 @@ from quantkit.core.state import (
     i64,
 )
 from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
-from quantkit.jit import njit_bare, njit_call, njit_inline
+from quantkit.jit import njit_bare, njit_call
 from quantkit.market.kernels import ceil_tick, floor_tick, limits_at, tick_at
 
 SCALE, SEQUENCE, REJECT = 0, 1, 2
@@ -243,7 +239,7 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
 
 
 @njit_call
-def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int) -> None:
+def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int) -> None:
     """Fill the orders of one kind at the bar's open or close: sells, then buys."""
     account = state.account
     if account[N_ORDERS] == 0:
@@ -288,16 +284,16 @@ def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
                 price,
                 print_price,
                 state.orders[k].id,
-                rule,
+                kind,
                 i64(0),
             )
             state.orders[k].filled = quantity
     if buys > 0:
-        _match_buys(state, inputs, plan, log, t, kind, rule, buys)
+        _match_buys(state, inputs, plan, log, t, kind, buys)
 
 
 @njit_call
-def _match_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rule: int, buys: int) -> None:
+def _match_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int) -> None:
     """Cut the buys listed in the work space to the cash and fill them."""
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     _fit(state, plan, log, buys, _spendable(plan, cash))
@@ -310,24 +306,22 @@ def _match_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, ki
             s = state.orders[k].symbol
             print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
             order = state.orders[k].id
-            _fill(state, inputs, plan, log, t, s, i64(BUY), quantity, log.work[b].f, print_price, order, rule, proceeds)
+            _fill(state, inputs, plan, log, t, s, i64(BUY), quantity, log.work[b].f, print_price, order, kind, proceeds)
             state.orders[k].filled = quantity
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
 
 
-@njit_inline
+@njit_bare
 def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 3: orders "at open"."""
-    _match(state, inputs, plan, log, t, i64(KIND_OPEN), i64(RULE_OPEN))
+    _match(state, inputs, plan, log, t, i64(KIND_OPEN))
 
 
-@njit_inline
+@njit_bare
 def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 5: orders "at close", and those of `fill="close"` on the bar they were decided on."""
-    if plan.fill_kind == KIND_SAME_CLOSE:
-        _match(state, inputs, plan, log, t, i64(KIND_SAME_CLOSE), i64(RULE_SAME_CLOSE))
-    else:
-        _match(state, inputs, plan, log, t, i64(KIND_CLOSE), i64(RULE_CLOSE))
+    if plan.fill_kind != KIND_OPEN:
+        _match(state, inputs, plan, log, t, plan.fill_kind)
 
 
 @njit_bare
@@ -366,7 +360,7 @@ def _stop_price(state: State, inputs: Inputs, plan: Record, t: int, s: int, at_o
     return 0.0, i64(-1)
 
 
-@njit_inline
+@njit_bare
 def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 4: stop loss, take profit and trailing stop of what is held, along the bar's path."""
     if plan.stop_loss == 0.0 and plan.take_profit == 0.0 and plan.trailing_stop == 0.0:
