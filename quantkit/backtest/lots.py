@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.core.state import i64
 from quantkit.jit import njit
 
 __all__ = ["match_lots"]
@@ -75,7 +76,7 @@ def _close_all(
         quantity = lots[lot, 1]
         if quantity != 0:
             whole[rows, SYMBOL] = symbol
-            _close(whole, money, rows, lot, lots, worth, quantity, bar, price * quantity, 0.0, -1, still_open)
+            _close(whole, money, rows, lot, lots, worth, quantity, bar, price * quantity, 0.0, i64(-1), still_open)
             rows += 1
     return rows
 
@@ -92,30 +93,30 @@ def match_lots(
     last_price    (N,) price of open shares
     lots, worth   work space, (F, 2) and (F, 3), F fills;  whole, money  results, (2F, 6) and (2F, 4)
     """
-    rows, head, tail, position = 0, 0, 0, 0
+    rows, head, tail, position = i64(0), i64(0), i64(0), i64(0)
     count = len(symbol)
     for e in range(count):
         s, left = symbol[e], shares[e]
         if is_fill[e] == 0:
             after = position + left
             if position != 0 and after == 0:
-                rows = _close_all(whole, money, rows, s, head, tail, lots, worth, bar[e], cash[e] / position, 0)
+                rows = _close_all(whole, money, rows, s, head, tail, lots, worth, bar[e], cash[e] / position, i64(0))
                 head = tail
             elif position != 0:
                 for lot in range(head, tail):
                     worth[lot, 2] += cash[e] * lots[lot, 1] / position
                 if left != 0:
                     _scale(lots, worth, head, tail, position, after)
-            position = after if position != 0 else 0
+            position = after if position != 0 else i64(0)
         else:
             size = abs(left)
-            sign = 1 if position > 0 else -1
+            sign = i64(1) if position > 0 else i64(-1)
             while left * sign < 0 and head < tail:
                 taken = min(abs(lots[head, 1]), abs(left))
                 if taken != 0:
                     whole[rows, SYMBOL] = s
                     _close(whole, money, rows, head, lots, worth, sign * taken, bar[e], sign * price[e] * taken,
-                           cash[e] * taken / size, rule[e], 0)  # fmt: skip
+                           cash[e] * taken / size, rule[e], i64(0))  # fmt: skip
                     rows += 1
                     position -= sign * taken
                     left += sign * taken
@@ -127,6 +128,6 @@ def match_lots(
                 tail += 1
                 position += left
         if e + 1 == count or symbol[e + 1] != s:
-            rows = _close_all(whole, money, rows, s, head, tail, lots, worth, last_bar, last_price[s], 1)
+            rows = _close_all(whole, money, rows, s, head, tail, lots, worth, last_bar, last_price[s], i64(1))
             head, position = tail, 0
     return rows

@@ -96,10 +96,11 @@ def cash_of(state: State) -> int:
 @njit_bare
 def activate(state: State, s: int) -> None:
     """Put a name on the list that every bar looks at."""
-    if state.names[s].slot < 0:
+    name = state.names[s]
+    if name.slot < 0:
         place = state.account[N_ACTIVE]
         state.names[place].active = s
-        state.names[s].slot = place
+        name.slot = place
         state.account[N_ACTIVE] = place + 1
 
 
@@ -108,32 +109,33 @@ def apply(
     state: State, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int, rule: int
 ) -> None:
     """Book one fill, or a piece of one: cash to its settlement day, shares, entry price, a stop's end of the goal."""
+    name = state.names[s]
     account = state.account
     account[NEXT_2] -= side * value + commission + tax
     account[UNMET] = 1
     if side > 0:
         activate(state, s)
-        if state.names[s].shares == 0:
-            state.names[s].entry_value = 0
-            state.names[s].entry_qty = 0.0
-            state.names[s].peak = price
+        if name.shares == 0:
+            name.entry_value = 0
+            name.entry_qty = 0.0
+            name.peak = price
             if rule in (RULE_CLOSE, RULE_SAME_CLOSE):
-                state.names[s].marks |= CLOSE_ENTRY
+                name.marks |= CLOSE_ENTRY
             elif rule == RULE_OPEN:
-                state.names[s].marks |= OPEN_ENTRY
-        state.names[s].entry_value += value
-        state.names[s].entry_qty += quantity
-        if price > state.names[s].peak:
-            state.names[s].peak = price
-    state.names[s].shares += side * quantity
+                name.marks |= OPEN_ENTRY
+        name.entry_value += value
+        name.entry_qty += quantity
+        if price > name.peak:
+            name.peak = price
+    name.shares += side * quantity
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
-        state.names[s].goal = 0
-        state.names[s].marks |= BLOCKED
+        name.goal = 0
+        name.marks |= BLOCKED
         account[WAITING] = 1
     elif rule == RULE_DELISTING:
-        state.names[s].goal = 0
+        name.goal = 0
         state.target[s] = 0.0
-        state.names[s].marks &= ~IN
+        name.marks &= ~IN
         account[WAITING] = 1
 
 
@@ -144,18 +146,19 @@ def write_fill(
 ) -> None:  # fmt: skip
     """One row of fills."""
     k = log.used[0]
-    log.fills[k].bar = bar
-    log.fills[k].symbol = s
-    log.fills[k].side = side
-    log.fills[k].quantity = quantity
-    log.fills[k].price = price
-    log.fills[k].value = value
-    log.fills[k].commission = commission
-    log.fills[k].tax = tax
-    log.fills[k].slippage = slippage
-    log.fills[k].order_id = order
-    log.fills[k].rule = rule
-    log.fills[k].from_proceeds = proceeds
+    row = log.fills[k]
+    row.bar = bar
+    row.symbol = s
+    row.side = side
+    row.quantity = quantity
+    row.price = price
+    row.value = value
+    row.commission = commission
+    row.tax = tax
+    row.slippage = slippage
+    row.order_id = order
+    row.rule = rule
+    row.from_proceeds = proceeds
     log.used[0] = k + 1
 
 
@@ -166,16 +169,17 @@ def write_order(
 ) -> None:  # fmt: skip
     """One row of orders, written when the order's life ends."""
     k = log.used[1]
-    log.orders[k].order_id = order
-    log.orders[k].bar = bar
-    log.orders[k].symbol = s
-    log.orders[k].side = side
-    log.orders[k].quantity = quantity
-    log.orders[k].filled = filled
-    log.orders[k].kind = kind
-    log.orders[k].status = status
-    log.orders[k].reason = reason
-    log.orders[k].done_bar = done
+    row = log.orders[k]
+    row.order_id = order
+    row.bar = bar
+    row.symbol = s
+    row.side = side
+    row.quantity = quantity
+    row.filled = filled
+    row.kind = kind
+    row.status = status
+    row.reason = reason
+    row.done_bar = done
     log.used[1] = k + 1
 
 
@@ -229,6 +233,7 @@ def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Recor
     """Apply one action to shares, goal, waiting orders, entry price and reference price."""
     account = state.account
     s = events[e].symbol
+    name = state.names[s]
     ratio, factor = events[e].share_ratio, events[e].price_factor
     unknown = 0
     if ratio != ratio:
@@ -236,38 +241,40 @@ def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Recor
         ratio = factor
     if factor != factor:
         factor = ratio
-    if state.names[s].base_day != account[DAY]:
-        state.names[s].base_factor = 1.0
-        state.names[s].base_day = account[DAY]
-    state.names[s].base_factor *= factor
-    held = state.names[s].shares
+    if name.base_day != account[DAY]:
+        name.base_factor = 1.0
+        name.base_day = account[DAY]
+    name.base_factor *= factor
+    held = name.shares
     cash = i64(0)
     if held > 0 and events[e].cash > 0.0:
         cash = money(events[e].cash, held, plan.unit)
         _owe_dividend(state, cash, events[e].pay_day)
     if ratio != 1.0:
         exact = held * ratio
-        state.names[s].shares = i64(np.floor(exact + 1e-9))
-        part = exact - state.names[s].shares
+        name.shares = i64(np.floor(exact + 1e-9))
+        part = exact - name.shares
         if part > 1e-9:
             value = money(previous_close(state, inputs, t, s) / factor * part, i64(BUY), plan.unit)
             account[SETTLED] += value
             cash += value
-        state.names[s].goal = i64(np.floor(state.names[s].goal * ratio + 1e-9))
+        name.goal = i64(np.floor(name.goal * ratio + 1e-9))
         account[UNMET] = 1
         for k in range(account[N_ORDERS]):
-            if state.orders[k].symbol == s:
-                state.orders[k].qty = i64(np.floor(state.orders[k].qty * ratio + 1e-9))
-                state.orders[k].want = i64(np.floor(state.orders[k].want * ratio + 1e-9))
-    state.names[s].entry_qty *= factor
-    state.names[s].peak /= factor
+            working = state.orders[k]
+            if working.symbol == s:
+                working.qty = i64(np.floor(working.qty * ratio + 1e-9))
+                working.want = i64(np.floor(working.want * ratio + 1e-9))
+    name.entry_qty *= factor
+    name.peak /= factor
     if held != 0:
         k = log.used[2]
-        log.actions[k].bar = account[BARS]
-        log.actions[k].symbol = s
-        log.actions[k].share_delta = state.names[s].shares - held
-        log.actions[k].cash = cash
-        log.actions[k].unknown = unknown
+        row = log.actions[k]
+        row.bar = account[BARS]
+        row.symbol = s
+        row.share_delta = name.shares - held
+        row.cash = cash
+        row.unknown = unknown
         log.used[2] = k + 1
         account[UNKNOWN_ACTIONS] += unknown
 
@@ -304,7 +311,8 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
         account[PREV_ROW] = t - 1
         if t == 0:
             for s in range(len(state.names)):
-                state.names[s].session_close = state.names[s].last_close
+                name = state.names[s]
+                name.session_close = name.last_close
         if account[N_PAY] > 0:
             _pay_dividends(state)
     else:
@@ -334,13 +342,14 @@ def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
     equity = cash_of(state) + account[RECEIVABLE]
     for i in range(account[N_ACTIVE]):
         s = state.names[i].active
-        held = state.names[s].shares
+        name = state.names[s]
+        held = name.shares
         if held != 0:
             equity += money(inputs.close[t, s], held, plan.unit)
-            if plan.trailing_stop > 0.0 and state.names[s].marks & CLOSE_ENTRY == 0:
-                state.names[s].peak = max(state.names[s].peak, inputs.high[t, s])
-            if state.names[s].marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
-                state.names[s].marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
+            if plan.trailing_stop > 0.0 and name.marks & CLOSE_ENTRY == 0:
+                name.peak = max(name.peak, inputs.high[t, s])
+            if name.marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
+                name.marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
     account[EQUITY] = equity
     if equity > account[PEAK_EQUITY]:
         account[PEAK_EQUITY] = equity

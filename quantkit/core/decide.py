@@ -53,15 +53,16 @@ WEIGHT, EQUAL, EQUAL_HELD, CASH, SHARES, BUYING_POWER = range(6)
 @njit_bare
 def _take_value(state: State, s: int, value: float) -> None:
     """Let one row value count: 0 clears the goal and the block, the rest waits for its size."""
+    name = state.names[s]
     if value != state.target[s]:
         state.target[s] = value
-        state.names[s].marks |= FRESH_VALUE
+        name.marks |= FRESH_VALUE
         state.account[WAITING] = 1
     if value == 0.0:
-        if state.names[s].marks & IN:
+        if name.marks & IN:
             state.account[SET_CHANGED] = 1
-        state.names[s].marks &= ~(BLOCKED | IN)
-        if state.names[s].goal != 0 or state.names[s].shares != 0:
+        name.marks &= ~(BLOCKED | IN)
+        if name.goal != 0 or name.shares != 0:
             _set_goal(state, s, i64(0))
     else:
         activate(state, s)
@@ -69,9 +70,10 @@ def _take_value(state: State, s: int, value: float) -> None:
 
 @njit_bare
 def _set_goal(state: State, s: int, goal: int) -> None:
-    state.names[s].goal = goal
-    state.names[s].marks |= FRESH_GOAL
-    state.names[s].noted = NO_REASON
+    name = state.names[s]
+    name.goal = goal
+    name.marks |= FRESH_GOAL
+    name.noted = NO_REASON
     state.account[UNMET] = 1
     activate(state, s)
 
@@ -122,12 +124,13 @@ def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated:
     anew = dated and plan.periodic and plan.max_names > 0
     for i in range(account[N_ACTIVE]):
         s = state.names[i].active
-        wants = state.target[s] != 0.0 and state.names[s].marks & BLOCKED == 0
-        if state.names[s].marks & IN and not wants:
-            state.names[s].marks &= ~IN
+        name = state.names[s]
+        wants = state.target[s] != 0.0 and name.marks & BLOCKED == 0
+        if name.marks & IN and not wants:
+            name.marks &= ~IN
             account[SET_CHANGED] = 1
         sure = inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]
-        if state.names[s].marks & IN and not (anew and sure):
+        if name.marks & IN and not (anew and sure):
             names += 1
         elif wants:
             wanting += 1
@@ -139,25 +142,24 @@ def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated:
     if anew:
         for i in range(account[N_ACTIVE]):
             s = state.names[i].active
-            if (
-                state.names[s].marks & IN
-                and inputs.flags[t, s] & VALID
-                and inputs.targets[t, s] == inputs.targets[t, s]
-            ):
-                state.names[s].marks |= SCRATCH
-                state.names[s].marks &= ~IN
+            name = state.names[s]
+            if name.marks & IN and inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]:
+                name.marks |= SCRATCH
+                name.marks &= ~IN
     for c in range(chosen):
         s = log.work[c].i
-        state.names[s].marks |= IN
-        if state.names[s].marks & SCRATCH == 0:
-            state.names[s].marks |= FRESH_VALUE
+        name = state.names[s]
+        name.marks |= IN
+        if name.marks & SCRATCH == 0:
+            name.marks |= FRESH_VALUE
             account[SET_CHANGED] = 1
     if anew:
         for i in range(account[N_ACTIVE]):
             s = state.names[i].active
-            if state.names[s].marks & SCRATCH:
-                state.names[s].marks &= ~SCRATCH
-                if state.names[s].marks & IN == 0:
+            name = state.names[s]
+            if name.marks & SCRATCH:
+                name.marks &= ~SCRATCH
+                if name.marks & IN == 0:
                     account[SET_CHANGED] = 1
                     _set_goal(state, s, i64(0))
     account[WAITING] = 1 if wanting > chosen else 0
@@ -185,10 +187,11 @@ def _shares_wanted(state: State, inputs: Inputs, plan: Record, t: int, s: int, n
 @njit_bare
 def _whole(state: State, plan: Record, s: int, wanted: float) -> int:
     """The goal in whole shares, never below none."""
+    name = state.names[s]
     if plan.rounding_order:
-        gap = wanted - state.names[s].shares
+        gap = wanted - name.shares
         step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
-        return max(i64(0), state.names[s].shares + i64(step))
+        return max(i64(0), name.shares + i64(step))
     return max(i64(0), i64(np.floor(wanted + 1e-9)))
 
 
@@ -223,14 +226,16 @@ def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: i
         names = _choose(state, inputs, plan, log, t, dated)
     if plan.weighting == EQUAL and plan.max_names == 0:
         for s in range(inputs.flags.shape[1]):
+            name = state.names[s]
             if inputs.flags[t, s] & (VALID | MEMBER) == VALID | MEMBER:
                 members += 1
     together = plan.weighting == EQUAL_HELD and plan.periodic == 0 and account[SET_CHANGED]
     for i in range(account[N_ACTIVE]):
         s = state.names[i].active
-        fresh = state.names[s].marks & FRESH_VALUE != 0
-        state.names[s].marks &= ~FRESH_VALUE
-        if state.target[s] == 0.0 or state.names[s].marks & BLOCKED or (chooses and state.names[s].marks & IN == 0):
+        name = state.names[s]
+        fresh = name.marks & FRESH_VALUE != 0
+        name.marks &= ~FRESH_VALUE
+        if state.target[s] == 0.0 or name.marks & BLOCKED or (chooses and name.marks & IN == 0):
             continue
         again = (dated or together) and plan.weighting != BUYING_POWER and inputs.targets[t, s] == inputs.targets[t, s]
         if (fresh or again) and inputs.flags[t, s] & VALID:
@@ -242,9 +247,10 @@ def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: i
 @njit_bare
 def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: int) -> None:
     """Write an order that was never made, once for a goal and reason."""
-    if state.names[s].noted == reason:
+    name = state.names[s]
+    if name.noted == reason:
         return
-    state.names[s].noted = reason
+    name.noted = reason
     account = state.account
     order, bar = account[NEXT_ID], account[BARS]
     account[NEXT_ID] += 1
@@ -255,15 +261,16 @@ def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: i
 def _make_order(state: State, plan: Record, s: int, side: int, want: int, quantity: int, reason: int) -> None:
     account = state.account
     k = account[N_ORDERS]
-    state.orders[k].id = account[NEXT_ID]
-    state.orders[k].symbol = s
-    state.orders[k].side = side
-    state.orders[k].want = want
-    state.orders[k].qty = quantity
-    state.orders[k].filled = 0
-    state.orders[k].kind = plan.fill_kind
-    state.orders[k].reason = reason
-    state.orders[k].bar = account[BARS]
+    working = state.orders[k]
+    working.id = account[NEXT_ID]
+    working.symbol = s
+    working.side = side
+    working.want = want
+    working.qty = quantity
+    working.filled = 0
+    working.kind = plan.fill_kind
+    working.reason = reason
+    working.bar = account[BARS]
     account[NEXT_ID] += 1
     account[N_ORDERS] = k + 1
 
@@ -296,20 +303,21 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     i = 0
     while i < account[N_ACTIVE]:
         s = state.names[i].active
-        want = state.names[s].goal - state.names[s].shares
-        if want == 0 and state.names[s].goal == 0 and state.target[s] == 0.0:
-            state.names[s].marks &= ~FRESH_GOAL
+        name = state.names[s]
+        want = name.goal - name.shares
+        if want == 0 and name.goal == 0 and state.target[s] == 0.0:
+            name.marks &= ~FRESH_GOAL
             last = account[N_ACTIVE] - 1
             moved = state.names[last].active
             state.names[i].active = moved
             state.names[moved].slot = i
             state.names[last].active = 0
-            state.names[s].slot = -1
+            name.slot = -1
             account[N_ACTIVE] = last
             continue
         i += 1
-        fresh = state.names[s].marks & FRESH_GOAL
-        state.names[s].marks &= ~FRESH_GOAL
+        fresh = name.marks & FRESH_GOAL
+        name.marks &= ~FRESH_GOAL
         if want == 0:
             continue
         account[UNMET] = 1
@@ -333,11 +341,12 @@ def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buy
     kept = i64(0)
     for b in range(buys):
         s = log.work[b].i
-        quantity = state.names[s].goal - state.names[s].shares
+        name = state.names[s]
+        quantity = name.goal - name.shares
         reason = _denied(state, inputs, plan, t, s, quantity)
         if reason == NO_REASON:
             share = money(inputs.close[t, s], i64(BUY), plan.unit)
-            if share + commission_of(plan, state.names[s].market, share) > cash:
+            if share + commission_of(plan, name.market, share) > cash:
                 reason = NO_CASH
         if reason == NO_REASON:
             log.work[kept].i = s
@@ -349,7 +358,8 @@ def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buy
     ratio = _exposure_ratio(state, inputs, plan, log, t, kept, expected) if plan.max_exposure < np.inf else 1.0
     for b in range(kept):
         s = log.work[b].i
-        want = state.names[s].goal - state.names[s].shares
+        name = state.names[s]
+        want = name.goal - name.shares
         quantity = want if ratio >= 1.0 else i64(np.floor(want * ratio))
         if quantity > 0:
             _make_order(state, plan, s, i64(BUY), want, quantity, NO_REASON if quantity == want else i64(OVER_EXPOSURE))
@@ -367,7 +377,8 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
     holders, newcomers = i64(0), i64(0)
     for b in range(buys):  # newcomers to the front of work_i, holders aside
         s = log.work[b].i
-        if state.names[s].shares > 0:
+        name = state.names[s]
+        if name.shares > 0:
             log.work[holders].j = s
             holders += 1
         else:
@@ -383,9 +394,10 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
         state.names[log.work[c].i].marks &= ~SCRATCH
     for c in range(newcomers):
         s = log.work[holders + c].j
-        if state.names[s].marks & SCRATCH:
-            state.names[s].marks &= ~SCRATCH
-            _note(state, plan, log, s, state.names[s].goal - state.names[s].shares, i64(TOO_MANY_NAMES))
+        name = state.names[s]
+        if name.marks & SCRATCH:
+            name.marks &= ~SCRATCH
+            _note(state, plan, log, s, name.goal - name.shares, i64(TOO_MANY_NAMES))
     for h in range(holders):
         log.work[kept + h].i = log.work[h].j
     return kept + holders
@@ -397,12 +409,14 @@ def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int
     room = plan.max_exposure * state.account[EQUITY] + expected
     for i in range(state.account[N_ACTIVE]):
         s = state.names[i].active
-        if state.names[s].shares != 0:
-            room -= money(inputs.close[t, s], state.names[s].shares, plan.unit)
+        name = state.names[s]
+        if name.shares != 0:
+            room -= money(inputs.close[t, s], name.shares, plan.unit)
     wanted = i64(0)
     for b in range(buys):
         s = log.work[b].i
-        wanted += money(inputs.close[t, s], state.names[s].goal - state.names[s].shares, plan.unit)
+        name = state.names[s]
+        wanted += money(inputs.close[t, s], name.goal - name.shares, plan.unit)
     return 1.0 if wanted <= room else max(0.0, room / wanted)
 
 

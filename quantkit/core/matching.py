@@ -61,25 +61,27 @@ SCALE, SEQUENCE, REJECT = 0, 1, 2
 def base_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> float:
     """The day's reference price: the exchange's own, else yesterday's close over today's factors, raised to the
     grid."""
+    name = state.names[s]
     account = state.account
     if len(inputs.base) > 0 and inputs.base[t, s] > 0.0:
         return inputs.base[t, s]
     row = account[PREV_ROW]
-    price = inputs.close[row, s] if row >= 0 else state.names[s].session_close
-    if state.names[s].base_day == account[DAY]:
-        price /= state.names[s].base_factor
-    return ceil_tick(plan, inputs.dates[t].row, state.names[s].market, price)
+    price = inputs.close[row, s] if row >= 0 else name.session_close
+    if name.base_day == account[DAY]:
+        price /= name.base_factor
+    return ceil_tick(plan, inputs.dates[t].row, name.market, price)
 
 
 @njit_bare
 def day_limits(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> tuple[float, float]:
     """(lower, upper) price limit of the bar's session; (0, inf) where there is none."""
+    name = state.names[s]
     if inputs.flags[t, s] & LIQUIDATION:
         return 0.0, np.inf
     base = base_price(state, inputs, plan, t, s)
     if not base > 0.0:
         return 0.0, np.inf
-    return limits_at(plan, inputs.dates[t].row, state.names[s].market, base, state.names[s].leverage)
+    return limits_at(plan, inputs.dates[t].row, name.market, base, name.leverage)
 
 
 @njit_bare
@@ -149,9 +151,10 @@ def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float)
     total = i64(0)
     for b in range(buys):
         k = log.work[b].i
-        quantity = i64(np.floor(state.orders[k].qty * ratio)) if ratio < 1.0 else state.orders[k].qty
+        working = state.orders[k]
+        quantity = i64(np.floor(working.qty * ratio)) if ratio < 1.0 else working.qty
         value = money(log.work[b].f, quantity, plan.unit)
-        total += value + commission_of(plan, state.names[state.orders[k].symbol].market, value)
+        total += value + commission_of(plan, state.names[working.symbol].market, value)
     return total
 
 
@@ -166,10 +169,11 @@ def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: in
         ratio = ratio * 0.999 if ratio > 1e-12 else 0.0
     for b in range(buys):
         k = log.work[b].i
-        quantity = i64(np.floor(state.orders[k].qty * ratio))
-        if quantity < state.orders[k].qty:
-            state.orders[k].qty = quantity
-            state.orders[k].reason = NO_CASH
+        working = state.orders[k]
+        quantity = i64(np.floor(working.qty * ratio))
+        if quantity < working.qty:
+            working.qty = quantity
+            working.reason = NO_CASH
 
 
 @njit_call
@@ -178,12 +182,13 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
     if plan.shortfall == SEQUENCE:
         for b in range(1, buys):
             k, price = log.work[b].i, log.work[b].f
-            value = money(price, state.orders[k].qty, plan.unit)
+            working = state.orders[k]
+            value = money(price, working.qty, plan.unit)
             place = b
             while place > 0:
                 other = log.work[place - 1].i
                 theirs = money(log.work[place - 1].f, state.orders[other].qty, plan.unit)
-                tie = state.names[state.orders[other].symbol].tie > state.names[state.orders[k].symbol].tie
+                tie = state.names[state.orders[other].symbol].tie > state.names[working.symbol].tie
                 if not (theirs > value or (theirs == value and tie)):
                     break
                 log.work[place].i = other
@@ -193,14 +198,15 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
             log.work[place].f = price
     for b in range(buys):
         k, price = log.work[b].i, log.work[b].f
-        market = state.names[state.orders[k].symbol].market
-        value = money(price, state.orders[k].qty, plan.unit)
+        working = state.orders[k]
+        market = state.names[working.symbol].market
+        value = money(price, working.qty, plan.unit)
         cost = value + commission_of(plan, market, value)
         if cost > available:
             quantity = _affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
-            state.orders[k].qty = min(quantity, state.orders[k].qty)
-            state.orders[k].reason = NO_CASH
-            value = money(price, state.orders[k].qty, plan.unit)
+            working.qty = min(quantity, working.qty)
+            working.reason = NO_CASH
+            value = money(price, working.qty, plan.unit)
             cost = value + commission_of(plan, market, value)
         available -= cost
 
@@ -225,9 +231,10 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
         return
     buys = i64(0)
     for k in range(state.account[N_ORDERS]):
-        s = state.orders[k].symbol
-        if state.orders[k].side > 0 and inputs.flags[t, s] & TRADED:
-            price = order_limit(state, inputs, plan, t, s, i64(BUY), state.orders[k].kind)
+        working = state.orders[k]
+        s = working.symbol
+        if working.side > 0 and inputs.flags[t, s] & TRADED:
+            price = order_limit(state, inputs, plan, t, s, i64(BUY), working.kind)
             if price == np.inf:
                 price = day_limits(state, inputs, plan, t, s)[1]
             if price == np.inf:
@@ -246,32 +253,34 @@ def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
         return
     buys = i64(0)
     for k in range(account[N_ORDERS]):
-        if state.orders[k].kind != kind or state.orders[k].qty == 0:
+        working = state.orders[k]
+        if working.kind != kind or working.qty == 0:
             continue
-        s, side = state.orders[k].symbol, state.orders[k].side
+        s, side = working.symbol, working.side
+        name = state.names[s]
         if inputs.flags[t, s] & TRADED == 0:
-            state.orders[k].reason = HALTED if inputs.flags[t, s] & LISTED else GONE
+            working.reason = HALTED if inputs.flags[t, s] & LISTED else GONE
             continue
         print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
         lower, upper = day_limits(state, inputs, plan, t, s)
         limit = order_limit(state, inputs, plan, t, s, side, kind)
         if (side > 0 and print_price >= upper) or (side < 0 and print_price <= lower):
-            state.orders[k].reason = LOCKED
+            working.reason = LOCKED
             continue
         if (side > 0 and print_price > limit) or (side < 0 and print_price < limit):
-            state.orders[k].reason = BEYOND_COLLAR
+            working.reason = BEYOND_COLLAR
             continue
-        price = slipped(inputs, plan, t, s, state.names[s].market, side, print_price, limit)
+        price = slipped(inputs, plan, t, s, name.market, side, print_price, limit)
         if side > 0:
             log.work[buys].i = k
             log.work[buys].f = price
             buys += 1
             continue
-        if state.orders[k].qty > state.names[s].shares:
-            state.orders[k].qty = state.names[s].shares
-            state.orders[k].reason = NO_SHARES
-        if state.orders[k].qty > 0:
-            quantity = state.orders[k].qty
+        if working.qty > name.shares:
+            working.qty = name.shares
+            working.reason = NO_SHARES
+        if working.qty > 0:
+            quantity = working.qty
             _fill(
                 state,
                 inputs,
@@ -283,11 +292,11 @@ def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
                 quantity,
                 price,
                 print_price,
-                state.orders[k].id,
+                working.id,
                 kind,
                 i64(0),
             )
-            state.orders[k].filled = quantity
+            working.filled = quantity
     if buys > 0:
         _match_buys(state, inputs, plan, log, t, kind, buys)
 
@@ -301,13 +310,14 @@ def _match_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, ki
     proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     for b in range(buys):
         k = log.work[b].i
-        quantity = state.orders[k].qty
+        working = state.orders[k]
+        quantity = working.qty
         if quantity > 0:
-            s = state.orders[k].symbol
+            s = working.symbol
             print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
-            order = state.orders[k].id
+            order = working.id
             _fill(state, inputs, plan, log, t, s, i64(BUY), quantity, log.work[b].f, print_price, order, kind, proceeds)
-            state.orders[k].filled = quantity
+            working.filled = quantity
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
 
 
@@ -330,19 +340,20 @@ def _stop_price(state: State, inputs: Inputs, plan: Record, t: int, s: int, at_o
 
     at_open: the position was there before the bar opened, so a gap counts.
     """
+    name = state.names[s]
     open_, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
-    row, market = inputs.dates[t].row, state.names[s].market
-    entry = state.names[s].entry_value / plan.unit / state.names[s].entry_qty
+    row, market = inputs.dates[t].row, name.market
+    entry = name.entry_value / plan.unit / name.entry_qty
     stop = entry * (1.0 - plan.stop_loss) if plan.stop_loss > 0.0 else 0.0
     take = ceil_tick(plan, row, market, entry * (1.0 + plan.take_profit)) if plan.take_profit > 0.0 else np.inf
     keep = 1.0 - plan.trailing_stop
-    trail = state.names[s].peak * keep if plan.trailing_stop > 0.0 else 0.0
+    trail = name.peak * keep if plan.trailing_stop > 0.0 else 0.0
     if at_open:
         if open_ <= max(stop, trail):
             return open_, RULE_TRAIL_GAP if trail > stop else RULE_STOP_GAP
         if open_ >= take:
             return open_, RULE_TAKE_GAP
-    peak = max(state.names[s].peak, open_)
+    peak = max(name.peak, open_)
     high_first = high - open_ < open_ - low
     if plan.trailing_stop > 0.0:
         trail = (max(peak, high) if high_first else peak) * keep
@@ -368,10 +379,11 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     account = state.account
     for i in range(account[N_ACTIVE]):
         s = state.names[i].active
-        held = state.names[s].shares
+        name = state.names[s]
+        held = name.shares
         if held <= 0 or inputs.flags[t, s] & TRADED == 0:
             continue
-        at_open = 0 if state.names[s].marks & OPEN_ENTRY else 1
+        at_open = 0 if name.marks & OPEN_ENTRY else 1
         price, rule = _stop_price(state, inputs, plan, t, s, at_open)
         if rule < 0:
             continue
@@ -387,15 +399,16 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
                 log, order, account[BARS], s, i64(SELL), held, i64(0), kind, i64(DROPPED), i64(LOCKED), account[BARS]
             )
             continue
-        worse = slipped(inputs, plan, t, s, state.names[s].market, i64(SELL), price, 0.0)
+        worse = slipped(inputs, plan, t, s, name.market, i64(SELL), price, 0.0)
         _fill(state, inputs, plan, log, t, s, i64(SELL), held, worse, price, order, rule, i64(0))
         write_order(
             log, order, account[BARS], s, i64(SELL), held, held, kind, i64(FILLED), i64(NO_REASON), account[BARS]
         )
         for k in range(account[N_ORDERS]):
-            if state.orders[k].symbol == s and state.orders[k].side > 0 and state.orders[k].filled == 0:
-                state.orders[k].qty = 0
-                state.orders[k].reason = STOPPED
+            working = state.orders[k]
+            if working.symbol == s and working.side > 0 and working.filled == 0:
+                working.qty = 0
+                working.reason = STOPPED
 
 
 @njit_call
@@ -403,13 +416,14 @@ def expire(state: State, log: Log) -> None:
     """Step 6: the day's orders end; each becomes a row with what it filled and why not more."""
     account = state.account
     for k in range(account[N_ORDERS]):
-        filled, want = state.orders[k].filled, state.orders[k].want
+        working = state.orders[k]
+        filled, want = working.filled, working.want
         status = FILLED if filled >= want else (CUT if filled > 0 else DROPPED)
-        reason = NO_REASON if filled >= want else state.orders[k].reason
-        if reason != NO_REASON and state.orders[k].side > 0:
-            state.names[state.orders[k].symbol].noted = reason
+        reason = NO_REASON if filled >= want else working.reason
+        if reason != NO_REASON and working.side > 0:
+            state.names[working.symbol].noted = reason
         write_order(
-            log, state.orders[k].id, state.orders[k].bar, state.orders[k].symbol, state.orders[k].side, want, filled,
-            state.orders[k].kind, status, reason, account[BARS],
+            log, working.id, working.bar, working.symbol, working.side, want, filled,
+            working.kind, status, reason, account[BARS],
         )  # fmt: skip
     account[N_ORDERS] = 0
