@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from quantkit.data.actions import changes, factor_matrix, no_actions
 from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, carry_close, fill_untraded
 from quantkit.data.parts import (
-    ROW_GROUP,
     PartIndex,
     day_groups,
     read_columns,
@@ -299,7 +298,11 @@ class Panel:
         else:
             name = time_field(self.parts.freq)
             local = _local_rows(index, chosen, groups)
-            row = self._rows_of(time_values(read_columns(part.path, [name], groups)[name])[local])
+            if groups is None:
+                stored = read_columns(part.path, [name], None)
+            else:
+                stored = self._few_rows(part.path, name, groups, (name,))
+            row = self._rows_of(time_values(stored[name])[local])
             column = np.repeat(columns[chosen], counts[chosen])
         inside = row >= 0
         if not inside.all():
@@ -386,7 +389,8 @@ def _row_groups(index: PartIndex, places: IntArray) -> list[int]:
     """Row groups that hold these symbols."""
     wanted: set[int] = set()
     for place in places.tolist():
-        wanted.update(range(int(index.start[place]) // ROW_GROUP, (int(index.start[place + 1]) - 1) // ROW_GROUP + 1))
+        first, last = int(index.start[place]), int(index.start[place + 1]) - 1
+        wanted.update(range(first // index.row_group, last // index.row_group + 1))
     return sorted(wanted)
 
 
@@ -394,8 +398,8 @@ def _local_rows(index: PartIndex, places: IntArray, groups: Sequence[int] | None
     """Rows of these symbols, one symbol after another, within what was read (the row groups, or everything)."""
     starts, counts = index.start[places], np.diff(index.start)[places]
     if groups is not None:  # row groups lie one after another in what was read; a symbol's are neighbours
-        number = {group: place for place, group in enumerate(groups)}
-        skipped = np.array([(group - number[group]) * ROW_GROUP for group in (starts // ROW_GROUP).tolist()], np.int64)
+        size, number = index.row_group, {group: place for place, group in enumerate(groups)}
+        skipped = np.array([(group - number[group]) * size for group in (starts // size).tolist()], np.int64)
         starts = starts - skipped
     ends = np.cumsum(counts)
     within = np.arange(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
