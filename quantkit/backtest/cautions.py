@@ -123,7 +123,7 @@ def _orders(result: Result) -> list[str]:
     if not total or lost <= LARGE_SHARE * total:
         return []
     most = "; ".join(f"{count(many)} {status}: {REASON_WORDS.get(reason, reason)}" for status, reason, many in rows[:3])
-    return [f"{count(lost)} of {_plural(total, 'order')} were cut or dropped ({most})."]
+    return [f"{count(lost)} of {_plural(total, 'order')} cut or dropped ({most})."]
 
 
 def cautions(result: Result) -> list[str]:

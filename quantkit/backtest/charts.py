@@ -154,6 +154,19 @@ def _hover(days: Ints, rows: Ints, lines: Sequence[Line], x: Floats, form: str) 
     return escape(json.dumps(data, separators=(",", ":"), ensure_ascii=False), quote=True)
 
 
+def _range(lines: Sequence[Line], floor: float | None, ceiling: float | None, log: bool) -> tuple[float, float]:
+    """Lowest and highest value of the axis: those of the lines with a little room, but none beyond floor and
+    ceiling."""
+    low = min(float(line.values.min()) for line in lines)
+    high = max(float(line.values.max()) for line in lines)
+    if log:
+        return low / 1.1, high * 1.1
+    low = low if floor is None else min(low, floor)
+    high = high if ceiling is None else max(high, ceiling)
+    room = 0.04 * (high - low) or abs(high) * 0.05 or 1.0
+    return (low if low == floor else low - room), (high if high == ceiling else high + room)
+
+
 def chart(
     days: Ints,
     lines: Sequence[Line],
@@ -163,6 +176,7 @@ def chart(
     currency: str = "KRW",
     marks: Sequence[Marks] = (),
     floor: float | None = None,
+    ceiling: float | None = None,
     log: bool = False,
     title: str = "",
 ) -> str:
@@ -171,20 +185,12 @@ def chart(
     days    (T,) int64 epoch days, for the axis
     lines   drawn in order, the last on top
     form    "percent", "money" or "number"
-    floor   a value the axis must reach (0 for areas)
+    floor, ceiling   where the axis must begin or end, unless a value lies beyond (0 for areas)
     log     equal distances are equal ratios; values must be positive
     """
     size = len(days)
     rows = np.unique(np.concatenate([thin(line.values, points=POINTS // len(lines)) for line in lines]))
-    low = min(float(line.values.min()) for line in lines)
-    high = max(float(line.values.max()) for line in lines)
-    if floor is not None:
-        low, high = min(low, floor), max(high, floor)
-    if log:
-        low, high = low / 1.1, high * 1.1
-    else:
-        room = 0.04 * (high - low) or abs(high) * 0.05 or 1.0
-        low, high = (low if low == floor else low - room), (high if high == floor else high + room)
+    low, high = _range(lines, floor, ceiling, log)
     bottom, top = (np.log(low), np.log(high)) if log else (low, high)
 
     def at_x(row: Floats) -> Floats:

@@ -157,7 +157,7 @@ def equity(result: Result) -> str:
     body = [
         chart(bars.days, lines, height=330, form="money", currency=currency, log=log, title="Equity"),
         f'<p class="sub">Drawdown, deepest {percent(stats["max_drawdown"])}</p>',
-        chart(bars.days, [drawdown], height=130, form="percent", floor=0.0, title="Drawdown"),
+        chart(bars.days, [drawdown], height=130, form="percent", ceiling=0.0, title="Drawdown"),
         f'<p class="sub">Money invested, mean {percent(stats["exposure"], digits=0)}</p>',
         chart(bars.days, [invested], height=110, form="percent", floor=0.0, title="Money invested"),
     ]

@@ -41,7 +41,9 @@ def random_bars(count: int = 750, names: int = 4, *, seed: int = 7, freq: str = 
         times = midnights(weekdays(count // 6 + 1)[days]) + (9 * 3600 + (rest + 1) * 3600) * 1_000_000
     symbols = SYMBOLS[:names] if names <= len(SYMBOLS) else tuple(f"{column:06d}" for column in range(names))
     fields = {"open": opening, "high": high, "low": low, "close": close, "volume": np.full(close.shape, 10_000.0)}
-    return Bars(times=times, symbols=symbols, fields=fields, names={s: NAMES[s] for s in symbols if s in NAMES}, freq=freq)
+    return Bars(
+        times=times, symbols=symbols, fields=fields, names={s: NAMES[s] for s in symbols if s in NAMES}, freq=freq
+    )
 
 
 class Account:
@@ -67,8 +69,10 @@ class Account:
         for name, value in zip(ACTION_FIELDS, (t, s, delta, cash, unknown), strict=True):
             self.actions[name].append(value)
 
-    def fill(self, t: int, s: int, side: int, quantity: int, *, price: float | None = None, rule: str = "open",
-             commission: int | None = None, tax: int | None = None, proceeds: bool = False, slippage: int = 0) -> None:  # fmt: skip
+    def fill(
+        self, t: int, s: int, side: int, quantity: int, *, price: float | None = None, rule: str = "open",
+        commission: int | None = None, tax: int | None = None, proceeds: bool = False, slippage: int = 0,
+    ) -> None:  # fmt: skip
         price = float(self.bars.raw.close[t, s]) if price is None else price
         value = round(price * quantity)
         commission = int(value * 0.00015) if commission is None else commission
@@ -94,7 +98,9 @@ class Account:
         self.equity[t] = self.cash + round(float((self.shares[held] * self.bars.raw.close[t, held]).sum()))
 
     def out(self) -> RunOutput:
-        return RunOutput(self.equity, self.held_cash, self.deposits, self.fills, self.orders, self.actions, self.initial)
+        return RunOutput(
+            self.equity, self.held_cash, self.deposits, self.fills, self.orders, self.actions, self.initial
+        )
 
 
 def random_run(bars: Bars, *, seed: int = 3, cash: int = 100_000_000, actions: bool = False, monthly: int = 0,
