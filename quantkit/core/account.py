@@ -47,6 +47,7 @@ from quantkit.core.state import (
     RULE_STOP,
     RULE_TAKE_GAP,
     SELL,
+    SET_CHANGED,
     SETTLED,
     UNKNOWN_ACTIONS,
     UNMET,
@@ -131,11 +132,6 @@ def apply(
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
         name.goal = 0
         name.marks |= BLOCKED
-        account[WAITING] = 1
-    elif rule == RULE_DELISTING:
-        name.goal = 0
-        state.target[s] = 0.0
-        name.marks &= ~IN
         account[WAITING] = 1
 
 
@@ -279,6 +275,18 @@ def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Recor
         account[UNKNOWN_ACTIONS] += unknown
 
 
+@njit_bare
+def _forget(state: State, s: int) -> None:
+    """A name that left the list has no goal, no place and no block."""
+    name = state.names[s]
+    if name.marks & IN:
+        state.account[SET_CHANGED] = 1
+        state.account[WAITING] = 1
+    name.goal = 0
+    name.marks &= ~(IN | BLOCKED)
+    state.target[s] = 0.0
+
+
 @njit_call
 def _settle_delisted(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int) -> None:
     """Close the position in a name that left the list, at its last close."""
@@ -329,8 +337,10 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
             _corporate_action(state, inputs, events, plan, log, t, e)
         elif events[e].kind == EVENT_MARKET:
             state.names[events[e].symbol].market = events[e].value
-        elif state.names[events[e].symbol].shares > 0:
-            _settle_delisted(state, inputs, plan, log, t, events[e].symbol)
+        else:
+            if state.names[events[e].symbol].shares > 0:
+                _settle_delisted(state, inputs, plan, log, t, events[e].symbol)
+            _forget(state, events[e].symbol)
     if account[N_ORDERS] > 0 or plan.fill_kind == KIND_SAME_CLOSE:
         account[CASH_BEFORE] = cash_of(state)
 

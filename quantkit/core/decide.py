@@ -134,7 +134,7 @@ def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated:
             names += 1
         elif wants:
             wanting += 1
-            if inputs.flags[t, s] & VALID:
+            if sure:
                 log.work[count].i = s
                 count += 1
     free = plan.max_names - names if plan.max_names > 0 else count
@@ -208,7 +208,7 @@ def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) ->
     targets = inputs.targets
     for s in range(targets.shape[1]):
         value = targets[t, s]
-        if value != value or (value == state.target[s] and not (dated and value != 0.0)):
+        if value != value or (value == state.target[s] and not (dated and state.names[s].slot >= 0)):
             continue
         flags = inputs.flags[t, s]
         if flags & VALID:
@@ -321,7 +321,8 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         if want == 0:
             continue
         account[UNMET] = 1
-        if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
+        untold = inputs.targets[t, s] != inputs.targets[t, s] and inputs.flags[t, s] & MEMBER
+        if inputs.flags[t, s] & VALID == 0 or untold or (plan.retry == 0 and fresh == 0):
             continue
         if want < 0:
             _make_order(state, plan, s, i64(SELL), -want, -want, i64(NO_REASON))

@@ -178,24 +178,25 @@ def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: in
 
 @njit_call
 def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
-    """ "sequence": rising value, each takes what is left; "reject": as made, whole or not at all."""
-    if plan.shortfall == SEQUENCE:
-        for b in range(1, buys):
-            k, price = log.work[b].i, log.work[b].f
-            working = state.orders[k]
-            value = money(price, working.qty, plan.unit)
-            place = b
-            while place > 0:
-                other = log.work[place - 1].i
+    """ "sequence": rising value, each takes what is left; "reject": by symbol, whole or not at all."""
+    for b in range(1, buys):
+        k, price = log.work[b].i, log.work[b].f
+        working = state.orders[k]
+        value = money(price, working.qty, plan.unit) if plan.shortfall == SEQUENCE else i64(0)
+        place = b
+        while place > 0:
+            other = log.work[place - 1].i
+            theirs = i64(0)
+            if plan.shortfall == SEQUENCE:
                 theirs = money(log.work[place - 1].f, state.orders[other].qty, plan.unit)
-                tie = state.names[state.orders[other].symbol].tie > state.names[working.symbol].tie
-                if not (theirs > value or (theirs == value and tie)):
-                    break
-                log.work[place].i = other
-                log.work[place].f = log.work[place - 1].f
-                place -= 1
-            log.work[place].i = k
-            log.work[place].f = price
+            tie = state.names[state.orders[other].symbol].tie > state.names[working.symbol].tie
+            if not (theirs > value or (theirs == value and tie)):
+                break
+            log.work[place].i = other
+            log.work[place].f = log.work[place - 1].f
+            place -= 1
+        log.work[place].i = k
+        log.work[place].f = price
     for b in range(buys):
         k, price = log.work[b].i, log.work[b].f
         working = state.orders[k]
@@ -233,7 +234,7 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
     for k in range(state.account[N_ORDERS]):
         working = state.orders[k]
         s = working.symbol
-        if working.side > 0 and inputs.flags[t, s] & TRADED:
+        if working.side > 0 and inputs.flags[t, s] & LISTED:
             price = order_limit(state, inputs, plan, t, s, i64(BUY), working.kind)
             if price == np.inf:
                 price = day_limits(state, inputs, plan, t, s)[1]
@@ -406,7 +407,7 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         )
         for k in range(account[N_ORDERS]):
             working = state.orders[k]
-            if working.symbol == s and working.side > 0 and working.filled == 0:
+            if working.symbol == s and working.side > 0 and working.kind != KIND_OPEN:
                 working.qty = 0
                 working.reason = STOPPED
 

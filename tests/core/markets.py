@@ -128,7 +128,8 @@ def make_bars(  # noqa: PLR0913
             kind = bar_kind(int(bytes_[t, s, 0]))
             if t % per_day == 0 or t == listed[s][0]:
                 factor = float(np.prod([ACTIONS[e[2]][1] for e in events if e[:2] == (t, s)]))
-                fields["base"][t, s] = walk.session(t, factor, free=kind == 8 or prices == "adjusted")
+                day_base = walk.session(t, factor, free=kind == 8 or prices == "adjusted")
+            fields["base"][t, s] = day_base
             quiet = kind in (5, 6)
             bar = (walk.price,) * 4 if quiet else walk.bar(t, kind, *(int(b) for b in bytes_[t, s, 1:4]))
             for name, price in zip(("open", "high", "low", "close"), bar, strict=True):

@@ -108,7 +108,7 @@ class Account:
         self.bought = [0.0] * names  # their shares
         self.peak = [0.0] * names
         self.stopped = [False] * names
-        self.told = [False] * names  # a denial of this goal is already a row
+        self.said = [""] * names  # the last reason written for the present goal
         self.counted: list[float | None] = [None] * names  # the last row value that counted
         self.places: set[int] = set()  # names in
         self.places_before: set[int] = set()  # as the last decision left them
@@ -246,7 +246,7 @@ class Run:
         if side < 0 and self.policy.slippage_on == "entry":
             return price
         step = tick(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else 0.0
-        loss = self.costs.slippage_ticks * step + price * self.costs.slippage_bps / 10_000
+        loss = self.costs.slippage_ticks * step + price * (self.costs.slippage_bps / 10_000)
         if loss == 0:
             return price
         if side > 0:
@@ -281,7 +281,10 @@ class Run:
             account.receivable = [(day, amount) for day, amount in account.receivable if day > today]
             account.day_equity = account.equity
             account.no_buys_today = False
-        account.cash += self.deposits.get(t, 0)
+        paid_in = self.deposits.get(t, 0)
+        account.cash += paid_in
+        account.day_equity += paid_in  # a deposit is no gain, and does not hide a loss
+        account.highest_equity += paid_in
         self.pay_dividends(t)
         for event in self.panel.events:
             if event.bar == t:
@@ -400,13 +403,12 @@ class Run:
         """Sells first, then all buys together."""
         account = self.account
         ready = [order for order in self.live_orders() if order.kind == kind]
-        cash_at_step = account.cash
         for order in ready:
             if order.side < 0:
                 self.sell(t, order, rule, prints[order.column])
         buys = [order for order in ready if order.side > 0 and self.can_fill(t, order, prints[order.column])]
         prices = [self.slipped(t, o.column, 1, prints[o.column], self.order_limit(t, o)) for o in buys]
-        cash = min(account.cash, cash_at_step) if self.policy.funding == "cash" else account.cash
+        cash = min(account.cash, account.cash_before) if self.policy.funding == "cash" else account.cash
         spent, made = 0, []
         for order, price, quantity in zip(buys, prices, self.fit_cash(t, buys, prices, cash), strict=True):
             if quantity < order.open:
@@ -425,13 +427,13 @@ class Run:
     def sell(self, t: int, order: Order, rule: str, price: float) -> None:
         s = order.column
         held = self.account.shares[s]
+        if not self.can_fill(t, order, price):
+            return
         if order.open > held:
             order.open, order.reason = held, "INSUFFICIENT_SHARES"
             if held == 0:
                 order.end(t)
                 return
-        if not self.can_fill(t, order, price):
-            return
         sold = self.slipped(t, s, -1, price, self.order_limit(t, order))
         self.account.apply(self.make_fill(t, s, -1, order.open, sold, price, rule))
         order.filled += order.open
@@ -479,7 +481,9 @@ class Run:
         o, h, low, c = (rows[t][s] for rows in (self.panel.open, self.panel.high, self.panel.low, self.panel.close))
         account, policy = self.account, self.policy
         entry = account.paid[s] / account.bought[s] / self.panel.unit
-        take = entry * (1 + policy.take_profit) if policy.take_profit is not None else float("inf")
+        take = float("inf")
+        if policy.take_profit is not None:
+            take = self.ceil_tick(t, s, entry * (1 + policy.take_profit))
         level, name = self.levels(s, account.peak[s])
         if self.held_before[s] and o <= level:
             return f"{name}_gap", o
@@ -491,11 +495,11 @@ class Run:
         account.peak[s] = max(account.peak[s], h)
         if low <= level:
             return name, min(max(self.floor_tick(t, s, level), low), h)
+        if h >= take:
+            return "take_profit", max(take, low)
         new_level, new_name = self.levels(s, account.peak[s])
         if low_first and c <= new_level and new_name == "trailing_stop":
             return new_name, min(max(self.floor_tick(t, s, new_level), low), h)
-        if take < float("inf") and h >= self.ceil_tick(t, s, take):
-            return "take_profit", self.ceil_tick(t, s, take)
         return "", nan
 
     def sell_by_stop(self, t: int, s: int, rule: str, price: float) -> None:
@@ -520,6 +524,9 @@ class Run:
     def expire(self, t: int) -> None:
         for order in self.live_orders():
             order.end(t)
+        for order in self.account.waiting:
+            if order.side > 0 and order.status in ("cut", "dropped"):
+                self.account.said[order.column] = order.reason
         self.account.waiting = []
 
     def mark(self, t: int) -> None:
@@ -528,9 +535,9 @@ class Run:
         account.equity = account.cash + sum(amount for _, amount in account.receivable) + value
         account.highest_equity = max(account.highest_equity, account.equity)
         daily, drawdown = self.limits.max_daily_loss, self.limits.max_drawdown
-        if daily is not None and account.equity < account.day_equity * (1 - daily):
+        if daily is not None and account.day_equity - account.equity > daily * account.day_equity:
             account.no_buys_today = True
-        if drawdown is not None and account.equity < account.highest_equity * (1 - drawdown):
+        if drawdown is not None and account.highest_equity - account.equity > drawdown * account.highest_equity:
             account.no_buys = True
 
     def bar(self, t: int) -> None:

@@ -6,7 +6,7 @@ Contract: pure but for the account it changes. `run` is a `reference.Run`.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import floor, isnan
+from math import floor, isnan, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,12 +82,12 @@ def count_values(run: Run, t: int, values: list[float | None], date: bool) -> di
     return counted
 
 
-def rank_key(run: Run, t: int, s: int) -> tuple[float, float, str]:
+def rank_key(run: Run, t: int, s: int) -> tuple[float | str, ...]:
     """Best first when sorted: rank, then 20-bar traded value, then symbol."""
     rank = run.rank[t][s] if run.rank else 0.0
     past = [run.panel.traded_value[k][s] for k in range(max(0, t - 19), t + 1)]
-    traded = sum(value for value in past if not isnan(value))
-    return (float("inf") if isnan(rank) else -rank, -traded, run.panel.symbols[s])
+    traded = sum(past) / 20 if len(past) == 20 else nan
+    return tuple(float("inf") if isnan(x) else -x for x in (rank, traded)) + (run.panel.symbols[s],)
 
 
 def give_places(run: Run, t: int, values: list[float | None], date: bool) -> None:
@@ -125,7 +125,7 @@ def set_goals(
             account.goals[s] = 0
             fresh.add(s)
     for s in fresh:
-        account.told[s] = False
+        account.said[s] = ""
     return fresh
 
 
@@ -166,14 +166,14 @@ def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], k
             orders.append(Order(t, s, 1 if want > 0 else -1, abs(want), kind, open=abs(want)))
     sells = [order for order in orders if order.side < 0]
     buys = [order for order in orders if order.side > 0]
-    buys = affordable(run, t, buys, sells)
-    return sells + check_limits(run, t, buys, sells)
+    buys = affordable(run, t, within_limits(run, t, buys), sells)
+    return sells + within_all_limits(run, t, buys, sells)
 
 
 def deny(run: Run, t: int, order: Order, reason: str) -> None:
-    """An order that is not made is a row, once a goal."""
-    if not run.account.told[order.column]:
-        run.account.told[order.column] = True
+    """An order that is not made is a row, unless the last row of the same goal said so."""
+    if run.account.said[order.column] != reason:
+        run.account.said[order.column] = reason
         order.end(t, reason)
         run.account.orders.append(order)
 
@@ -192,25 +192,26 @@ def affordable(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[
     return made
 
 
-def check_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[Order]:
-    """Risk limits in the page's order; what is left of the buys."""
+def order_value(run: Run, t: int, order: Order) -> int:
+    return run.money(run.panel.close[t][order.column], order.quantity)
+
+
+def position(run: Run, t: int, s: int) -> int:
+    return run.money(run.panel.close[t][s], run.account.shares[s]) if run.account.shares[s] else 0
+
+
+def within_limits(run: Run, t: int, buys: list[Order]) -> list[Order]:
+    """The buys that pass the limits on one order."""
     account, limits, unit = run.account, run.limits, run.panel.unit
-
-    def value(order: Order) -> int:
-        return run.money(run.panel.close[t][order.column], order.quantity)
-
-    def position(s: int) -> int:
-        return run.money(run.panel.close[t][s], account.shares[s]) if account.shares[s] else 0
-
     passed = []
     for order in buys:
-        reason = ""
-        weight = value(order) + position(order.column)
+        reason, value = "", order_value(run, t, order)
+        weight = value + position(run, t, order.column)
         if account.no_buys:
             reason = "DRAWDOWN"
         elif account.no_buys_today:
             reason = "DAILY_LOSS"
-        elif limits.max_order_value is not None and value(order) > limits.max_order_value * unit:
+        elif limits.max_order_value is not None and value > limits.max_order_value * unit:
             reason = "ORDER_TOO_LARGE"
         elif limits.max_order_shares is not None and order.quantity > limits.max_order_shares:
             reason = "ORDER_TOO_LARGE"
@@ -220,6 +221,12 @@ def check_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -> lis
             deny(run, t, order, reason)
         else:
             passed.append(order)
+    return passed
+
+
+def within_all_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[Order]:
+    """The buys that pass the limits on all of them together."""
+    account, limits, passed = run.account, run.limits, list(buys)
     if limits.max_names is not None:
         newcomers = sorted((o for o in passed if not account.shares[o.column]), key=lambda o: rank_key(run, t, o.column))
         room = max(0, limits.max_names - sum(1 for n in account.shares if n))
@@ -227,8 +234,9 @@ def check_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -> lis
             deny(run, t, order, "MAX_POSITIONS")
             passed.remove(order)
     if limits.max_exposure is not None:
-        bought = sum(value(order) for order in passed)
-        held = sum(position(s) for s in range(len(account.shares))) - sum(value(order) for order in sells)
+        bought = sum(order_value(run, t, order) for order in passed)
+        held = sum(position(run, t, s) for s in range(len(account.shares)))
+        held -= sum(order_value(run, t, order) for order in sells)
         cap = limits.max_exposure * account.equity
         if passed and held + bought > cap:
             ratio = max(0.0, (cap - held) / bought)
