@@ -7,6 +7,8 @@ own data does. Running it again changes nothing and ends the same.
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +96,16 @@ def example(name: str) -> Path:
     raise ConfigError(f"no example strategy {name!r} in {' or '.join(map(str, places))}; install quantkit again")
 
 
+def _program() -> str:
+    """How to call quantkit from here: by name where the shell finds it, else by its place."""
+    if shutil.which("quantkit"):
+        return "quantkit"
+    beside = Path(sys.executable).with_name("quantkit")
+    if not beside.is_file():
+        return "python -m quantkit"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
+
+
 def _print(result: Result, landed: IngestReport, strategy: Path, lake: Path, files: tuple[Path, Path, Path]) -> None:
     from quantkit.cli.figures import print_result
 
@@ -108,12 +120,13 @@ def _print(result: Result, landed: IngestReport, strategy: Path, lake: Path, fil
     console.say(f"Picture   {picture}")
     console.say(f"Manifest  {manifest}")
     where = "" if lake == Path("data/lake") else f" --lake {lake}"
+    program = _program()
     console.say()
     console.say("Try next:")
     for line in (
-        f"quantkit backtest {strategy} --symbols AAPL,MSFT{where} --cash 100000 --param fast=10 --report mine.html",
-        f"quantkit backtest --manifest {manifest}",
-        f"quantkit compare {strategy} {strategy.with_name('rsi_reversion.py')} --symbols IBM{where} --cash 100000",
-        "quantkit data ingest YOUR_PRICES.csv --market KOSPI",
+        f"backtest {strategy} --symbols AAPL,MSFT{where} --cash 100000 --param fast=10 --report mine.html",
+        f"backtest --manifest {manifest}",
+        f"compare {strategy} {strategy.with_name('rsi_reversion.py')} --symbols IBM{where} --cash 100000",
+        "data ingest YOUR_PRICES.csv --market KOSPI",
     ):
-        console.say(f"  {line}")
+        console.say(f"  {program} {line}")
