@@ -1,7 +1,8 @@
 """Running a strategy over bars, and everything said about the run afterwards.
 
 The package and the function share a name on purpose: `quantkit.backtest(strategy, bars)` runs a backtest, and
-`quantkit.backtest.metrics` is a module. Whichever is imported first, both work, because the package itself can be called.
+`quantkit.backtest.metrics` is a module. Whichever is imported first, both work, because the package itself can be
+called.
 """
 
 from __future__ import annotations

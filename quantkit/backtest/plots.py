@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quantkit.backtest.fonts import drawable, set_fonts
 from quantkit.backtest.thinning import thin
-from quantkit.backtest.wording import percent, short_money
+from quantkit.backtest.wording import percent, price_text, short_money
 from quantkit.core.state import RULES
 from quantkit.errors import ConfigError
 
@@ -147,7 +147,7 @@ def _price(axes: Axes, result: Result, times: NDArray[Any], column: int) -> None
         if chosen.any():
             axes.scatter(times[bar[chosen]], price[chosen], s=30, marker=marker, color=color, edgecolors="white",
                          linewidths=0.5, zorder=3, label=label)  # fmt: skip
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: price_text(value)))
     if len(bar):
         _legend(axes)
 

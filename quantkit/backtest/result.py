@@ -76,7 +76,8 @@ class Result:
         self.strategy = strategy
         self.policy = policy
         self.fill = fill
-        self.comparison = None if benchmark is None else Benchmark(benchmark, benchmark_name or "benchmark")
+        called = "buy and hold" if benchmark_name == "hold" else benchmark_name or "benchmark"
+        self.comparison = None if benchmark is None else Benchmark(benchmark, called)
         self.periods = metrics.periods_per_year(bars.freq) if periods is None else periods
         self.risk_free = risk_free
         self._manifest = manifest

@@ -14,7 +14,7 @@ import numpy as np
 from quantkit.backtest.cautions import REASON_WORDS, unfilled
 from quantkit.backtest.charts import Line, Marks, chart
 from quantkit.backtest.plots import price_column, rebased, wide_range
-from quantkit.backtest.wording import FIGURES, count, money, number, percent, short_money, show
+from quantkit.backtest.wording import FIGURES, count, money, number, percent, price_text, short_money, show
 from quantkit.core.state import RULES
 
 if TYPE_CHECKING:
@@ -283,8 +283,8 @@ def _orders(result: Result) -> str:
         )
         return _section("Orders cut or dropped", body)
     lines = [
-        f'<tr><td class="text">{escape(REASON_WORDS.get(reason, reason))}</td><td>{status}</td><td>{count(many)}</td>'
-        f"<td>{percent(many / total)}</td></tr>"
+        f'<tr><td class="text wrap">{escape(REASON_WORDS.get(reason, reason))}</td><td>{status}</td>'
+        f"<td>{count(many)}</td><td>{percent(many / total)}</td></tr>"
         for status, reason, many in rows
     ]
     return _section("Orders cut or dropped", _table(("Reason", "", "Orders", "Of all"), lines))
@@ -329,8 +329,8 @@ def open_positions(result: Result) -> str:
         shares, gain = int(trades.quantity[mine].sum()), float(trades.pnl[mine].sum())
         close = float(bars.raw.close[-1, column])
         rows.append(
-            f'<tr><td class="text">{_who(result, bars.symbols[column])}</td><td>{shares:,}</td><td>{close:,.6g}</td>'
-            f"<td>{money(shares * close, bars.currency)}</td><td>{percent(shares * close / total)}</td>"
+            f'<tr><td class="text">{_who(result, bars.symbols[column])}</td><td>{shares:,}</td>'
+            f"<td>{price_text(close)}</td><td>{money(shares * close, bars.currency)}</td><td>{percent(shares * close / total)}</td>"
             f'<td class="{_tone(gain)}">{money(gain, bars.currency)}</td></tr>'
         )
     head = ("Name", "Shares", "Close", "Value", "Of equity", "Profit so far")
@@ -350,8 +350,8 @@ def _trade_row(result: Result, k: int) -> str:
         f'<tr><td class="text">{_who(result, bars.symbols[trades.symbol[k]])}</td>'
         f'<td data-value="{days[0]}">{entry}</td><td data-value="{days[1]}">{leave}</td>'
         f'<td data-value="{trades.quantity[k]}">{trades.quantity[k]:,}</td>'
-        f'<td data-value="{trades.entry_price[k]:.4f}">{trades.entry_price[k]:,.6g}</td>'
-        f'<td data-value="{trades.exit_price[k]:.4f}">{trades.exit_price[k]:,.6g}</td>'
+        f'<td data-value="{trades.entry_price[k]:.4f}">{price_text(trades.entry_price[k])}</td>'
+        f'<td data-value="{trades.exit_price[k]:.4f}">{price_text(trades.exit_price[k])}</td>'
         f'<td data-value="{pnl:.2f}" class="{_tone(pnl)}">{money(pnl, bars.currency)}</td>'
         f'<td data-value="{ret:.6f}" class="{_tone(ret)}">{percent(ret)}</td>'
         f'<td data-value="{held}">{held:,}</td><td class="text">{rule}</td></tr>'

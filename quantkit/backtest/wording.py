@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FIGURES", "money", "number", "percent", "show"]
+__all__ = ["FIGURES", "count", "money", "number", "percent", "price_text", "short_money", "show"]
 
 NOTHING, MINUS = "–", "\N{MINUS SIGN}"
 
@@ -46,6 +46,11 @@ def money(value: float, currency: str = "KRW") -> str:
     sign, digits = ("₩", 0) if currency == "KRW" else ("$", 2)
     text = _signed(f"{value:,.{digits}f}")
     return MINUS + sign + text[1:] if text.startswith(MINUS) else sign + text
+
+
+def price_text(value: float) -> str:
+    """A price as traded: whole, or with the decimals it has (at most two)."""
+    return number(value, digits=0 if abs(value - round(value)) < 0.005 else 2)
 
 
 def short_money(value: float, currency: str = "KRW") -> str:

@@ -310,3 +310,11 @@ def test_columns_of_different_length_are_a_bug() -> None:
         RunOutput(np.ones(2), np.ones(2), np.zeros(2), {"bar": [1], "symbol": [1, 2]}, {}, {}, 1)
     with pytest.raises(Bug, match="one length"):
         RunOutput(np.ones(2), np.ones(3), np.zeros(2), {}, {}, {}, 1)
+
+
+def test_holding_the_universe_is_called_so() -> None:
+    bars = random_bars(5, 1)
+    run = RunOutput.empty(np.full(5, 10), initial_cash=10)
+    named = Result(bars=bars, run=run, benchmark=np.ones(5), benchmark_name="hold")
+    assert named.benchmark is not None
+    assert named.benchmark.name == "buy and hold"
