@@ -6,6 +6,7 @@ Contract: pure; every text that comes from outside is escaped. Called by `report
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -64,10 +65,11 @@ def header(result: Result) -> str:
         lines.append(f"fills at {_FILLS.get(result.fill, escape(result.fill))}")
     lines.append(f"{money(result.run.initial_cash / result.bars.minor_unit, result.bars.currency)} at the start")
     doc = (type(result.strategy).__doc__ or "").strip().split("\n\n")[0] if result.strategy is not None else ""
+    lead = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(" ".join(doc.split())))
     chips = [f"<li>{escape(name)} <b>{escape(str(value))}</b></li>" for name, value in _parameters(result).items()]
     return (
         f"<header><h1>{escape(result.name)}</h1>"
-        + (f'<p class="lead">{escape(" ".join(doc.split()))}</p>' if doc else "")
+        + (f'<p class="lead">{lead}</p>' if doc else "")
         + f'<ul class="meta">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
         + (f'<ul class="chips">{"".join(chips)}</ul>' if chips else "")
         + "</header>"
@@ -330,7 +332,8 @@ def open_positions(result: Result) -> str:
         close = float(bars.raw.close[-1, column])
         rows.append(
             f'<tr><td class="text">{_who(result, bars.symbols[column])}</td><td>{shares:,}</td>'
-            f"<td>{price_text(close)}</td><td>{money(shares * close, bars.currency)}</td><td>{percent(shares * close / total)}</td>"
+            f"<td>{price_text(close)}</td><td>{money(shares * close, bars.currency)}</td>"
+            f"<td>{percent(shares * close / total)}</td>"
             f'<td class="{_tone(gain)}">{money(gain, bars.currency)}</td></tr>'
         )
     head = ("Name", "Shares", "Close", "Value", "Of equity", "Profit so far")
