@@ -131,7 +131,8 @@ def apply(
     name.shares += side * quantity
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
         name.goal = 0
-        name.marks |= BLOCKED
+        if state.target[s] != 0.0:
+            name.marks |= BLOCKED
         account[WAITING] = 1
 
 

@@ -85,14 +85,19 @@ def day_limits(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> tu
 
 
 @njit_bare
+def reference_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> float:
+    """What a collar is measured from: the day's base on a session's first bar, then the close of the bar before."""
+    if state.account[NEW_SESSION]:
+        return base_price(state, inputs, plan, t, s)
+    return previous_close(state, inputs, t, s)
+
+
+@njit_bare
 def order_limit(state: State, inputs: Inputs, plan: Record, t: int, s: int, side: int, kind: int) -> float:
     """Limit price of an order at open or close: the collar around the reference; inf or 0 for a market order."""
     if plan.collar < 0.0 or kind == KIND_SAME_CLOSE:
         return np.inf if side > 0 else 0.0
-    if state.account[NEW_SESSION]:
-        reference = base_price(state, inputs, plan, t, s)
-    else:
-        reference = previous_close(state, inputs, t, s)
+    reference = reference_price(state, inputs, plan, t, s)
     market, row = state.names[s].market, inputs.dates[t].row
     if side > 0:
         return floor_tick(plan, row, market, reference * (1.0 + plan.collar))
@@ -239,7 +244,7 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
             if price == np.inf:
                 price = day_limits(state, inputs, plan, t, s)[1]
             if price == np.inf:
-                price = base_price(state, inputs, plan, t, s)
+                price = reference_price(state, inputs, plan, t, s)
             log.work[buys].i = k
             log.work[buys].f = price
             buys += 1
@@ -407,7 +412,7 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         )
         for k in range(account[N_ORDERS]):
             working = state.orders[k]
-            if working.symbol == s and working.side > 0 and working.kind != KIND_OPEN:
+            if working.symbol == s and working.side > 0 and working.kind != KIND_OPEN and working.qty > 0:
                 working.qty = 0
                 working.reason = STOPPED
 

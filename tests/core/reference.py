@@ -211,7 +211,7 @@ class Run:
         first = t
         while not self.new_session(first):
             first -= 1
-        given = self.panel.base[first][s] if self.panel.base else nan
+        given = self.panel.base[t][s] if self.panel.base else nan
         if not isnan(given) and given > 0:
             return given
         if first == 0:
@@ -513,7 +513,7 @@ class Run:
         account.apply(self.make_fill(t, s, -1, order.open, self.slipped(t, s, -1, price), price, rule))
         order.filled = order.quantity
         order.end(t)
-        account.goals[s], account.stopped[s] = 0, True
+        account.goals[s], account.stopped[s] = 0, account.counted[s] not in (None, 0.0)
         account.places.discard(s)
         for other in self.live_orders():
             if other.column == s and other.side > 0:
