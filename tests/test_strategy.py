@@ -43,7 +43,7 @@ class Always(Strategy):
 
     answer = None
 
-    def targets(self, bars):  # noqa: ARG002
+    def targets(self, bars):
         return self.answer
 
 
@@ -302,7 +302,7 @@ def test_an_error_inside_targets_keeps_its_type_and_names_the_strategy():
     class Fails(Strategy):
         window: int = param(3)
 
-        def targets(self, bars):  # noqa: ARG002
+        def targets(self, bars):
             raise ZeroDivisionError("oops")
 
     with pytest.raises(ZeroDivisionError) as caught:

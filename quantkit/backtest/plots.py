@@ -8,6 +8,8 @@ the money that is invested, and, for one symbol, its price with every fill.
 
 from __future__ import annotations
 
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,6 +164,13 @@ def _dress(axes: Axes, title: str) -> None:
     axes.margins(x=0.01)
 
 
+def _png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
 def draw(result: Result, *, symbol: str | None = None) -> Figure:
     """The figure. ConfigError when `symbol` is not in the run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -174,6 +183,7 @@ def draw(result: Result, *, symbol: str | None = None) -> Figure:
     heights = [3.0, 1.3, 1.1] + [0.9] * several + [2.6] * (column is not None)
     figure = Figure(figsize=(11.0, 1.1 + 1.2 * sum(heights)), dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
+    figure.__dict__["_repr_png_"] = partial(_png, figure)  # how Jupyter shows what a cell returns
     figure.get_layout_engine().set(h_pad=0.08, hspace=0.04)  # type: ignore[union-attr, call-arg]
     panels = list(figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0])
     times = _stamps(result)
