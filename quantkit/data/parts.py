@@ -297,6 +297,7 @@ def read_columns(path: str, columns: Sequence[str], groups: Sequence[int] | None
     return file.read_row_groups(list(groups), list(columns), use_threads=False)
 
 
+@lru_cache(maxsize=1024)
 def day_groups(path: str, start: int, stop: int) -> list[int]:
     """Row groups of a by-time copy that may hold times in [start, stop]."""
     metadata = _footer(path)[0]

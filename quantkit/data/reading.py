@@ -7,7 +7,7 @@ when the column cache has no answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,7 @@ from quantkit.data.carry import LISTED, MEMBER
 from quantkit.data.dates import day_text
 from quantkit.data.lake import TableInfo, cached_bars, version_text
 from quantkit.data.panel import Panel
-from quantkit.data.reference import Instruments
+from quantkit.data.reference import Instrument, Instruments
 from quantkit.data.rows import DAY_US, OPTIONAL, REQUIRED, SEOUL_US, session_days
 from quantkit.data.sideactions import stored_actions
 from quantkit.data.tables import BARS, Table, frequency, partition_column
@@ -48,6 +48,17 @@ class Query(NamedTuple):
     universe: str | list[str] | None
 
 
+class Facts(NamedTuple):
+    """What a panel says of a symbol beside its prices; `runs` (first day, market) only where the market changed."""
+
+    market: str
+    name: str | None
+    leverage: float
+    adjusted: bool
+    calendar: str
+    runs: tuple[tuple[int, str], ...]
+
+
 @dataclass
 class Context:
     """The pinned tables, opened."""
@@ -61,6 +72,23 @@ class Context:
     def freq(self) -> str:
         """Frequency of the bars table."""
         return self.parts.freq
+
+    @cached_property
+    def facts(self) -> dict[str, Facts]:
+        """Facts of every symbol."""
+        found = {}
+        for symbol, span in self.spans.items():
+            known = self.instruments.get(symbol) or Instrument()
+            runs = tuple((run.first, run.market) for run in known.runs if run.market)
+            found[symbol] = Facts(
+                known.market or _stored_market(self, symbol),
+                known.name,
+                known.leverage or 1.0,
+                span.adjusted,
+                span.calendar,
+                runs if len({market for _, market in runs}) > 1 else (),
+            )
+        return found
 
 
 def open_context(root: Path, query: Query) -> Context:
@@ -228,31 +256,26 @@ def _all_symbols(parts: Parts, start: int, stop: int) -> tuple[str, ...]:
 
 def _meta(context: Context, panel: Panel, query: Query, actions: list[dict[str, Any]]) -> dict[str, Any]:
     """The small facts of an answer, as the cache keeps them."""
-    adjusted = {context.spans[symbol].adjusted for symbol in panel.symbols}
+    facts = [context.facts[symbol] for symbol in panel.symbols]
+    adjusted = {one.adjusted for one in facts}
     if len(adjusted) == 2:
         raise BadData("some of these symbols have raw prices and some adjusted ones; ask for them separately")
-    calendars = {context.spans[symbol].calendar for symbol in panel.symbols}
     day = int(session_days(panel.times[-1:], context.freq)[0])
-    instruments = context.instruments
-    markets, changes, leverage = [], [], []
-    names: dict[str, str] = {}
-    for symbol in panel.symbols:
-        known = instruments.get(symbol)
-        markets.append((known.market_on(day) if known else None) or _stored_market(context, symbol))
-        leverage.append((known.leverage if known else None) or 1.0)
-        if known is None:
-            continue
-        if (name := known.name) is not None:
-            names[symbol] = name
-        if len(known.runs) > 1 and len({run.market for run in known.runs if run.market}) > 1:
-            changes += [(run.first, symbol, run.market) for run in known.runs if run.market and run.first <= day]
+    markets = [one.market for one in facts]
+    changes = []
+    for place, (symbol, one) in enumerate(zip(panel.symbols, facts, strict=True)):
+        if one.runs:
+            begun = [(first, symbol, market) for first, market in one.runs if first <= day]
+            changes += begun
+            markets[place] = begun[-1][2] if begun else one.runs[0][1]
     stored = [name for name in (*REQUIRED, *OPTIONAL) if name in context.parts.present or name in REQUIRED]
     return {
         "symbols": list(panel.symbols), "fields": stored, "actions": actions, "markets": markets,
-        "market_changes": changes, "names": names, "leverage": leverage,
+        "market_changes": changes, "leverage": [one.leverage for one in facts],
+        "names": {symbol: one.name for symbol, one in zip(panel.symbols, facts, strict=True) if one.name},
         "prices": "adjusted" if adjusted == {True} else "raw", "freq": context.freq,
         "version": version_text(query.pinned), "source": str(context.parts.table.folder.parent),
-        "minor_unit": 100 if calendars == {"US"} else 1,
+        "minor_unit": 100 if {one.calendar for one in facts} == {"US"} else 1,
     }  # fmt: skip
 
 
