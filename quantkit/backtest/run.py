@@ -23,6 +23,7 @@ import numpy as np
 from quantkit.backtest.benchmark import benchmark_levels
 from quantkit.backtest.manifest import manifest_of
 from quantkit.backtest.output import RunOutput
+from quantkit.backtest.universe import in_universe
 from quantkit.core.fold import Output, plan_of, simulate
 from quantkit.core.policy import FILLS, Policy, RiskLimits
 from quantkit.core.prepare import events_of, first_state, has_universe, inputs_of
@@ -82,6 +83,8 @@ def backtest(
     costs = Costs.kis() if costs is None else costs
     rules = policy or (strategy.policy if strategy is not None else Policy())
     seen = bars.window(None, end) if end is not None else bars
+    if strategy is not None:
+        seen = in_universe(seen, strategy)
     first = _first_row(seen, start)
     values, chosen_by = _evaluated(strategy, seen, targets, rank, rules, limits)
     run_bars = seen.slice(first, len(seen)) if first else seen

@@ -90,10 +90,9 @@ class Request:
         )
 
     def bars(self, strategy: Strategy) -> Bars:
-        """The bars of the data file or of the lake, with the strategy's universe as members."""
+        """The bars of the data file or of the lake."""
         if self.data is not None:
-            bars = bars_of_file(self.data, market=self.market, prices=self.prices, symbols=self.symbols)
-            return in_universe(bars, strategy, where=str(self.data))
+            return bars_of_file(self.data, market=self.market, prices=self.prices, symbols=self.symbols)
         return bars_of_lake(self.lake, strategy, symbols=self.symbols, end=self.end, freq=self.freq)
 
     def _benchmark(self, bars: Bars) -> object:
@@ -122,8 +121,7 @@ def bars_of_lake(
     universe = strategy.universe
     asked = None if callable(universe) else universe
     wanted = None if symbols is None else list(symbols)
-    bars = open_lake(path).bars(wanted, start, end, freq, version, universe=asked)
-    return bars if asked is universe else in_universe(bars, strategy, where=str(path))
+    return open_lake(path).bars(wanted, start, end, freq, version, universe=asked)
 
 
 def open_lake(path: Path) -> Lake:
@@ -136,22 +134,6 @@ def open_lake(path: Path) -> Lake:
             "or give a file with --data"
         )
     return Lake(path)
-
-
-def in_universe(bars: Bars, strategy: Strategy, *, where: str) -> Bars:
-    """Bars whose members are the strategy's universe. ConfigError for a query, which only a lake can answer."""
-    import numpy as np
-
-    universe = strategy.universe
-    if universe is None:
-        return bars
-    if isinstance(universe, str):
-        raise ConfigError(
-            f"{strategy.name}.universe is a query, which needs a lake: ingest {where} and leave out --data"
-        )
-    if callable(universe):
-        return bars.with_member(np.asarray(universe(bars), dtype=np.bool_))
-    return bars.with_member(np.broadcast_to(np.isin(bars.symbols, list(universe)), bars.shape).copy())
 
 
 def bars_of_file(path: Path, *, market: Any, prices: str, symbols: Sequence[str] | None) -> Bars:

@@ -87,8 +87,7 @@ def _bars(manifest: Mapping[str, Any], strategy: Strategy, where: str) -> Bars:
     if source.is_file():
         market = data["markets"]
         markets = market if isinstance(market, str) else dict(zip(data["symbols"], market, strict=True))
-        bars = inputs.bars_of_file(source, market=markets, prices=data["prices"], symbols=data["symbols"])
-        return inputs.in_universe(bars, strategy, where=str(source))
+        return inputs.bars_of_file(source, market=markets, prices=data["prices"], symbols=data["symbols"])
     raise ConfigError(
         f"{where}: its data, {data['source']!r}, is neither a lake nor a file here; run from the same folder"
     )

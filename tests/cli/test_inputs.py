@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from quantkit import BadData, Bars, ConfigError, Strategy
+from quantkit import BadData, ConfigError
 from quantkit.cli import inputs
 
 
@@ -77,40 +77,3 @@ def test_a_file_that_is_no_table_is_bad_data_with_its_name(name: str, content: b
         path.write_bytes(content)
     with pytest.raises(BadData, match=name):
         inputs.read_frame(path)
-
-
-class Few(Strategy):
-    """Hold its universe."""
-
-    universe = ("B",)
-
-
-class Asked(Strategy):
-    """Hold what a query finds."""
-
-    universe = "close > 10"
-
-
-class Dear(Strategy):
-    """Hold what costs more than 10."""
-
-    def universe(self, bars: Bars) -> object:  # type: ignore[override]
-        return bars.close > 10.0
-
-
-def two_names() -> Bars:
-    long = pd.concat([prices(symbol=["A", "A"]), prices(symbol=["B", "B"]).assign(low=1.0, close=5.0)])
-    return Bars.from_pandas(long, market="NONE")
-
-
-def test_a_universe_of_symbols_becomes_the_members() -> None:
-    assert inputs.in_universe(two_names(), Few(), where="x").member.tolist() == [[False, True], [False, True]]
-
-
-def test_a_universe_computed_from_bars_becomes_the_members() -> None:
-    assert inputs.in_universe(two_names(), Dear(), where="x").member.tolist() == [[True, False], [True, False]]
-
-
-def test_a_query_over_a_file_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigError, match=r"needs a lake: ingest prices\.csv"):
-        inputs.in_universe(two_names(), Asked(), where="prices.csv")
