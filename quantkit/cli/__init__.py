@@ -12,12 +12,16 @@ pandas nor Numba: each command imports what it needs when it runs.
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Entry point of the `quantkit` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a sign that the terminal cannot show must not end the command
+            stream.reconfigure(errors="replace")
     from quantkit.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +60,7 @@ def test_the_demo_says_where_things_are_and_ends_the_same_the_second_time(
 def test_the_demo_without_its_prices_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "bokeh_sampledata.stocks", None)
+    monkeypatch.setitem(sys.modules, "bokeh_sampledata.stocks", None)
     monkeypatch.chdir(tmp_path)
     assert run(["demo"]) == 2
     assert "pip install bokeh-sampledata" in capsys.readouterr().err
@@ -116,6 +119,14 @@ def test_a_csv_file_is_enough(
     saved = tmp_path / "saved.json"
     saved.write_text(json.dumps(found), encoding="utf-8")
     assert answer(["backtest", "--manifest", str(saved), "--json"], capsys)["changed"] == []
+
+
+def test_an_output_that_has_no_korean_won_sign_is_no_reason_to_fail(in_demo: Path, sma_cross: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(sma_cross).parents[1])}
+    command = [sys.executable, "-m", "quantkit", "backtest", sma_cross, *RUN]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Sharpe ratio" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["IBM", "levels.csv"])
