@@ -26,7 +26,7 @@ from quantkit.backtest.output import RunOutput
 from quantkit.backtest.universe import in_universe
 from quantkit.core.fold import Output, plan_of, simulate
 from quantkit.core.policy import FILLS, Policy, RiskLimits
-from quantkit.core.prepare import events_of, first_state, has_universe, inputs_of
+from quantkit.core.prepare import events_of, first_state, has_universe, inputs_of, valid_after_warmup
 from quantkit.core.state import N_ORDERS, Floats, Ints, State
 from quantkit.data.bars import Bars
 from quantkit.data.dates import day_text, epoch_day
@@ -69,17 +69,7 @@ def backtest(
 
     Raises ConfigError for an argument out of range and BadData for data that does not fit, each naming the value.
     """
-    if not isinstance(bars, Bars):
-        raise ConfigError(f"backtest(bars={bars!r}): give Bars, from Bars.from_pandas(frame) or Lake(path).bars(...)")
-    if (strategy is None) == (targets is None):
-        raise ConfigError("backtest: give a strategy or targets, one of them")
-    if strategy is not None and not isinstance(strategy, Strategy):
-        hint = f"{strategy.__name__}(...)" if isinstance(strategy, type) else "an instance of a Strategy class"
-        raise ConfigError(f"backtest(strategy={strategy!r}): expected {hint}")
-    if fill not in FILLS:
-        raise ConfigError(f"backtest(fill={fill!r}): choose one of {', '.join(FILLS)}")
-    if isinstance(cash, bool) or not isinstance(cash, int | float | np.number) or not 0 < float(cash) < 9e15:
-        raise ConfigError(f"backtest(cash={cash!r}): expected an amount of money above 0")
+    bars = _checked(strategy, bars, targets=targets, cash=cash, fill=fill)
     costs = Costs.kis() if costs is None else costs
     rules = policy or (strategy.policy if strategy is not None else Policy())
     seen = bars.window(None, end) if end is not None else bars
@@ -89,12 +79,12 @@ def backtest(
     values, chosen_by = _evaluated(strategy, seen, targets, rank, rules, limits)
     run_bars = seen.slice(first, len(seen)) if first else seen
     paid = _deposit_rows(run_bars, deposits)
-    warmup = max(0, (strategy.warmup if strategy is not None else 0) - first)
+    warmed = valid_after_warmup(seen.flags, strategy.warmup if strategy is not None else 0)
     inputs = inputs_of(
         run_bars,
         np.ascontiguousarray(values[first:], np.float64),
         policy=rules,
-        warmup=warmup,
+        flags=warmed[first:],
         rank=None if chosen_by[0] is None else chosen_by[0][first:],
         liquidity=None if chosen_by[1] is None else chosen_by[1][first:],
         after=int(bars.days[len(seen)]) if len(seen) < len(bars) else None,
@@ -120,12 +110,10 @@ def backtest(
         "start": None if start is None else day_text(epoch_day(start, what="start")),
         "end": None if end is None else str(end),
         "fill": fill,
-        "policy": rules.to_dict(),
-        "costs": costs.to_dict(),
-        "limits": None if limits is None else limits.to_dict(),
         "benchmark": name,
         "deposits": [[day_text(int(run_bars.days[row])), amount] for row, amount in paid],
     }
+    settings |= {"policy": rules.to_dict(), "costs": costs.to_dict(), "limits": limits and limits.to_dict()}
     from quantkit.backtest.result import Result
 
     return Result(
@@ -138,6 +126,22 @@ def backtest(
         policy=rules,
         fill=fill,
     )
+
+
+def _checked(strategy: object, bars: object, *, targets: object, cash: object, fill: str) -> Bars:
+    """The bars, when every argument is of the kind and in the range it must be; else ConfigError naming it."""
+    if not isinstance(bars, Bars):
+        raise ConfigError(f"backtest(bars={bars!r}): give Bars, from Bars.from_pandas(frame) or Lake(path).bars(...)")
+    if (strategy is None) == (targets is None):
+        raise ConfigError("backtest: give a strategy or targets, one of them")
+    if strategy is not None and not isinstance(strategy, Strategy):
+        hint = f"{strategy.__name__}(...)" if isinstance(strategy, type) else "an instance of a Strategy class"
+        raise ConfigError(f"backtest(strategy={strategy!r}): expected {hint}")
+    if fill not in FILLS:
+        raise ConfigError(f"backtest(fill={fill!r}): choose one of {', '.join(FILLS)}")
+    if isinstance(cash, bool) or not isinstance(cash, int | float | np.number) or not 0 < float(cash) < 9e15:
+        raise ConfigError(f"backtest(cash={cash!r}): expected an amount of money above 0")
+    return bars
 
 
 def _first_row(bars: Bars, start: object) -> int:

@@ -7,7 +7,7 @@ lake does that was given the query and sees more history than the panel holds, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from quantkit.core.prepare import has_universe
 from quantkit.errors import BadData, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from quantkit.data.bars import Bars
@@ -35,7 +33,7 @@ def in_universe(bars: Bars, strategy: Strategy) -> Bars:
         return bars.with_member(member)
     if isinstance(universe, str):
         return bars.with_member(_queried(universe, bars))
-    wanted = list(cast("Sequence[str]", universe))
+    wanted = list(universe)
     inside = np.isin(bars.symbols, wanted)
     if not inside.any():
         raise ConfigError(f"{strategy.name}.universe = {wanted[:5]}: none of them is in the bars {bars!r}")

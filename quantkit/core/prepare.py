@@ -92,19 +92,22 @@ def inputs_of(
     targets: Floats,
     *,
     policy: Policy,
-    warmup: int = 0,
+    flags: Bytes | None = None,
     rank: Floats | None = None,
     liquidity: Floats | None = None,
     after: int | None = None,
 ) -> Inputs:
-    """What the fold reads of these bars. `targets`, `rank` and `liquidity` are (T, N) float64."""
+    """What the fold reads of these bars. `targets`, `rank` and `liquidity` are (T, N) float64.
+
+    flags: in place of the bars' own, for example after warm-up. after: see `rebalance_dates`.
+    """
     return Inputs(
         open=bars.raw.open,
         high=bars.raw.high,
         low=bars.raw.low,
         close=bars.raw.close,
         base=bars.field("base") if bars.has("base") else _NONE,
-        flags=np.ascontiguousarray(valid_after_warmup(bars.flags, warmup)),
+        flags=np.ascontiguousarray(bars.flags if flags is None else flags),
         targets=targets,
         rank=_NONE if rank is None else rank,
         liquidity=_NONE if liquidity is None else liquidity,

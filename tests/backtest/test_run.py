@@ -177,3 +177,25 @@ def test_money_of_us_names_is_kept_in_cents() -> None:
     assert result.run.fills["quantity"].tolist() == [99]
     assert result.run.cash[-1] == 100_000 - 99 * 1_002
     assert result.equity.iloc[-1] == pytest.approx(1_000 + 99 * 0.03)
+
+
+class Warm(Hold):
+    """In from the start, but only after three bars of a name's own history."""
+
+    warmup = 3
+    policy = Policy(max_names=2)
+
+
+def test_warm_up_counts_each_names_own_listed_bars_also_before_start() -> None:
+    frame = pd.concat(
+        [
+            pd.DataFrame({"date": DAYS, "symbol": "005930"}),
+            pd.DataFrame({"date": DAYS[20:], "symbol": "000660"}),
+        ]
+    )
+    prices = {"open": 50_000.0, "high": 50_000.0, "low": 50_000.0, "close": 50_000.0, "volume": 10}
+    late = Bars.from_pandas(frame.assign(**prices).sort_values(["date", "symbol"]), market="KOSPI")
+    fills = backtest(Warm(), late, start=DAYS[10], costs=FREE, cash=10_000_000).run.fills
+    bought = {late.symbols[int(symbol)]: int(bar) for symbol, bar in zip(fills["symbol"], fills["bar"], strict=True)}
+    # 005930 is warm before the run starts; 000660 has its first bars on rows 10, 11, 12 of the run
+    assert bought == {"005930": 1, "000660": 14}
