@@ -59,6 +59,7 @@ from quantkit.core.state import (
     State,
     i64,
 )
+from quantkit.data.bars import TRADED
 from quantkit.jit import njit_bare, njit_call
 
 __all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "open_bar", "tax_of"]
@@ -357,7 +358,7 @@ def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
         held = name.shares
         if held != 0:
             equity += money(inputs.close[t, s], held, plan.unit)
-            if plan.trailing_stop > 0.0 and name.marks & CLOSE_ENTRY == 0:
+            if plan.trailing_stop > 0.0 and name.marks & CLOSE_ENTRY == 0 and inputs.flags[t, s] & TRADED:
                 name.peak = max(name.peak, inputs.high[t, s])
             if name.marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
                 name.marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)

@@ -211,8 +211,10 @@ def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) ->
         if value != value or (value == state.target[s] and not (dated and state.names[s].slot >= 0)):
             continue
         flags = inputs.flags[t, s]
-        if flags & VALID:
-            _take_value(state, s, value if flags & MEMBER else 0.0)
+        if flags & (VALID | MEMBER) == VALID | MEMBER:
+            _take_value(state, s, value)
+        elif flags & VALID and (dated or state.target[s] != 0.0):
+            _take_value(state, s, 0.0)
 
 
 @njit_call

@@ -28,10 +28,13 @@ from quantkit.core.state import (
     EVENT,
     KIND_SAME_CLOSE,
     N_ORDERS,
+    NEXT_1,
+    NEXT_2,
     PLAN,
     PREV_ROW,
     RULE_SAME_CLOSE,
     RULES_OF_DATES,
+    SETTLED,
     Bytes,
     Floats,
     Inputs,
@@ -137,6 +140,34 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record) -> Out
     return Output(equity, cash, fills, orders, actions)
 
 
+@njit_entry
+def _open_one(state: State, inputs: Inputs, events: Records, plan: Record, log: Log) -> None:
+    """Steps 1 and 2 of one bar, callable from Python (the steps themselves are not)."""
+    open_bar(state, inputs, events, plan, log, 0)
+    release(state, inputs, plan, log, 0)
+
+
+@njit_entry
+def _book(
+    state: State, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int, rule: int
+) -> None:
+    """`apply`, callable from Python."""
+    apply(state, s, side, quantity, price, value, commission, tax, rule)
+
+
+@njit_entry
+def _close_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
+    """Steps 6 and 7 of one bar, callable from Python."""
+    expire(state, log)
+    mark(state, inputs, plan, 0)
+
+
+@njit_entry
+def _decide_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
+    """Step 8 of one bar, callable from Python."""
+    decide(state, inputs, plan, log, 0)
+
+
 def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Iterable[Fill]) -> Output:
     """Fold one bar (T == 1) with `fills` from outside; the same state as `simulate` gives with the same fills.
 
@@ -145,22 +176,19 @@ def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Ite
     names = len(state.names)
     log = new_log(names, rows=0)
     given = list(fills)
-    open_bar(state, inputs, events, plan, log, 0)
-    release(state, inputs, plan, log, 0)
+    _open_one(state, inputs, events, plan, log)
     for fill in given:
         if fill.rule != RULE_SAME_CLOSE:
             book(state, fill)
-    expire(state, log)
-    mark(state, inputs, plan, 0)
-    decide(state, inputs, plan, log, 0)
+    _close_one(state, inputs, plan, log)
+    _decide_one(state, inputs, plan, log)
     if plan.fill_kind == KIND_SAME_CLOSE:
         for fill in given:
             if fill.rule == RULE_SAME_CLOSE:
                 book(state, fill)
-        expire(state, log)
-        mark(state, inputs, plan, 0)
+        _close_one(state, inputs, plan, log)
     equity = np.array([state.account[EQUITY]])
-    cash = np.array([cash_of(state)])
+    cash = np.array([state.account[[SETTLED, NEXT_1, NEXT_2]].sum()])
     state.account[BARS] += 1
     _close_chunk(state, inputs)
     return Output(equity, cash, *_emptied(log))
@@ -168,7 +196,7 @@ def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Ite
 
 def book(state: State, fill: Fill) -> None:
     """Book one fill from outside and take it off the working order it belongs to."""
-    apply(state, fill.symbol, fill.side, fill.quantity, fill.price, fill.value, fill.commission, fill.tax, fill.rule)
+    _book(state, *fill[1:])
     working = int(state.account[N_ORDERS])
     for k in np.flatnonzero(state.orders["id"][:working] == fill.order):
         state.orders["filled"][k] += fill.quantity

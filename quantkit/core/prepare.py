@@ -142,7 +142,7 @@ def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records
     gone[1:] &= ~gone[:-1]  # the first bar outside the listing; row 0: whoever is outside
     for row, column in np.argwhere(gone) if gone.any() else ():
         rows.append((int(row), int(column), EVENT_DELISTED, 1.0, 1.0, 0.0, 0, 0))
-    rows.sort(key=lambda event: (event[0], event[2]))
+    rows.sort(key=lambda event: (event[0], event[2], event[5] == 0.0))  # a dividend is due on the shares before a split
     return np.array(rows, EVENT_ROW).view(np.recarray)
 
 

@@ -52,6 +52,23 @@ class Case:
     def but(self, **changes: Any) -> Case:
         return replace(self, **changes)
 
+    def rows(self, stop: int) -> Case:
+        """The first `stop` bars only."""
+        return self.but(
+            bars=self.bars.slice(0, stop),
+            targets=self.targets[:stop],
+            rank=None if self.rank is None else self.rank[:stop],
+            deposits={t: paid for t, paid in self.deposits.items() if t < stop},
+        )
+
+    @classmethod
+    def example(cls) -> Case:
+        """Two names over six quiet days, bought on the first and sold on the fourth."""
+        bytes_ = np.full((6, 2, 5), 3, np.uint8)
+        bytes_[..., 0] = 0
+        bars = make_bars("2024-03-26", bytes_, listed=[(0, 5)] * 2, markets=["KOSPI", "KOSDAQ"], actions=[])
+        return cls(bars, np.repeat([[True], [True], [True], [False], [False], [False]], 2, axis=1))
+
 
 def signed(byte: int) -> int:
     """0, 1, -1, 2, -2, ... for 0, 1, 2, 3, 4, ..."""
@@ -267,12 +284,14 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
         actions = [tuple(a) for a in draw(st.lists(one, max_size=3, unique_by=lambda a: (a[0], a[1])))]
         transfer = draw(st.sampled_from((None, None, None, rows // 2)))
         deposits = draw(st.dictionaries(st.integers(0, rows - 1), st.sampled_from((500_000, 3_000_000)), max_size=2))
+    per_day = draw(st.sampled_from((1, 1, 1, 3)))
+    deposits = {t - t % per_day: amount for t, amount in deposits.items()}  # a deposit comes on a session's first bar
     markets = [draw(st.sampled_from(("KOSPI", "KOSDAQ", "ETF", "KOSPI"))) for _ in range(names)]
     if transfer is not None and markets[0] == "KOSPI":
         markets[0] = "KOSDAQ"
     bars = make_bars(
         draw(st.sampled_from(STARTS)), byte_grid(draw, (rows, names, 5)), listed=listed, markets=markets, actions=actions,
-        per_day=draw(st.sampled_from((1, 1, 1, 3))), base=draw(st.booleans()),
+        per_day=per_day, base=draw(st.booleans()),
         prices=draw(st.sampled_from(("raw", "raw", "raw", "adjusted"))), transfer=transfer,
     )  # fmt: skip
     targets = make_targets(byte_grid(draw, (rows, names)), draw(st.sampled_from(("bool", "bool", "ones", "weights"))))

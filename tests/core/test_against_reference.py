@@ -1,0 +1,76 @@
+"""The compiled fold equals the plain-Python one: fills, refusals, cash, equity, shares and goals, to the minor unit.
+
+`HYPOTHESIS_PROFILE=deep pytest tests/core/test_against_reference.py` runs thousands of markets instead of dozens.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, seed, settings
+
+from quantkit.core.state import REASONS, RULES
+from tests.core.markets import Case, cases
+from tests.core.runs import by_reference, differences, fill_rows, reference_fill_rows, through_backtest
+
+
+@given(cases())
+@settings(max_examples=max(200, settings.default.max_examples))
+def test_the_compiled_run_equals_the_plain_python_one(case: Case) -> None:
+    assert differences(case) == []
+
+
+@given(cases())
+def test_backtest_hands_on_what_the_reference_says(case: Case) -> None:
+    run = through_backtest(case).run
+    account = by_reference(case)
+    assert run.cash.tolist() == account.cash_by_bar
+    assert run.equity.tolist() == account.equity_by_bar
+    columns = [run.fills[name].tolist() for name in ("bar", "symbol", "side", "quantity", "price", "commission", "tax")]
+    expected = [(f.bar, f.column, f.side, f.quantity, f.price, f.commission, f.tax) for f in account.fills]
+    assert sorted(zip(*columns, strict=True)) == sorted(expected)
+
+
+def test_random_markets_reach_every_rule_and_every_reason() -> None:
+    """Agreement means little where nothing happens: 500 markets make every rule and every reason occur."""
+    seen: Counter[str] = Counter()
+
+    @seed(20240326)
+    @settings(max_examples=500, database=None, derandomize=False)
+    @given(cases())
+    def look(case: Case) -> None:
+        account = by_reference(case)
+        seen.update({fill.rule for fill in account.fills})
+        seen.update({order.reason for order in account.orders})
+        seen.update({"from_proceeds"} if any(fill.from_proceeds for fill in account.fills) else set())
+
+    look()
+    print("examples in which each rule and reason occurs, of 500:", dict(seen.most_common()))  # noqa: T201
+    assert {*RULES, *REASONS, "from_proceeds"} <= set(seen)
+
+
+@pytest.mark.slow
+def test_a_wider_and_longer_market_agrees_too() -> None:
+    @seed(random.Random(7).randrange(10**6))  # noqa: S311
+    @settings(max_examples=40, database=None, derandomize=False)
+    @given(cases(max_bars=120, max_names=6))
+    def compare(case: Case) -> None:
+        assert differences(case) == []
+
+    compare()
+
+
+def test_a_difference_would_be_seen() -> None:
+    """The comparison itself: rows that differ in one field are not equal."""
+    from tests.core.runs import compiled
+
+    case = Case.example()
+    output, _ = compiled(case)
+    account = by_reference(case)
+    assert fill_rows(output) == reference_fill_rows(account) != []
+    account.fills[0].tax += 1
+    assert fill_rows(output) != reference_fill_rows(account)
+    assert np.all(output.equity > 0)
