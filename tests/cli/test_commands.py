@@ -188,6 +188,19 @@ def test_differences_name_the_data_the_rules_and_the_versions() -> None:
     ]  # fmt: skip
 
 
+def test_a_universe_query_is_answered_by_the_lake_and_repeats(
+    in_demo: Path, tmp_path: Path, sma_cross: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, saved = tmp_path / "mine.py", tmp_path / "run.json"
+    text = Path(sma_cross).read_text(encoding="utf-8")
+    mine.write_text(text.replace("    policy =", "    universe = \"symbol = 'IBM'\"\n    policy ="), encoding="utf-8")
+    found = answer(["backtest", str(mine), "--cash", "100000", "--save-manifest", str(saved), "--json"], capsys)
+    only = answer(["backtest", sma_cross, "--symbols", "IBM", "--cash", "100000", "--json"], capsys)
+    assert len(found["manifest"]["data"]["symbols"]) == 5
+    assert found["stats"]["trades"] == pytest.approx(only["stats"]["trades"], abs=1)
+    assert answer(["backtest", "--manifest", str(saved), "--json"], capsys)["changed"] == []
+
+
 def test_compare_lays_two_strategies_side_by_side(
     in_demo: Path, sma_cross: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
