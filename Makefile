@@ -9,7 +9,7 @@ INSTALL := sh tools/setup-venv.sh $(VENV)
 REQUIREMENTS := pyproject.toml constraints.txt tools/setup-venv.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench clean
+.PHONY: help setup demo test test-all check lint types imports sizes rules format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,12 +31,22 @@ test: $(VENV)/.dev  ## the test suite, without the slow tests
 test-all: $(VENV)/.dev  ## the test suite with the slow tests
 	$(BIN)/python -m pytest -n $(N) -m "slow or not slow" $(TEST)
 
-check: $(VENV)/.dev  ## style, types, import rules, file sizes, house rules
+check: lint types imports sizes rules  ## style, types, import rules, file sizes, house rules
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
+
+imports: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+sizes: $(VENV)/.dev
 	$(BIN)/python tools/sizes.py
+
+rules: $(VENV)/.dev
 	$(BIN)/python tools/house_rules.py
 
 format: $(VENV)/.dev  ## let ruff lay out the code
