@@ -11,8 +11,6 @@ Costs        A round trip takes one to three months: five to ten a year and slot
              and sale tax at 2026 rates. It buys strength, so slippage is worse than average.
 """
 
-import numpy as np
-
 from quantkit import Bars, Policy, Strategy, param, ta
 
 
@@ -36,10 +34,7 @@ class DonchianBreakout(Strategy):
         # The channel includes its own bar, so compare with the one that stood before it.
         ceiling = ta.lag(ta.donchian(bars.high, bars.low, self.entry).upper, 1)
         floor = ta.lag(ta.donchian(bars.high, bars.low, self.leave).lower, 1)
-        rows = np.arange(len(bars))[:, None]
-        last_up = np.maximum.accumulate(np.where(bars.close > ceiling, rows, -1), axis=0)
-        last_down = np.maximum.accumulate(np.where(bars.close < floor, rows, -1), axis=0)
-        return last_up > last_down  # in since the last breakout, unless a breakdown came after it
+        return ta.hold(bars.close > ceiling, bars.close < floor)
 
     def rank(self, bars: Bars):
         return bars.close / ta.lag(ta.donchian(bars.high, bars.low, self.entry).upper, 1)

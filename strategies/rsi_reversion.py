@@ -10,8 +10,6 @@ Costs        Trades often: a round trip takes one to three weeks. At 0.20 % sale
              twenty of them a year cost over 4 % of the money at work, so the edge per trade must be well above 0.3 %.
 """
 
-import numpy as np
-
 from quantkit import Bars, Policy, Strategy, param, ta
 
 
@@ -37,15 +35,7 @@ class RsiReversion(Strategy):
     def targets(self, bars: Bars):
         rsi = ta.rsi(bars.close, self.window)
         dip = (rsi < self.low) & (bars.close > ta.sma(bars.close, self.trend))
-        return held(dip, rsi > self.high)
+        return ta.hold(dip, rsi > self.high)
 
     def rank(self, bars: Bars):
         return -ta.rsi(bars.close, self.window)  # the deepest dips first
-
-
-def held(enter, leave):
-    """True from a bar where `enter` holds until the next one where `leave` does; the past alone decides."""
-    rows = np.arange(len(enter))[:, None]
-    last_enter = np.maximum.accumulate(np.where(enter, rows, -1), axis=0)
-    last_leave = np.maximum.accumulate(np.where(leave, rows, -1), axis=0)
-    return last_enter > last_leave

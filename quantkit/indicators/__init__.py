@@ -32,7 +32,7 @@ from quantkit.indicators.rolling import (
     rolling_sum,
     rolling_zscore,
 )
-from quantkit.indicators.signals import cross_over, cross_under, lag
+from quantkit.indicators.signals import cross_over, cross_under, hold, lag
 from quantkit.indicators.smoothing import Bollinger, Macd, bollinger, ema, macd, sma, wma
 from quantkit.indicators.volume import obv, typical_price, vwap
 
@@ -51,6 +51,7 @@ __all__ = [
     "dmi",
     "donchian",
     "ema",
+    "hold",
     "lag",
     "macd",
     "momentum",

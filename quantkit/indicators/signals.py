@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from quantkit.errors import BadData
 from quantkit.indicators.inputs import BoolArray, FloatArray, beside, integer, matrix, shaped
 
 if TYPE_CHECKING:
@@ -50,6 +51,28 @@ def lag(values: ArrayLike, periods: int = 1) -> FloatArray:
     out[:periods] = np.nan
     out[periods:] = table[: max(len(table) - periods, 0)]
     return shaped(out, values)
+
+
+def hold(enter: ArrayLike, leave: ArrayLike) -> BoolArray:
+    """True from a row where `enter` holds until the next one where `leave` does; both on one row: out.
+
+    Both are bool, (T,) or (T, N), of one shape. What a rule with separate entries and exits returns as its targets.
+    Raises BadData for other shapes or dtypes.
+
+    >>> hold([False, True, False, False], [False, False, False, True]).tolist()
+    [False, True, True, False]
+    """
+    flags = []
+    for name, given in (("enter", enter), ("leave", leave)):
+        array = np.asarray(given)
+        if array.dtype != np.bool_ or array.ndim not in (1, 2):
+            raise BadData(f"ta.hold: {name} is {array.dtype} {array.shape}; expected bool of shape (T,) or (T, N)")
+        flags.append(array)
+    if flags[0].shape != flags[1].shape:
+        raise BadData(f"ta.hold: leave has shape {flags[1].shape}, expected {flags[0].shape}")
+    rows = np.arange(len(flags[0])).reshape((-1,) + (1,) * (flags[0].ndim - 1))
+    entered, left = (np.maximum.accumulate(np.where(flag, rows, -1), axis=0) for flag in flags)
+    return np.asarray(entered > left, np.bool_)
 
 
 def _sides(function: str, values: ArrayLike, other: ArrayLike) -> tuple[FloatArray, FloatArray]:
