@@ -1,13 +1,13 @@
 """Whole processes: importing, one backtest of 5,000 daily bars with kernels cached, the same with an empty cache.
 
     import      `import quantkit` beside `import pandas`
-    backtest    `quantkit backtest sma_cross.py` on 5,000 daily bars, from a CSV file and from a lake, beside a script that
-                does the same with backtesting.py (read the CSV, run an SMA cross with commission, print the figures)
+    backtest    `quantkit backtest sma_cross.py` on 5,000 daily bars, from a CSV file and from a lake, beside a script
+                that does the same with backtesting.py (read the CSV, run an SMA cross with costs, print figures)
     first ever  the same `quantkit backtest` with an empty kernel cache, beside vectorbt's first `from_orders` with its
                 Numba engine (its own cache empty too)
 
-Python's bytecode cache is on. Each line is the median of several processes after one that is not counted; the first-ever
-runs are single ones, each in a cache folder of its own.
+Python's bytecode cache is on. Each line is the median of several processes after one that is not counted; the
+first-ever runs are single ones, each in a cache folder of its own.
 
 usage: python benchmarks/startup.py [--json]
 """

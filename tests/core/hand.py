@@ -88,7 +88,7 @@ def hand_bars(
 
 
 def play(bars: Bars, *targets: Sequence[Any], **settings: Any) -> Played:
-    """Fold the bars with one row of targets a name (a short row goes on with its last value); check the reference too."""
+    """Fold the bars with one row of targets a name (a short row keeps its last value); check the reference too."""
     rows = len(bars)
     columns = [[*row, *[row[-1]] * (rows - len(row))] for row in targets]
     kind = np.bool_ if all(isinstance(value, bool) for row in columns for value in row) else np.float64

@@ -115,16 +115,24 @@ class Walk:
 
 
 def bar_kind(byte: int) -> int:
-    """1 locked up, 2 locked down, 3 wide gap, 4 off the grid, 5 halted, 6 missing, 7 not a member, 8 liquidation, 9 not valid."""
+    """1 limit up, 2 limit down, 3 gap, 4 off the grid, 5 halted, 6 missing, 7 no member, 8 liquidation, 9 not valid."""
     for kind, start in enumerate((246, 240, 220, 214, 208, 202, 194, 192, 188), start=1):
         if byte >= start:
             return kind
     return 0
 
 
-def make_bars(  # noqa: PLR0913
-    start: str, bytes_: np.ndarray, *, listed: list[tuple[int, int]], markets: list[str], actions: list[tuple[int, ...]],
-    per_day: int = 1, base: bool = False, prices: str = "raw", transfer: int | None = None,
+def make_bars(
+    start: str,
+    bytes_: np.ndarray,
+    *,
+    listed: list[tuple[int, int]],
+    markets: list[str],
+    actions: list[tuple[int, ...]],
+    per_day: int = 1,
+    base: bool = False,
+    prices: str = "raw",
+    transfer: int | None = None,
 ) -> Bars:
     """`bytes_` (T, N, 5) uint8: kind, gap, move, reach, volume. `listed` gives first and last row of each name."""
     rows, names = bytes_.shape[:2]
@@ -258,7 +266,8 @@ def risk_limits(draw: st.DrawFn) -> RiskLimits:
     """None at all, or one or two of them."""
     values: dict[str, tuple[float, ...]] = {
         "max_order_value": (2_000_000.0,), "max_weight": (0.2, 0.4), "max_names": (1, 2), "max_exposure": (0.5, 0.8),
-        "max_daily_loss": (0.01, 0.03), "max_drawdown": (0.05, 0.15), "min_cash": (1_000_000.0,), "max_order_shares": (30,),
+        "max_daily_loss": (0.01, 0.03), "max_drawdown": (0.05, 0.15), "min_cash": (1_000_000.0,),
+        "max_order_shares": (30,),
     }  # fmt: skip
     names = draw(st.lists(st.sampled_from(sorted(values)), max_size=2, unique=True))
     return RiskLimits(**{name: draw(st.sampled_from(values[name])) for name in names})  # type: ignore[arg-type]
@@ -280,7 +289,9 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
         for s in range(names):
             first = draw(st.sampled_from((0, 0, 0, rows // 3)))
             listed[s] = (first, draw(st.sampled_from((rows - 1, rows - 1, rows - 1, max(first, rows - 1 - rows // 4)))))
-        one = st.tuples(st.integers(1, rows - 1), st.integers(0, names - 1), st.integers(0, 5), st.sampled_from((0, 3, 20)))
+        one = st.tuples(
+            st.integers(1, rows - 1), st.integers(0, names - 1), st.integers(0, 5), st.sampled_from((0, 3, 20))
+        )
         actions = [tuple(a) for a in draw(st.lists(one, max_size=3, unique_by=lambda a: (a[0], a[1])))]
         transfer = draw(st.sampled_from((None, None, None, rows // 2)))
         deposits = draw(st.dictionaries(st.integers(0, rows - 1), st.sampled_from((500_000, 3_000_000)), max_size=2))
@@ -290,7 +301,8 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
     if transfer is not None and markets[0] == "KOSPI":
         markets[0] = "KOSDAQ"
     bars = make_bars(
-        draw(st.sampled_from(STARTS)), byte_grid(draw, (rows, names, 5)), listed=listed, markets=markets, actions=actions,
+        draw(st.sampled_from(STARTS)), byte_grid(draw, (rows, names, 5)),
+        listed=listed, markets=markets, actions=actions,
         per_day=per_day, base=draw(st.booleans()),
         prices=draw(st.sampled_from(("raw", "raw", "raw", "adjusted"))), transfer=transfer,
     )  # fmt: skip

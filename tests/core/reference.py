@@ -11,7 +11,7 @@ Written from the page alone, so that agreement with the compiled fold means some
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from math import floor, isnan, nan
 
 import numpy as np
@@ -130,8 +130,8 @@ class Account:
         if fill.side > 0:
             flow = -(fill.value + fill.commission)
             if self.shares[s] == 0:
-                self.paid[s] = self.bought[s] = 0.0
-                self.peak[s] = fill.price
+                self.paid[s] = self.bought[s] = self.peak[s] = 0.0
+            self.peak[s] = max(self.peak[s], fill.price)
             self.paid[s] += fill.value
             self.bought[s] += fill.quantity
         else:
@@ -142,27 +142,27 @@ class Account:
         self.fills.append(fill)
 
 
-@lru_cache(maxsize=None)
+@cache
 def tick(price: float, day: int, market: str) -> float:
     return float(krx.tick_size(price, np.datetime64(day, "D"), market=market))
 
 
-@lru_cache(maxsize=None)
+@cache
 def grid_floor(price: float, day: int, market: str) -> float:
     return float(krx.floor_tick(price, np.datetime64(day, "D"), market=market))
 
 
-@lru_cache(maxsize=None)
+@cache
 def grid_ceil(price: float, day: int, market: str) -> float:
     return float(krx.ceil_tick(price, np.datetime64(day, "D"), market=market))
 
 
-@lru_cache(maxsize=None)
+@cache
 def tax_rate(day: int, market: str) -> float:
     return float(krx.sale_tax_rate(np.datetime64(day, "D"), market=market))
 
 
-@lru_cache(maxsize=None)
+@cache
 def limit_prices(base: float, day: int, market: str, leverage: float) -> tuple[float, float]:
     lower, upper = krx.price_limits(base, np.datetime64(day, "D"), market=market, leverage=leverage)
     return float(lower), float(upper)

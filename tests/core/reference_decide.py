@@ -5,7 +5,7 @@ Contract: pure but for the account it changes. `run` is a `reference.Run`.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from math import floor, isnan, nan
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VALID, MEMBER = 4, 8
 
 
-@lru_cache(maxsize=None)
+@cache
 def next_session(day: int) -> int:
     day += 1
     while krx.session(np.datetime64(day, "D").astype(object)) is None:
@@ -87,7 +87,7 @@ def rank_key(run: Run, t: int, s: int) -> tuple[float | str, ...]:
     rank = run.rank[t][s] if run.rank else 0.0
     past = [run.panel.traded_value[k][s] for k in range(max(0, t - 19), t + 1)]
     traded = sum(past) / 20 if len(past) == 20 else nan
-    return tuple(float("inf") if isnan(x) else -x for x in (rank, traded)) + (run.panel.symbols[s],)
+    return *(float("inf") if isnan(x) else -x for x in (rank, traded)), run.panel.symbols[s]
 
 
 def give_places(run: Run, t: int, values: list[float | None], date: bool) -> None:
@@ -105,9 +105,7 @@ def give_places(run: Run, t: int, values: list[float | None], date: bool) -> Non
     account.places = keep | set(sorted(here - keep, key=lambda s: rank_key(run, t, s))[:free])
 
 
-def set_goals(
-    run: Run, t: int, values: list[float | None], changed: dict[int, bool], before: set[int]
-) -> set[int]:
+def set_goals(run: Run, t: int, values: list[float | None], changed: dict[int, bool], before: set[int]) -> set[int]:
     """Size what came in, changed, or is due; the names whose goal was set on this bar."""
     account, policy = run.account, run.policy
     held_equally = policy.weighting == "equal_held" and run.boolean
@@ -211,9 +209,9 @@ def within_limits(run: Run, t: int, buys: list[Order]) -> list[Order]:
             reason = "DRAWDOWN"
         elif account.no_buys_today:
             reason = "DAILY_LOSS"
-        elif limits.max_order_value is not None and value > limits.max_order_value * unit:
-            reason = "ORDER_TOO_LARGE"
-        elif limits.max_order_shares is not None and order.quantity > limits.max_order_shares:
+        elif (limits.max_order_value is not None and value > limits.max_order_value * unit) or (
+            limits.max_order_shares is not None and order.quantity > limits.max_order_shares
+        ):
             reason = "ORDER_TOO_LARGE"
         elif limits.max_weight is not None and weight > limits.max_weight * account.equity:
             reason = "MAX_WEIGHT"
@@ -228,7 +226,9 @@ def within_all_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -
     """The buys that pass the limits on all of them together."""
     account, limits, passed = run.account, run.limits, list(buys)
     if limits.max_names is not None:
-        newcomers = sorted((o for o in passed if not account.shares[o.column]), key=lambda o: rank_key(run, t, o.column))
+        newcomers = sorted(
+            (o for o in passed if not account.shares[o.column]), key=lambda o: rank_key(run, t, o.column)
+        )
         room = max(0, limits.max_names - sum(1 for n in account.shares if n))
         for order in newcomers[room:]:
             deny(run, t, order, "MAX_POSITIONS")

@@ -59,7 +59,8 @@ def through_backtest(case: Case) -> Any:
 
     return backtest(
         targets=case.targets, bars=case.bars, policy=case.policy, cash=case.cash, costs=case.costs, fill=case.fill,
-        limits=case.limits, rank=case.rank, deposits={int(case.bars.days[t]): paid for t, paid in case.deposits.items()},
+        limits=case.limits, rank=case.rank,
+        deposits={int(case.bars.days[t]): paid for t, paid in case.deposits.items()},
     )  # fmt: skip
 
 
@@ -82,7 +83,19 @@ def fill_rows(output: Output) -> list[tuple[object, ...]]:
 
 def reference_fill_rows(account: reference.Account) -> list[tuple[object, ...]]:
     return sorted(
-        (f.bar, f.column, f.side, f.quantity, f.price, f.value, f.commission, f.tax, f.slippage, int(f.from_proceeds), f.rule)
+        (
+            f.bar,
+            f.column,
+            f.side,
+            f.quantity,
+            f.price,
+            f.value,
+            f.commission,
+            f.tax,
+            f.slippage,
+            int(f.from_proceeds),
+            f.rule,
+        )
         for f in account.fills
     )
 

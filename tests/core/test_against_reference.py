@@ -54,7 +54,7 @@ def test_random_markets_reach_every_rule_and_every_reason() -> None:
 
 @pytest.mark.slow
 def test_a_wider_and_longer_market_agrees_too() -> None:
-    @seed(random.Random(7).randrange(10**6))  # noqa: S311
+    @seed(random.Random(7).randrange(10**6))
     @settings(max_examples=40, database=None, derandomize=False)
     @given(cases(max_bars=120, max_names=6))
     def compare(case: Case) -> None:

@@ -108,7 +108,10 @@ def test_slippage_goes_against_the_trader_and_stays_inside_bar_and_limit() -> No
         (2, -10, 9_990.0, "open"),
     ]
     points = Costs(0.0, tax=0.0, slippage_bps=7.0)  # 10,007 up to 10,010; 9,993 down to 9,990
-    assert [f[2] for f in play(hand_bars([10_000, wide, wide]), [True, False], costs=points).fills] == [10_010.0, 9_990.0]
+    assert [f[2] for f in play(hand_bars([10_000, wide, wide]), [True, False], costs=points).fills] == [
+        10_010.0,
+        9_990.0,
+    ]
     assert play(hand_bars([10_000, 10_000]), [True], costs=SLIP).fills == [(1, 10, 10_000.0, "open")]
     tight = replace(TEN, collar=0.02)  # limit 10,200
     high = play(hand_bars([10_000, (10_200, 10_500, 10_000, 10_200)]), [True], costs=SLIP, policy=tight)

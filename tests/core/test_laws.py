@@ -18,7 +18,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from quantkit.core.fold import Fill, feed, simulate
+from quantkit.core.fold import Fill, Output, feed, simulate
 from quantkit.core.policy import Policy
 from quantkit.core.state import RULES, State, copy_state, event_rows, from_bytes, to_bytes
 from quantkit.data.actions import ACTION_DTYPE
@@ -47,6 +47,25 @@ def same_state(left: State, right: State) -> bool:
     return to_bytes(left, ("x",)) == to_bytes(right, ("x",))
 
 
+def holdings(case: Case, output: Output) -> np.ndarray:
+    """(T, N) shares at each bar's end, from the fills and what actions did."""
+    change = np.zeros(case.bars.shape, np.int64)
+    np.add.at(change, (output.fills["bar"], output.fills["symbol"]), output.fills["side"] * output.fills["quantity"])
+    np.add.at(change, (output.actions["bar"], output.actions["symbol"]), output.actions["share_delta"])
+    return change.cumsum(axis=0)
+
+
+def dividends_due(case: Case, output: Output) -> list[tuple[int, int, int]]:
+    """(bar of the ex-date, first bar on or after the pay date, amount) of dividends that are not paid at once."""
+    panel, held = panel_of(case.bars), holdings(case, output)
+    due = []
+    for event in panel.events:
+        if event.cash_per_share and event.pay_day is not None and event.pay_day > panel.days[event.bar]:
+            amount = int(np.floor(event.cash_per_share * held[event.bar - 1, event.column] + 0.5))
+            due.append((event.bar, int(np.searchsorted(case.bars.days, event.pay_day)), amount))
+    return due
+
+
 # --- conservation ---------------------------------------------------------------------------------------------------
 
 
@@ -59,12 +78,11 @@ def test_cash_and_shares_follow_from_the_fills_to_the_won(case: Case) -> None:
     cash = np.full(rows, case.cash)
     for bar, amount in [*zip(fills["bar"], flow, strict=True), *case.deposits.items()]:
         cash[bar:] += amount
-    late = bool(case.bars.actions["cash_per_share"].any())  # dividends arrive on their pay date, checked by the mark
     for bar, amount in zip(actions["bar"], actions["cash"], strict=True):
-        if not late:
-            cash[bar:] += amount
-    if not late:
-        assert cash.tolist() == output.cash.tolist()
+        cash[bar:] += amount
+    for bar, paid, amount in dividends_due(case, output):
+        cash[bar:paid] -= amount  # an action's row has the money from the ex-date on
+    assert cash.tolist() == output.cash.tolist()
     shares = np.zeros(names, np.int64)
     np.add.at(shares, fills["symbol"], fills["side"] * fills["quantity"])
     np.add.at(shares, actions["symbol"], actions["share_delta"])
@@ -75,18 +93,12 @@ def test_cash_and_shares_follow_from_the_fills_to_the_won(case: Case) -> None:
 @given(cases())
 def test_equity_is_cash_plus_dividends_due_plus_positions_at_the_close(case: Case) -> None:
     output, _ = compiled(case)
-    rows, names = case.bars.shape
-    change = np.zeros((rows, names), np.int64)
-    np.add.at(change, (output.fills["bar"], output.fills["symbol"]), output.fills["side"] * output.fills["quantity"])
-    np.add.at(change, (output.actions["bar"], output.actions["symbol"]), output.actions["share_delta"])
-    held = change.cumsum(axis=0)
+    rows = len(case.bars)
+    held = holdings(case, output)
     worth = np.floor(np.nan_to_num(case.bars.raw.close) * held + 0.5).astype(np.int64).sum(axis=1)
     owed = np.zeros(rows, np.int64)
-    panel, before = panel_of(case.bars), np.vstack([np.zeros(names, np.int64), held[:-1]])
-    for event in panel.events:
-        if event.cash_per_share and event.pay_day is not None and event.pay_day > panel.days[event.bar]:
-            unpaid = (case.bars.days < event.pay_day) & (np.arange(rows) >= event.bar)
-            owed[unpaid] += int(np.floor(event.cash_per_share * before[event.bar, event.column] + 0.5))
+    for bar, paid, amount in dividends_due(case, output):
+        owed[bar:paid] += amount
     assert (output.cash + owed + worth).tolist() == output.equity.tolist()
 
 
@@ -149,7 +161,14 @@ def test_more_cost_never_helps(case: Case, what: str) -> None:
     """
     policy = replace(WHOLE_SHARES, collar=None, max_names=case.policy.max_names, rebalance=case.policy.rebalance)
     cheap = case.but(policy=policy, costs=Costs(0.0001, tax=0.001, truncate_to=1), cash=10**13)
-    more = {"commission": 0.002, "tax": 0.01, "slippage_bps": 20.0, "slippage_ticks": 2.0, "fixed": 700.0, "minimum": 5000}
+    more = {
+        "commission": 0.002,
+        "tax": 0.01,
+        "slippage_bps": 20.0,
+        "slippage_ticks": 2.0,
+        "fixed": 700.0,
+        "minimum": 5000,
+    }
     dear = cheap.but(costs=replace(cheap.costs, **{what: more[what]}))
     low, high = compiled(cheap)[0], compiled(dear)[0]
     assert low.fills["quantity"].tolist() == high.fills["quantity"].tolist()
@@ -200,7 +219,10 @@ def test_removing_rows_of_a_listed_name_never_sells_it(case: Case) -> None:
     policy = replace(WHOLE_SHARES, collar=None)
     targets = np.ones(case.targets.shape, np.bool_)
     rows = len(case.bars)
-    flags, fields = case.bars.flags.copy(), {n: case.bars.field(n).copy() for n in ("open", "high", "low", "close", "volume")}
+    flags, fields = (
+        case.bars.flags.copy(),
+        {n: case.bars.field(n).copy() for n in ("open", "high", "low", "close", "volume")},
+    )
     flags[:, 0] |= TRADED | VALID | MEMBER
     stop = rows // 2
     flags[stop:, 0] &= 255 - TRADED - VALID
@@ -228,7 +250,9 @@ def test_a_split_changes_nothing_but_the_unit(case: Case, ratio: int) -> None:
     plain = remade(case.bars, prices="adjusted", flags=flags, fields={
         n: case.bars.field(n) * (1.0 if n == "volume" else 100.0) for n in ("open", "high", "low", "close", "volume")
     })  # fmt: skip
-    case = case.but(policy=replace(WHOLE_SHARES, collar=None), costs=Costs.free(), cash=10**12, bars=plain, fill="next_open")
+    case = case.but(
+        policy=replace(WHOLE_SHARES, collar=None), costs=Costs.free(), cash=10**12, bars=plain, fill="next_open"
+    )
     fields = {n: plain.field(n).copy() for n in ("open", "high", "low", "close", "volume")}
     at -= at % max(1, int(np.sum(plain.days == plain.days[0])))
     assume(at > 0)
@@ -237,7 +261,9 @@ def test_a_split_changes_nothing_but_the_unit(case: Case, ratio: int) -> None:
     more = targets.copy()
     more[at:] *= ratio
     day = int(plain.days[at])
-    splits = np.array([(s, day, 0, float(ratio), float(ratio), 0.0, -1_000_000, False) for s in plain.symbols], ACTION_DTYPE)
+    splits = np.array(
+        [(s, day, 0, float(ratio), float(ratio), 0.0, -1_000_000, False) for s in plain.symbols], ACTION_DTYPE
+    )
     split = case.but(bars=remade(plain, fields=fields, actions=splits), targets=more)
     assert compiled(split)[0].equity.tolist() == compiled(case.but(targets=targets))[0].equity.tolist()
 
@@ -332,7 +358,7 @@ def digest(examples: int) -> str:
 def test_uncompiled_kernels_give_the_same_bits(examples: int) -> None:
     env = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", DIGEST, str(examples)]
-    answer = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    answer = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip() == digest(examples)
 
