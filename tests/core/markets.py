@@ -18,8 +18,8 @@ from quantkit.data.actions import ACTION_DTYPE, KIND_ID
 from quantkit.data.bars import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
 from quantkit.data.dates import NO_DAY, epoch_day
 from quantkit.market.costs import Costs
-from tests.core.reference import Event, Panel, grid_ceil, grid_floor, limit_prices
 from tests.core.reference_decide import next_session
+from tests.core.reference_state import Event, Panel, grid_ceil, grid_floor, limit_prices
 
 SYMBOLS = ("005930", "000660", "035720", "0009K0", "068270", "247540")
 FIRST_PRICES = (9_950.0, 49_500.0, 19_900.0, 187_000.0, 1_990.0, 980.0)

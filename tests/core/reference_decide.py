@@ -14,7 +14,8 @@ import numpy as np
 from quantkit.market import krx
 
 if TYPE_CHECKING:
-    from tests.core.reference import Order, Run
+    from tests.core.reference import Run
+    from tests.core.reference_state import Order
 
 VALID, MEMBER = 4, 8
 
@@ -154,7 +155,7 @@ def goal_of(run: Run, t: int, s: int) -> int:
 
 
 def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], kind: str) -> list[Order]:
-    from tests.core.reference import Order
+    from tests.core.reference_state import Order
 
     account = run.account
     orders = []

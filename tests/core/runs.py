@@ -16,6 +16,7 @@ from quantkit.core.state import ORDER_STATUS, REASONS, RULES, Inputs, Records, S
 from quantkit.indicators import sma
 from tests.core import reference
 from tests.core.markets import Case, panel_of
+from tests.core.reference_state import Account
 
 
 class Prepared(NamedTuple):
@@ -64,7 +65,7 @@ def through_backtest(case: Case) -> Any:
     )  # fmt: skip
 
 
-def by_reference(case: Case) -> reference.Account:
+def by_reference(case: Case) -> Account:
     return reference.simulate(
         panel_of(case.bars), case.targets.astype(float).tolist(), policy=case.policy, costs=case.costs,
         limits=case.limits, cash=case.cash, fill=case.fill, boolean=case.targets.dtype == np.bool_,
@@ -81,7 +82,7 @@ def fill_rows(output: Output) -> list[tuple[object, ...]]:
     return sorted(zip(*columns, (RULES[rule] for rule in output.fills["rule"].tolist()), strict=True))
 
 
-def reference_fill_rows(account: reference.Account) -> list[tuple[object, ...]]:
+def reference_fill_rows(account: Account) -> list[tuple[object, ...]]:
     return sorted(
         (
             f.bar,
@@ -111,7 +112,7 @@ def denied_rows(output: Output) -> list[tuple[object, ...]]:
     return sorted(row for row in zip(*columns, *codes, strict=True) if row[5] in ("cut", "dropped"))
 
 
-def reference_denied_rows(account: reference.Account) -> list[tuple[object, ...]]:
+def reference_denied_rows(account: Account) -> list[tuple[object, ...]]:
     return sorted(
         (o.bar, o.column, o.side, o.quantity, o.filled, o.status, o.reason)
         for o in account.orders
