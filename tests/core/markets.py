@@ -130,6 +130,7 @@ def make_bars(
     markets: list[str],
     actions: list[tuple[int, ...]],
     per_day: int = 1,
+    unit: int = 1,
     base: bool = False,
     prices: str = "raw",
     transfer: int | None = None,
@@ -175,7 +176,7 @@ def make_bars(
     return Bars(
         times=times, symbols=SYMBOLS[:names], fields=fields, flags=flags, actions=table,
         markets=["KOSPI" if changes and s == 0 else market for s, market in enumerate(markets)],
-        market_changes=changes, prices=prices, freq="1d" if per_day == 1 else "1h",  # type: ignore[arg-type]
+        market_changes=changes, prices=prices, freq="1d" if per_day == 1 else "1h", minor_unit=unit,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -303,7 +304,7 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
     bars = make_bars(
         draw(st.sampled_from(STARTS)), byte_grid(draw, (rows, names, 5)),
         listed=listed, markets=markets, actions=actions,
-        per_day=per_day, base=draw(st.booleans()),
+        per_day=per_day, unit=draw(st.sampled_from((1, 1, 1, 100))), base=draw(st.booleans()),
         prices=draw(st.sampled_from(("raw", "raw", "raw", "adjusted"))), transfer=transfer,
     )  # fmt: skip
     targets = make_targets(byte_grid(draw, (rows, names)), draw(st.sampled_from(("bool", "bool", "ones", "weights"))))

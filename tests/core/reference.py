@@ -331,7 +331,7 @@ class Run:
 
     def levels(self, s: int, peak: float) -> tuple[float, str]:
         """The higher of stop and trail, and its name; -inf without either."""
-        entry = self.account.paid[s] / self.account.bought[s] / self.panel.unit
+        entry = self.account.paid[s] / self.panel.unit / self.account.bought[s]
         level, name = float("-inf"), ""
         if self.policy.stop_loss is not None:
             level, name = entry * (1 - self.policy.stop_loss), "stop_loss"
@@ -343,7 +343,7 @@ class Run:
         """Walk the bar's path; the rule that sells and its price before slippage, or ("", nan). Raises the peak."""
         o, h, low, c = (rows[t][s] for rows in (self.panel.open, self.panel.high, self.panel.low, self.panel.close))
         account, policy = self.account, self.policy
-        entry = account.paid[s] / account.bought[s] / self.panel.unit
+        entry = account.paid[s] / self.panel.unit / account.bought[s]
         take = float("inf")
         if policy.take_profit is not None:
             take = self.ceil_tick(t, s, entry * (1 + policy.take_profit))

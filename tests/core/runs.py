@@ -46,7 +46,9 @@ def prepare(case: Case) -> Prepared:
         has_universe=has_universe(inputs.flags),
     )
     state = first_state(bars, cash=case.cash)
-    return Prepared(state, inputs, events_of(bars, sorted(case.deposits.items())), plan)
+    return Prepared(
+        state, inputs, events_of(bars, [(t, paid / bars.minor_unit) for t, paid in sorted(case.deposits.items())]), plan
+    )
 
 
 def compiled(case: Case) -> tuple[Output, State]:
@@ -59,9 +61,10 @@ def through_backtest(case: Case) -> Any:
     from quantkit.backtest.run import backtest
 
     return backtest(
-        targets=case.targets, bars=case.bars, policy=case.policy, cash=case.cash, costs=case.costs, fill=case.fill,
+        targets=case.targets, bars=case.bars, policy=case.policy,
+        cash=case.cash / case.bars.minor_unit, costs=case.costs, fill=case.fill,
         limits=case.limits, rank=case.rank,
-        deposits={int(case.bars.days[t]): paid for t, paid in case.deposits.items()},
+        deposits={int(case.bars.days[t]): paid / case.bars.minor_unit for t, paid in case.deposits.items()},
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def remade(bars: Bars, **changes: object) -> Bars:
     parts: dict[str, object] = {
         "times": bars.times, "days": bars.days, "symbols": bars.symbols, "fields": {n: bars.field(n) for n in names},
         "flags": bars.flags, "actions": bars.actions, "markets": bars.markets, "market_changes": bars.market_changes,
-        "prices": bars.prices, "freq": bars.freq, "leverage": bars.leverage,
+        "prices": bars.prices, "freq": bars.freq, "leverage": bars.leverage, "minor_unit": bars.minor_unit,
     }  # fmt: skip
     return Bars(**(parts | changes))  # type: ignore[arg-type]
 
@@ -61,7 +61,8 @@ def dividends_due(case: Case, output: Output) -> list[tuple[int, int, int]]:
     due = []
     for event in panel.events:
         if event.cash_per_share and event.pay_day is not None and event.pay_day > panel.days[event.bar]:
-            amount = int(np.floor(event.cash_per_share * held[event.bar - 1, event.column] + 0.5))
+            shares = held[event.bar - 1, event.column]
+            amount = int(np.floor(event.cash_per_share * shares * panel.unit + 0.5))
             due.append((event.bar, int(np.searchsorted(case.bars.days, event.pay_day)), amount))
     return due
 
@@ -95,7 +96,9 @@ def test_equity_is_cash_plus_dividends_due_plus_positions_at_the_close(case: Cas
     output, _ = compiled(case)
     rows = len(case.bars)
     held = holdings(case, output)
-    worth = np.floor(np.nan_to_num(case.bars.raw.close) * held + 0.5).astype(np.int64).sum(axis=1)
+    worth = (
+        np.floor(np.nan_to_num(case.bars.raw.close) * held * case.bars.minor_unit + 0.5).astype(np.int64).sum(axis=1)
+    )
     owed = np.zeros(rows, np.int64)
     for bar, paid, amount in dividends_due(case, output):
         owed[bar:paid] += amount
