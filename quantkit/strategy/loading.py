@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
@@ -114,6 +115,8 @@ def _forget(helpers: Mapping[str, Path], hashes: Mapping[str, str]) -> None:
         other = Path(getattr(loaded, "__file__", None) or "?").resolve() != file
         if other or _beside.get(name, hashes[name]) != hashes[name]:
             del sys.modules[name]
+            # Python takes bytecode for current when size and second of the file agree, as after two quick edits.
+            Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
 
 def _failed(error: Exception, path: Path, full: Path) -> ConfigError:
