@@ -328,6 +328,7 @@ class Run:
                 rule, price = self.stop_sale(t, s)
                 if rule:
                     self.sell_by_stop(t, s, rule, price)
+                self.account.peak[s] = max(self.account.peak[s], self.panel.high[t][s])
 
     def levels(self, s: int, peak: float) -> tuple[float, str]:
         """The higher of stop and trail, and its name; -inf without either."""
@@ -340,7 +341,7 @@ class Run:
         return level, name
 
     def stop_sale(self, t: int, s: int) -> tuple[str, float]:
-        """Walk the bar's path; the rule that sells and its price before slippage, or ("", nan). Raises the peak."""
+        """Walk the bar's path; the rule that sells and its price before slippage, or ("", nan)."""
         o, h, low, c = (rows[t][s] for rows in (self.panel.open, self.panel.high, self.panel.low, self.panel.close))
         account, policy = self.account, self.policy
         entry = account.paid[s] / self.panel.unit / account.bought[s]
@@ -355,12 +356,11 @@ class Run:
         low_first = o - low <= h - o
         account.peak[s] = max(account.peak[s], o if low_first else h)
         level, name = self.levels(s, account.peak[s])
-        account.peak[s] = max(account.peak[s], h)
         if low <= level:
             return name, min(max(self.floor_tick(t, s, level), low), h)
         if h >= take:
             return "take_profit", max(take, low)
-        new_level, new_name = self.levels(s, account.peak[s])
+        new_level, new_name = self.levels(s, max(account.peak[s], h))
         if low_first and c <= new_level and new_name == "trailing_stop":
             return new_name, min(max(self.floor_tick(t, s, new_level), low), h)
         return "", nan
