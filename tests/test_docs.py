@@ -66,6 +66,12 @@ def test_links_to_other_pages_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_first_page_leads_to_every_other_one() -> None:
+    index = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    missing = [page.name for page in (REPOSITORY / "docs").glob("*.md") if f"({page.name})" not in index]
+    assert missing == ["index.md"]
+
+
 def test_every_word_of_the_option_table_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["backtest", "--help"]) == 0
     known = capsys.readouterr().out
