@@ -264,13 +264,13 @@ COSTS = st.builds(
 
 @st.composite
 def risk_limits(draw: st.DrawFn) -> RiskLimits:
-    """None at all, or one or two of them."""
+    """None at all, or up to three of them."""
     values: dict[str, tuple[float, ...]] = {
         "max_order_value": (2_000_000.0,), "max_weight": (0.2, 0.4), "max_names": (1, 2), "max_exposure": (0.5, 0.8),
-        "max_daily_loss": (0.01, 0.03), "max_drawdown": (0.05, 0.15), "min_cash": (1_000_000.0,),
+        "max_daily_loss": (0.01, 0.03), "max_drawdown": (0.02, 0.08), "min_cash": (1_000_000.0,),
         "max_order_shares": (30,),
     }  # fmt: skip
-    names = draw(st.lists(st.sampled_from(sorted(values)), max_size=2, unique=True))
+    names = draw(st.lists(st.sampled_from(sorted(values)), max_size=3, unique=True))
     return RiskLimits(**{name: draw(st.sampled_from(values[name])) for name in names})  # type: ignore[arg-type]
 
 
