@@ -18,7 +18,7 @@ $(VENV)/.demo: $(REQUIREMENTS)
 	@$(INSTALL) demo && touch $@
 
 $(VENV)/.dev: $(REQUIREMENTS)
-	@$(INSTALL) demo,vectorbt,oracles,notebook,dev && touch $@ $(VENV)/.demo
+	@$(INSTALL) demo,korean,download,vectorbt,oracles,notebook,dev && touch $@ $(VENV)/.demo
 
 setup: $(VENV)/.dev  ## everything a developer needs, in .venv
 
