@@ -323,8 +323,7 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         if want == 0:
             continue
         account[UNMET] = 1
-        untold = inputs.targets[t, s] != inputs.targets[t, s] and inputs.flags[t, s] & MEMBER
-        if inputs.flags[t, s] & VALID == 0 or untold or (plan.retry == 0 and fresh == 0):
+        if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
             continue
         if want < 0:
             _make_order(state, plan, s, i64(SELL), -want, -want, i64(NO_REASON))

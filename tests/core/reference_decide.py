@@ -161,7 +161,7 @@ def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], k
     orders = []
     for s in sorted(range(len(values)), key=lambda k: run.panel.symbols[k]):
         want = account.goals[s] - account.shares[s]
-        if values[s] is not None and want and (run.policy.retry or s in fresh):
+        if run.panel.has(t, s, VALID) and want and (run.policy.retry or s in fresh):
             orders.append(Order(t, s, 1 if want > 0 else -1, abs(want), kind, open=abs(want)))
     sells = [order for order in orders if order.side < 0]
     buys = [order for order in orders if order.side > 0]

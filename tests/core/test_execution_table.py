@@ -89,6 +89,17 @@ def test_nobody_sells_at_the_lower_limit() -> None:
     assert played.refused == [(1, "dropped", "LIMIT_LOCKED")]
 
 
+@row("several reasons at once")
+def test_the_first_of_several_reasons_is_written() -> None:
+    collared = Policy(
+        weighting="shares", amount=10
+    )  # 13,000 is the upper limit and beyond the collar, 11,001 the latter
+    assert play(hand_bars([10_000, 13_000]), [True], policy=collared).refused == [(0, "dropped", "LIMIT_LOCKED")]
+    assert play(hand_bars([10_000, 11_010]), [True], policy=collared).refused == [(0, "dropped", "COLLAR")]
+    assert play(hand_bars([10_000, HALTED]), [True], policy=collared, cash=5).refused[0][2] == "INSUFFICIENT_CASH"
+    assert play(hand_bars([10_000, HALTED]), [True], policy=collared).refused == [(0, "dropped", "HALTED")]
+
+
 @row("limits")
 def test_limits_come_from_the_base_price_and_can_be_off() -> None:
     # width = floor(239,000 x 0.3 / 500) x 500 = 71,500: 167,500 is the limit, 167,300 would be 0.7 x 239,000
@@ -293,12 +304,18 @@ def test_false_is_a_goal_of_nothing() -> None:
     assert play(hand_bars([10_000] * 3), [True, False]).fills[1:] == [(2, -10, 10_000.0, "open")]
 
 
-@row("`valid` off, or NaN")
-def test_missing_data_and_nan_leave_a_name_alone() -> None:
+@row("NaN")
+def test_nan_leaves_a_goal_as_it_is_and_what_was_lost_is_tried_again() -> None:
     assert play(hand_bars([10_000] * 4), [1.0, nan]).shares == [10]
+    again = play(hand_bars([10_000, HALTED, 10_000, 10_000]), [1.0, nan, nan])
+    assert again.fills == [(2, 10, 10_000.0, "open")]
+
+
+@row("`valid` off")
+def test_missing_data_makes_no_goal_and_no_order() -> None:
     assert play(hand_bars([10_000, 10_000, MISSING, MISSING]), [True, True, False]).shares == [10]
-    again = play(hand_bars([10_000, HALTED, 10_000, 10_000]), [1.0, nan, 1.0])
-    assert again.fills == [(3, 10, 10_000.0, "open")]  # not ordered on the NaN bar
+    again = play(hand_bars([10_000, MISSING, 10_000, 10_000]), [1.0, 1.0, nan])
+    assert again.fills == [(3, 10, 10_000.0, "open")]  # not ordered on the bar without data
 
 
 @row("`member` off while valid")
