@@ -34,7 +34,7 @@ _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 def _sources() -> tuple[int, int]:
     """(newest change in ns, total size) of the files whose code the bare kernels are made of."""
     home = Path(__file__).parent
-    found = [path.stat() for folder in ("core", "market", "data") for path in sorted((home / folder).glob("*.py"))]
+    found = [path.stat() for folder in ("core", "market", "data", "backtest") for path in sorted((home / folder).glob("*.py"))]
     return max(file.st_mtime_ns for file in found), sum(file.st_size for file in found)
 
 
@@ -43,7 +43,7 @@ def _bare(function: Callable[P, R], **options: object) -> Callable[P, R]:
 
     Numba looks at the file of the kernel itself only, and would go on using a step that has since changed in another.
     """
-    settings: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False, **options}
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False, **options}
     compiled = numba.njit(**settings)(function)
     stored: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(stored, "_source_stamp"):
@@ -60,8 +60,6 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 def njit_bare(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit`, for small steps that allocate nothing and are called from compiled code, into which LLVM copies
     them.
-
-    `python_step` makes one callable from Python.
     """
     return _bare(function, **_INNER, forceinline=True)
 
@@ -78,9 +76,4 @@ def njit_inline(function: Callable[P, R]) -> Callable[P, R]:
 
 def njit_entry(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for the few kernels that Python calls."""
-    return _bare(function, no_cfunc_wrapper=True)
-
-
-def python_step(step: Callable[P, R]) -> Callable[P, R]:
-    """A step compiled by `njit_bare` as something Python can call (the step itself where compilation is off)."""
-    return njit_entry(getattr(step, "py_func", step))
+    return _bare(function, cache=True, no_cfunc_wrapper=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.core.state import i64
-from quantkit.jit import njit
+from quantkit.jit import njit_call, njit_entry
 
 __all__ = ["match_lots"]
 
@@ -26,7 +26,7 @@ SYMBOL, ENTRY_BAR, EXIT_BAR, QUANTITY, RULE, OPEN = range(6)
 ENTRY_VALUE, EXIT_VALUE, COST, DIVIDEND = range(4)
 
 
-@njit
+@njit_call
 def _close(
     whole: Ints, money: Floats, row: int, lot: int, lots: Ints, worth: Floats, quantity: int, bar: int,
     exit_value: float, exit_cost: float, rule: int, still_open: int,
@@ -47,7 +47,7 @@ def _close(
         worth[lot, k] -= worth[lot, k] * part
 
 
-@njit
+@njit_call
 def _scale(lots: Ints, worth: Floats, head: int, tail: int, old: int, new: int) -> None:
     """Share action: old shares in all become new ones; a lot too small for one share joins the next (the last: the
     one before)."""
@@ -66,7 +66,7 @@ def _scale(lots: Ints, worth: Floats, head: int, tail: int, old: int, new: int) 
                 worth[lot, k] = 0.0
 
 
-@njit
+@njit_call
 def _close_all(
     whole: Ints, money: Floats, rows: int, symbol: int, head: int, tail: int, lots: Ints, worth: Floats, bar: int,
     price: float, still_open: int,
@@ -81,7 +81,7 @@ def _close_all(
     return rows
 
 
-@njit
+@njit_entry
 def match_lots(
     symbol: Ints, bar: Ints, is_fill: Ints, shares: Ints, price: Floats, cash: Floats, rule: Ints, last_price: Floats,
     last_bar: int, lots: Ints, worth: Floats, whole: Ints, money: Floats,

@@ -304,8 +304,30 @@ def _settle_delisted(state: State, inputs: Inputs, plan: Record, log: Log, t: in
     write_order(log, order, bar, s, side, quantity, quantity, kind, status, i64(NO_REASON), bar)
 
 
+@njit_call
+def _events(state: State, inputs: Inputs, events: Records, plan: Record, log: Log, t: int) -> None:
+    """Let the bar's events happen: deposits, corporate actions, market transfers, ends of listings."""
+    account = state.account
+    while account[EVENT] < len(events) and events[account[EVENT]].bar == t:
+        e = account[EVENT]
+        account[EVENT] += 1
+        if events[e].kind == EVENT_DEPOSIT:
+            amount = money(events[e].cash, i64(BUY), plan.unit)
+            account[SETTLED] += amount
+            account[DAY_START] += amount
+            account[PEAK_EQUITY] += amount
+        elif events[e].kind == EVENT_ACTION:
+            _corporate_action(state, inputs, events, plan, log, t, e)
+        elif events[e].kind == EVENT_MARKET:
+            state.names[events[e].symbol].market = events[e].value
+        else:
+            if state.names[events[e].symbol].shares > 0:
+                _settle_delisted(state, inputs, plan, log, t, events[e].symbol)
+            _forget(state, events[e].symbol)
+
+
 @njit_bare
-def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: Log, t: int) -> None:
+def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: Log, t: int, rare: int | None) -> None:
     """Step 1: the new session, the bar's events, names that are gone."""
     account = state.account
     if inputs.dates[t].day != account[DAY]:
@@ -323,26 +345,12 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
             for s in range(len(state.names)):
                 name = state.names[s]
                 name.session_close = name.last_close
-        if account[N_PAY] > 0:
+        if rare is not None and account[N_PAY] > 0:
             _pay_dividends(state)
     else:
         account[NEW_SESSION] = 0
-    while account[EVENT] < len(events) and events[account[EVENT]].bar == t:
-        e = account[EVENT]
-        account[EVENT] += 1
-        if events[e].kind == EVENT_DEPOSIT:
-            amount = money(events[e].cash, i64(BUY), plan.unit)
-            account[SETTLED] += amount
-            account[DAY_START] += amount
-            account[PEAK_EQUITY] += amount
-        elif events[e].kind == EVENT_ACTION:
-            _corporate_action(state, inputs, events, plan, log, t, e)
-        elif events[e].kind == EVENT_MARKET:
-            state.names[events[e].symbol].market = events[e].value
-        else:
-            if state.names[events[e].symbol].shares > 0:
-                _settle_delisted(state, inputs, plan, log, t, events[e].symbol)
-            _forget(state, events[e].symbol)
+    if rare is not None:
+        _events(state, inputs, events, plan, log, t)
     if account[N_ORDERS] > 0 or plan.fill_kind == KIND_SAME_CLOSE:
         account[CASH_BEFORE] = cash_of(state)
 

@@ -117,7 +117,7 @@ def _best(state: State, inputs: Inputs, log: Log, t: int, count: int, wanted: in
 
 
 @njit_call
-def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int) -> int:
+def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int, rare: int | None) -> int:
     """Give places to the names that want one; returns how many names are in."""
     account = state.account
     count, names, wanting = i64(0), i64(0), i64(0)
@@ -138,7 +138,9 @@ def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated:
                 log.work[count].i = s
                 count += 1
     free = plan.max_names - names if plan.max_names > 0 else count
-    chosen = count if count <= free else _best(state, inputs, log, t, count, max(free, 0))
+    chosen = count
+    if rare is not None and count > free:
+        chosen = _best(state, inputs, log, t, count, max(free, 0))
     if anew:
         for i in range(account[N_ACTIVE]):
             s = state.names[i].active
@@ -218,14 +220,14 @@ def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) ->
 
 
 @njit_call
-def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int) -> None:
+def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int, rare: int | None) -> None:
     """Set the goals of the names whose value is fresh, or of all on a rebalance date."""
     account = state.account
     chooses = plan.weighting == EQUAL or plan.weighting == EQUAL_HELD or plan.max_names > 0
     account[WAITING] = 0
     names, members = i64(0), i64(0)
     if chooses:
-        names = _choose(state, inputs, plan, log, t, dated)
+        names = _choose(state, inputs, plan, log, t, dated, rare)
     if plan.weighting == EQUAL and plan.max_names == 0:
         for s in range(inputs.flags.shape[1]):
             name = state.names[s]
@@ -335,7 +337,9 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
 
 
 @njit_call
-def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int) -> None:
+def _make_buys(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int, rare: int | None
+) -> None:
     """Pass the buys listed in work_i through the limits and order them."""
     cash = cash_of(state) - i64(np.floor(plan.min_cash * plan.unit + 0.5))
     if plan.funding_cash == 0:
@@ -345,7 +349,9 @@ def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buy
         s = log.work[b].i
         name = state.names[s]
         quantity = name.goal - name.shares
-        reason = _denied(state, inputs, plan, t, s, quantity)
+        reason = i64(NO_REASON)
+        if rare is not None:
+            reason = _denied(state, inputs, plan, t, s, quantity)
         if reason == NO_REASON:
             share = money(inputs.close[t, s], i64(BUY), plan.unit)
             if share + commission_of(plan, name.market, share) > cash:
@@ -355,9 +361,12 @@ def _make_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buy
             kept += 1
         else:
             _note(state, plan, log, s, quantity, reason)
-    if plan.max_positions < np.inf:
-        kept = _limit_names(state, inputs, plan, log, t, kept)
-    ratio = _exposure_ratio(state, inputs, plan, log, t, kept, expected) if plan.max_exposure < np.inf else 1.0
+    ratio = 1.0
+    if rare is not None:
+        if plan.max_positions < np.inf:
+            kept = _limit_names(state, inputs, plan, log, t, kept)
+        if plan.max_exposure < np.inf:
+            ratio = _exposure_ratio(state, inputs, plan, log, t, kept, expected)
     for b in range(kept):
         s = log.work[b].i
         name = state.names[s]
@@ -423,7 +432,7 @@ def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int
 
 
 @njit_bare
-def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
     """Step 8: row values become goals, goals become working orders."""
     account = state.account
     dated = 1 if inputs.dates[t].rebalance else 0
@@ -432,8 +441,8 @@ def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None
     if account[N_ACTIVE] == 0 and before == 0:
         return
     if dated or account[WAITING]:
-        _size(state, inputs, plan, log, t, dated)
+        _size(state, inputs, plan, log, t, dated, rare)
     if account[UNMET]:
         buys, expected = _make_sells(state, inputs, plan, log, t)
         if buys > 0:
-            _make_buys(state, inputs, plan, log, t, buys, expected)
+            _make_buys(state, inputs, plan, log, t, buys, expected, rare)

@@ -28,6 +28,7 @@ from quantkit.core.state import (
     EVENT,
     KIND_SAME_CLOSE,
     N_ORDERS,
+    N_PAY,
     NEXT_1,
     NEXT_2,
     PLAN,
@@ -43,6 +44,7 @@ from quantkit.core.state import (
     Record,
     Records,
     State,
+    i64,
     new_log,
     room_for_bar,
 )
@@ -81,26 +83,30 @@ class Fill(NamedTuple):
 @njit_entry
 def _run(
     state: State, inputs: Inputs, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints,
-    start: int, room: int,
+    start: int, room: int, rare: int | None,
 ) -> int:  # fmt: skip
-    """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over."""
+    """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over.
+
+    rare: None compiles a kernel without what `is_rare` names, which a first run need not wait for.
+    """
     account = state.account
     full = len(log.fills) - room
     for t in range(start, len(inputs.dates)):
         if log.used[1] > full or log.used[2] > full:  # every fill has its row of orders
             return t
-        open_bar(state, inputs, events, plan, log, t)
+        open_bar(state, inputs, events, plan, log, t, rare)
         if account[N_ORDERS] > 0:
-            release(state, inputs, plan, log, t)
-            match_open(state, inputs, plan, log, t)
+            if rare is not None:
+                release(state, inputs, plan, log, t)
+            match_open(state, inputs, plan, log, t, rare)
         match_stops(state, inputs, plan, log, t)
         if account[N_ORDERS] > 0:
-            match_close(state, inputs, plan, log, t)
+            match_close(state, inputs, plan, log, t, rare)
             expire(state, log)
         mark(state, inputs, plan, t)
-        decide(state, inputs, plan, log, t)
+        decide(state, inputs, plan, log, t, rare)
         if plan.fill_kind == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
-            match_close(state, inputs, plan, log, t)
+            match_close(state, inputs, plan, log, t, rare)
             expire(state, log)
             mark(state, inputs, plan, t)
         equity[t] = account[EQUITY]
@@ -125,15 +131,24 @@ def _emptied(log: Log) -> tuple[Records, Records, Records]:
     return log.fills[:fills].copy(), log.orders[:orders].copy(), log.actions[:actions].copy()
 
 
+def is_rare(state: State, events: Records, plan: Record) -> bool:
+    """Whether a run needs more than the small kernel: events, places, risk limits, another funding than by proceeds."""
+    limits = ("max_order_value", "max_order_shares", "max_weight", "max_positions", "max_exposure")
+    limited = any(plan[name] < np.inf for name in (*limits, "max_daily_loss", "max_drawdown"))
+    owed = len(events) > 0 or state.account[N_PAY] > 0
+    return bool(owed or limited or plan["max_names"] or plan["funding_cash"] or plan["shortfall"])
+
+
 def simulate(state: State, inputs: Inputs, events: Records, plan: Record) -> Output:
     """Fold all rows of `inputs` (T >= 1) with the simulator filling orders; `state` is carried in place."""
     names = len(state.names)
     log, room = new_log(names), room_for_bar(names)
+    rare = 1 if is_rare(state, events, plan) else None
     equity, cash = np.empty(len(inputs.dates), np.int64), np.empty(len(inputs.dates), np.int64)
     parts = []
     t = 0
     while t < len(inputs.dates):
-        t = _run(state, inputs, events, plan, log, equity, cash, t, room)
+        t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare)
         parts.append(_emptied(log))
     _close_chunk(state, inputs)
     fills, orders, actions = (np.concatenate(tables) for tables in zip(*parts, strict=True))
@@ -143,7 +158,7 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record) -> Out
 @njit_entry
 def _open_one(state: State, inputs: Inputs, events: Records, plan: Record, log: Log) -> None:
     """Steps 1 and 2 of one bar, callable from Python (the steps themselves are not)."""
-    open_bar(state, inputs, events, plan, log, 0)
+    open_bar(state, inputs, events, plan, log, 0, i64(1))
     release(state, inputs, plan, log, 0)
 
 
@@ -165,7 +180,7 @@ def _close_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
 @njit_entry
 def _decide_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
     """Step 8 of one bar, callable from Python."""
-    decide(state, inputs, plan, log, 0)
+    decide(state, inputs, plan, log, 0, i64(1))
 
 
 def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Iterable[Fill]) -> Output:

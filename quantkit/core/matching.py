@@ -218,10 +218,10 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
 
 
 @njit_bare
-def _fit(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
+def _fit(state: State, plan: Record, log: Log, buys: int, available: int, rare: int | None) -> None:
     if plan.shortfall == SCALE:
         _fit_by_ratio(state, plan, log, buys, available)
-    else:
+    if rare is not None and plan.shortfall != SCALE:
         _fit_one_by_one(state, plan, log, buys, available)
 
 
@@ -248,11 +248,11 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
             log.work[buys].i = k
             log.work[buys].f = price
             buys += 1
-    _fit(state, plan, log, buys, _spendable(plan, cash_of(state)))
+    _fit(state, plan, log, buys, _spendable(plan, cash_of(state)), i64(1))
 
 
 @njit_call
-def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int) -> None:
+def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rare: int | None) -> None:
     """Fill the orders of one kind at the bar's open or close: sells, then buys."""
     account = state.account
     if account[N_ORDERS] == 0:
@@ -304,14 +304,16 @@ def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
             )
             working.filled = quantity
     if buys > 0:
-        _match_buys(state, inputs, plan, log, t, kind, buys)
+        _match_buys(state, inputs, plan, log, t, kind, buys, rare)
 
 
 @njit_call
-def _match_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int) -> None:
+def _match_buys(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, rare: int | None
+) -> None:
     """Cut the buys listed in the work space to the cash and fill them."""
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
-    _fit(state, plan, log, buys, _spendable(plan, cash))
+    _fit(state, plan, log, buys, _spendable(plan, cash), rare)
     spent = _cost_of_buys(state, plan, log, buys, 1.0)
     proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     for b in range(buys):
@@ -328,16 +330,16 @@ def _match_buys(state: State, inputs: Inputs, plan: Record, log: Log, t: int, ki
 
 
 @njit_bare
-def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
     """Step 3: orders "at open"."""
-    _match(state, inputs, plan, log, t, i64(KIND_OPEN))
+    _match(state, inputs, plan, log, t, i64(KIND_OPEN), rare)
 
 
 @njit_bare
-def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
     """Step 5: orders "at close", and those of `fill="close"` on the bar they were decided on."""
     if plan.fill_kind != KIND_OPEN:
-        _match(state, inputs, plan, log, t, plan.fill_kind)
+        _match(state, inputs, plan, log, t, plan.fill_kind, rare)
 
 
 @njit_bare
@@ -377,6 +379,33 @@ def _stop_price(state: State, inputs: Inputs, plan: Record, t: int, s: int, at_o
     return 0.0, i64(-1)
 
 
+@njit_call
+def _fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float, rule: int) -> None:
+    """Sell what is held of a name at a stop's price, unless that is at the lower price limit."""
+    account = state.account
+    name = state.names[s]
+    held = name.shares
+    kind = KIND_STOP
+    if rule >= RULE_TAKE:
+        kind = KIND_TAKE
+    elif rule >= RULE_TRAIL:
+        kind = KIND_TRAIL
+    order = account[NEXT_ID]
+    account[NEXT_ID] += 1
+    filled, status, reason = held, FILLED, NO_REASON
+    if price <= day_limits(state, inputs, plan, t, s)[0]:
+        filled, status, reason = i64(0), DROPPED, LOCKED
+    else:
+        worse = slipped(inputs, plan, t, s, name.market, i64(SELL), price, 0.0)
+        _fill(state, inputs, plan, log, t, s, i64(SELL), held, worse, price, order, rule, i64(0))
+        for k in range(account[N_ORDERS]):
+            working = state.orders[k]
+            if working.symbol == s and working.side > 0 and working.kind != KIND_OPEN and working.qty > 0:
+                working.qty = 0
+                working.reason = STOPPED
+    write_order(log, order, account[BARS], s, i64(SELL), held, filled, kind, status, reason, account[BARS])
+
+
 @njit_bare
 def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
     """Step 4: stop loss, take profit and trailing stop of what is held, along the bar's path."""
@@ -386,35 +415,12 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     for i in range(account[N_ACTIVE]):
         s = state.names[i].active
         name = state.names[s]
-        held = name.shares
-        if held <= 0 or inputs.flags[t, s] & TRADED == 0:
+        if name.shares <= 0 or inputs.flags[t, s] & TRADED == 0:
             continue
         at_open = 0 if name.marks & OPEN_ENTRY else 1
         price, rule = _stop_price(state, inputs, plan, t, s, at_open)
-        if rule < 0:
-            continue
-        kind = KIND_STOP
-        if rule >= RULE_TAKE:
-            kind = KIND_TAKE
-        elif rule >= RULE_TRAIL:
-            kind = KIND_TRAIL
-        order = account[NEXT_ID]
-        account[NEXT_ID] += 1
-        if price <= day_limits(state, inputs, plan, t, s)[0]:
-            write_order(
-                log, order, account[BARS], s, i64(SELL), held, i64(0), kind, i64(DROPPED), i64(LOCKED), account[BARS]
-            )
-            continue
-        worse = slipped(inputs, plan, t, s, name.market, i64(SELL), price, 0.0)
-        _fill(state, inputs, plan, log, t, s, i64(SELL), held, worse, price, order, rule, i64(0))
-        write_order(
-            log, order, account[BARS], s, i64(SELL), held, held, kind, i64(FILLED), i64(NO_REASON), account[BARS]
-        )
-        for k in range(account[N_ORDERS]):
-            working = state.orders[k]
-            if working.symbol == s and working.side > 0 and working.kind != KIND_OPEN and working.qty > 0:
-                working.qty = 0
-                working.reason = STOPPED
+        if rule >= 0:
+            _fire_stop(state, inputs, plan, log, t, s, price, rule)
 
 
 @njit_call
