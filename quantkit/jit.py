@@ -34,7 +34,8 @@ _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 def _sources() -> tuple[int, int]:
     """(newest change in ns, total size) of the files whose code the bare kernels are made of."""
     home = Path(__file__).parent
-    found = [path.stat() for folder in ("core", "market", "data", "backtest") for path in sorted((home / folder).glob("*.py"))]
+    folders = ("core", "market", "data", "backtest")
+    found = [path.stat() for folder in folders for path in sorted((home / folder).glob("*.py"))]
     return max(file.st_mtime_ns for file in found), sum(file.st_size for file in found)
 
 
