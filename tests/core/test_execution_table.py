@@ -90,14 +90,10 @@ def test_nobody_sells_at_the_lower_limit() -> None:
 
 
 @row("several reasons at once")
-def test_the_first_of_several_reasons_is_written() -> None:
-    collared = Policy(
-        weighting="shares", amount=10
-    )  # 13,000 is the upper limit and beyond the collar, 11,001 the latter
-    assert play(hand_bars([10_000, 13_000]), [True], policy=collared).refused == [(0, "dropped", "LIMIT_LOCKED")]
-    assert play(hand_bars([10_000, 11_010]), [True], policy=collared).refused == [(0, "dropped", "COLLAR")]
-    assert play(hand_bars([10_000, HALTED]), [True], policy=collared, cash=5).refused[0][2] == "INSUFFICIENT_CASH"
-    assert play(hand_bars([10_000, HALTED]), [True], policy=collared).refused == [(0, "dropped", "HALTED")]
+@pytest.mark.parametrize(("after", "reason"), [(13_000, "LIMIT_LOCKED"), (11_010, "COLLAR"), (HALTED, "HALTED")])
+def test_the_first_of_several_reasons_is_written(after: object, reason: str) -> None:
+    collared = Policy(weighting="shares", amount=10)  # 13,000 is the upper limit and beyond the collar too
+    assert play(hand_bars([10_000, after]), [True], policy=collared).refused == [(0, "dropped", reason)]
 
 
 @row("limits")
