@@ -230,7 +230,6 @@ def _size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: i
         names = _choose(state, inputs, plan, log, t, dated, rare)
     if plan.weighting == EQUAL and plan.max_names == 0:
         for s in range(inputs.flags.shape[1]):
-            name = state.names[s]
             if inputs.flags[t, s] & (VALID | MEMBER) == VALID | MEMBER:
                 members += 1
     together = plan.weighting == EQUAL_HELD and plan.periodic == 0 and account[SET_CHANGED]
