@@ -70,11 +70,6 @@ def njit_call(function: Callable[P, R]) -> Callable[P, R]:
     return _bare(function, **_INNER)
 
 
-def njit_inline(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `njit_bare`, for steps of every bar: copied into their caller, so that a quiet bar pays for no call."""
-    return _bare(function, inline="always")
-
-
 def njit_entry(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for the few kernels that Python calls."""
     return _bare(function, cache=True, no_cfunc_wrapper=True)

@@ -49,7 +49,6 @@ from quantkit.core.state import (
     SELL,
     SET_CHANGED,
     SETTLED,
-    UNKNOWN_ACTIONS,
     UNMET,
     WAITING,
     Inputs,
@@ -274,7 +273,6 @@ def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Recor
         row.cash = cash
         row.unknown = unknown
         log.used[2] = k + 1
-        account[UNKNOWN_ACTIONS] += unknown
 
 
 @njit_bare

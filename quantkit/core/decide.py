@@ -81,18 +81,13 @@ def _set_goal(state: State, s: int, goal: int) -> None:
 @njit_bare
 def _better(state: State, inputs: Inputs, t: int, i: int, j: int) -> bool:
     """Whether name i is chosen before name j: rank, then liquidity, then symbol; a NaN comes last."""
-    if len(inputs.rank) > 0:
-        a, b = inputs.rank[t, i], inputs.rank[t, j]
-        if a > b or (a == a and b != b):
-            return True
-        if b > a or (b == b and a != a):
-            return False
-    if len(inputs.liquidity) > 0:
-        a, b = inputs.liquidity[t, i], inputs.liquidity[t, j]
-        if a > b or (a == a and b != b):
-            return True
-        if b > a or (b == b and a != a):
-            return False
+    for scores in (inputs.rank, inputs.liquidity):
+        if len(scores) > 0:
+            a, b = scores[t, i], scores[t, j]
+            if a > b or (a == a and b != b):
+                return True
+            if b > a or (b == b and a != a):
+                return False
     return state.names[i].tie < state.names[j].tie
 
 
@@ -135,19 +130,15 @@ def _choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated:
         elif wants:
             wanting += 1
             if sure:
+                if name.marks & IN:  # its place is given anew
+                    name.marks |= SCRATCH
+                    name.marks &= ~IN
                 log.work[count].i = s
                 count += 1
     free = plan.max_names - names if plan.max_names > 0 else count
     chosen = count
     if rare is not None and count > free:
         chosen = _best(state, inputs, log, t, count, max(free, 0))
-    if anew:
-        for i in range(account[N_ACTIVE]):
-            s = state.names[i].active
-            name = state.names[s]
-            if name.marks & IN and inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]:
-                name.marks |= SCRATCH
-                name.marks &= ~IN
     for c in range(chosen):
         s = log.work[c].i
         name = state.names[s]
@@ -296,7 +287,7 @@ def _denied(state: State, inputs: Inputs, plan: Record, t: int, s: int, quantity
 
 @njit_call
 def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> tuple[int, int]:
-    """Order what is held beyond its goal; list the names to buy in work_i.
+    """Order what is held beyond its goal; list the names to buy in the work space.
 
     Returns (number of buys, value of the sells at this close). Names with nothing left to do leave the active list.
     """

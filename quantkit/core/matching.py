@@ -54,7 +54,7 @@ from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
 from quantkit.jit import njit_bare, njit_call
 from quantkit.market.kernels import ceil_tick, floor_tick, limits_at, tick_at
 
-SCALE, SEQUENCE, REJECT = 0, 1, 2
+SCALE, SEQUENCE = 0, 1  # indices in core.policy.SHORTFALLS; the third, reject, is what is left
 
 
 @njit_bare

@@ -39,7 +39,7 @@ _MAGIC = b"quantkit-state"
 # Places in State.account.
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
-NEW_SESSION, PREV_ROW, EVENT, UNKNOWN_ACTIONS, SET_CHANGED, UNMET = range(16, 22)
+NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET = range(16, 21)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
 ACCOUNT_SIZE = 24
 
