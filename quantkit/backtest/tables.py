@@ -34,9 +34,9 @@ Codes = NDArray[Any]
 
 def _text(words: tuple[str, ...] | list[str], codes: Codes) -> pd.Series[str]:
     """Words for codes; -1 is empty. Categories are expanded once, which is quicker than one text a row."""
-    kinds = list(dict.fromkeys(words))  # categories must differ; names may not
-    place = np.array([kinds.index(word) for word in words] + [-1], np.int64)
-    values = pd.Categorical.from_codes(place[codes.astype(np.int64)], categories=pd.Index(kinds, dtype="str"))
+    kinds = {word: number for number, word in enumerate(dict.fromkeys(words))}  # categories must differ; names may not
+    place = np.array([kinds[word] for word in words] + [-1], np.int64)
+    values = pd.Categorical.from_codes(place[codes.astype(np.int64)], categories=pd.Index(list(kinds), dtype="str"))
     return pd.Series(values).astype("str").where(codes >= 0, "")
 
 
