@@ -39,6 +39,7 @@ FILL_FIELDS = {
     "order_id": np.int64,
     "rule": np.int8,  # index in core.state.RULES
     "from_proceeds": np.bool_,  # paid with sales of the same bar
+    "ambiguous": np.bool_,  # decided by the order of the bar's extremes, which is not known
 }
 ORDER_FIELDS = {
     "order_id": np.int64,
@@ -51,6 +52,7 @@ ORDER_FIELDS = {
     "status": np.int8,  # index in core.state.ORDER_STATUS
     "reason": np.int8,  # index in core.state.REASONS
     "done_bar": np.int64,  # row it ended on; -1 while it works
+    "tag": np.int64,  # the strategy's own number
 }
 ACTION_FIELDS = {
     "bar": np.int64,

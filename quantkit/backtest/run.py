@@ -224,6 +224,7 @@ def _run_output(
             "status": np.zeros(len(working), np.int64),
             "reason": working["reason"],
             "done_bar": np.full(len(working), -1),
+            "tag": working["tag"],
         }
         orders = {name: np.concatenate([orders[name], tail[name]]) for name in orders}
     return RunOutput(

@@ -139,7 +139,7 @@ def apply(
 @njit_bare
 def write_fill(
     log: Log, bar: int, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int,
-    slippage: int, order: int, rule: int, proceeds: int,
+    slippage: int, order: int, rule: int, proceeds: int, ambiguous: int,
 ) -> None:  # fmt: skip
     """One row of fills."""
     k = log.used[0]
@@ -156,13 +156,14 @@ def write_fill(
     row.order_id = order
     row.rule = rule
     row.from_proceeds = proceeds
+    row.ambiguous = ambiguous
     log.used[0] = k + 1
 
 
 @njit_bare
 def write_order(
     log: Log, order: int, bar: int, s: int, side: int, quantity: int, filled: int, kind: int, status: int, reason: int,
-    done: int,
+    done: int, tag: int,
 ) -> None:  # fmt: skip
     """One row of orders, written when the order's life ends."""
     k = log.used[1]
@@ -177,6 +178,7 @@ def write_order(
     row.status = status
     row.reason = reason
     row.done_bar = done
+    row.tag = tag
     log.used[1] = k + 1
 
 
@@ -297,9 +299,9 @@ def _settle_delisted(state: State, inputs: Inputs, plan: Record, log: Log, t: in
     none, side, rule = i64(0), i64(SELL), i64(RULE_DELISTING)
     account[NEXT_ID] += 1
     apply(state, s, side, quantity, price, value, none, none, rule)
-    write_fill(log, bar, s, side, quantity, price, value, none, none, none, order, rule, none)
+    write_fill(log, bar, s, side, quantity, price, value, none, none, none, order, rule, none, none)
     kind, status = i64(KIND_DELISTING), i64(FILLED)
-    write_order(log, order, bar, s, side, quantity, quantity, kind, status, i64(NO_REASON), bar)
+    write_order(log, order, bar, s, side, quantity, quantity, kind, status, i64(NO_REASON), bar, none)
 
 
 @njit_call

@@ -248,7 +248,7 @@ def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: i
     account = state.account
     order, bar = account[NEXT_ID], account[BARS]
     account[NEXT_ID] += 1
-    write_order(log, order, bar, s, i64(BUY), quantity, i64(0), plan.fill_kind, i64(DROPPED), reason, bar)
+    write_order(log, order, bar, s, i64(BUY), quantity, i64(0), plan.fill_kind, i64(DROPPED), reason, bar, i64(0))
 
 
 @njit_bare
@@ -265,6 +265,10 @@ def _make_order(state: State, plan: Record, s: int, side: int, want: int, quanti
     working.kind = plan.fill_kind
     working.reason = reason
     working.bar = account[BARS]
+    working.stage = 0
+    working.group = 0
+    working.parent = -1
+    working.tag = 0
     account[NEXT_ID] += 1
     account[N_ORDERS] = k + 1
 

@@ -20,7 +20,7 @@ import numpy as np
 from quantkit.core.account import apply, cash_of, mark, open_bar
 from quantkit.core.decide import decide
 from quantkit.core.matching import expire, match_close, match_open, match_stops, release
-from quantkit.core.policy import FILLS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
+from quantkit.core.policy import FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
 from quantkit.core.state import (
     BARS,
     DATE,
@@ -271,6 +271,9 @@ def plan_of(
         "tax": -1.0 if costs.tax is None else float(costs.tax),
         "unit": float(minor_unit),
         "has_universe": int(has_universe),
+        "touch": LIMIT_FILLS.index(policy.limit_fill),
+        "path": PATHS.index(policy.path),
+        "participation": or_inf(policy.participation),
         "max_order_value": or_inf(cap.max_order_value),
         "max_order_shares": or_inf(cap.max_order_shares),
         "max_weight": or_inf(cap.max_weight),

@@ -121,7 +121,7 @@ def slipped(inputs: Inputs, plan: Record, t: int, s: int, market: int, side: int
 @njit_bare
 def _fill(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, side: int, quantity: int,
-    price: float, unslipped: float, order: int, rule: int, proceeds: int,
+    price: float, unslipped: float, order: int, rule: int, proceeds: int, ambiguous: int,
 ) -> None:  # fmt: skip
     """Book a fill of the simulator with its costs."""
     market = state.names[s].market
@@ -131,7 +131,8 @@ def _fill(
     slippage = side * (value - money(unslipped, quantity, plan.unit))
     apply(state, s, side, quantity, price, value, commission, tax, rule)
     write_fill(
-        log, state.account[BARS], s, side, quantity, price, value, commission, tax, slippage, order, rule, proceeds
+        log, state.account[BARS], s, side, quantity, price, value, commission, tax, slippage, order, rule, proceeds,
+        ambiguous,
     )
 
 
@@ -301,6 +302,7 @@ def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
                 working.id,
                 kind,
                 i64(0),
+                i64(0),
             )
             working.filled = quantity
     if buys > 0:
@@ -324,7 +326,7 @@ def _match_buys(
             s = working.symbol
             print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
             order = working.id
-            _fill(state, inputs, plan, log, t, s, i64(BUY), quantity, log.work[b].f, print_price, order, kind, proceeds)
+            _fill(state, inputs, plan, log, t, s, i64(BUY), quantity, log.work[b].f, print_price, order, kind, proceeds, i64(0))
             working.filled = quantity
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
 
@@ -397,13 +399,13 @@ def _fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: 
         filled, status, reason = i64(0), DROPPED, LOCKED
     else:
         worse = slipped(inputs, plan, t, s, name.market, i64(SELL), price, 0.0)
-        _fill(state, inputs, plan, log, t, s, i64(SELL), held, worse, price, order, rule, i64(0))
+        _fill(state, inputs, plan, log, t, s, i64(SELL), held, worse, price, order, rule, i64(0), i64(0))
         for k in range(account[N_ORDERS]):
             working = state.orders[k]
             if working.symbol == s and working.side > 0 and working.kind != KIND_OPEN and working.qty > 0:
                 working.qty = 0
                 working.reason = STOPPED
-    write_order(log, order, account[BARS], s, i64(SELL), held, filled, kind, status, reason, account[BARS])
+    write_order(log, order, account[BARS], s, i64(SELL), held, filled, kind, status, reason, account[BARS], i64(0))
 
 
 @njit_bare
@@ -436,6 +438,6 @@ def expire(state: State, log: Log) -> None:
             state.names[working.symbol].noted = reason
         write_order(
             log, working.id, working.bar, working.symbol, working.side, want, filled,
-            working.kind, status, reason, account[BARS],
+            working.kind, status, reason, account[BARS], working.tag,
         )  # fmt: skip
     account[N_ORDERS] = 0

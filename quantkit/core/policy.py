@@ -22,13 +22,17 @@ FUNDINGS = ("proceeds", "cash")
 SHORTFALLS = ("scale", "sequence", "reject")
 ROUNDINGS = ("goal", "order")
 TRADE_ON = ("change", "rebalance")
-FILLS = ("next_open", "next_close", "close")
+FILLS = ("next_open", "next_close", "close", "next_bar_vwap")
+LIMIT_FILLS = ("through", "touch")
+PATHS = ("nearer", "pessimistic", "optimistic")
 
 Weighting = Literal["weight", "equal", "equal_held", "cash", "shares", "buying_power"]
 Funding = Literal["proceeds", "cash"]
 Shortfall = Literal["scale", "sequence", "reject"]
 Rounding = Literal["goal", "order"]
 TradeOn = Literal["change", "rebalance"]
+LimitFill = Literal["through", "touch"]
+Path = Literal["nearer", "pessimistic", "optimistic"]
 
 
 def _refuse(owner: str, name: str, value: object, wanted: str) -> ConfigError:
@@ -76,6 +80,10 @@ class Policy:
     retry          order again what was cut or lost while the goal stands.
     shortfall      buys that do not fit the cash: "scale" all together, fill in "sequence" of size, or "reject" whole.
     rounding       "goal": the goal is cut to whole shares; "order": the order is (both toward zero).
+    limit_fill     a limit order fills when the price goes "through" it, or already when it is touched ("touch").
+    path           the order of a bar's extremes: the "nearer" to the open first, or the one that hurts
+                   ("pessimistic") or helps ("optimistic").
+    participation  largest part of a bar's volume that fills may take; None: no cap.
     slippage_on    "both" sides, or "entry" only (a spread paid once a round trip).
 
     The last three exist to repeat other engines exactly; leave them alone otherwise.
@@ -98,6 +106,9 @@ class Policy:
     shortfall: Shortfall = "scale"
     rounding: Rounding = "goal"
     slippage_on: Literal["both", "entry"] = "both"
+    limit_fill: LimitFill = "through"
+    path: Path = "nearer"
+    participation: float | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -107,6 +118,8 @@ class Policy:
             ("shortfall", SHORTFALLS),
             ("rounding", ROUNDINGS),
             ("slippage_on", ("both", "entry")),
+            ("limit_fill", LIMIT_FILLS),
+            ("path", PATHS),
         ):
             _check_choice("Policy", name, getattr(self, name), choices)
         if self.weighting in ("cash", "shares", "buying_power"):
@@ -117,6 +130,8 @@ class Policy:
         for name in ("stop_loss", "trailing_stop", "collar"):
             if getattr(self, name) is not None:
                 _check_number("Policy", name, getattr(self, name), 0.0, 1.0, open_low=True, open_high=True)
+        if self.participation is not None:
+            _check_number("Policy", "participation", self.participation, 0.0, 1.0, open_low=True)
         if self.take_profit is not None:
             _check_number("Policy", "take_profit", self.take_profit, 0.0, 1e6, open_low=True)
         if self.max_names is not None and (type(self.max_names) is not int or self.max_names < 1):

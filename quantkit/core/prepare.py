@@ -96,10 +96,13 @@ def inputs_of(
     rank: Floats | None = None,
     liquidity: Floats | None = None,
     after: int | None = None,
+    volume: bool = False,
+    vwap: bool = False,
 ) -> Inputs:
     """What the fold reads of these bars. `targets`, `rank` and `liquidity` are (T, N) float64.
 
     flags: in place of the bars' own, for example after warm-up. after: see `rebalance_dates`.
+    volume, vwap: whether the run reads these: a participation cap or impact, fills at the next bar's average price.
     """
     return Inputs(
         open=bars.raw.open,
@@ -111,8 +114,25 @@ def inputs_of(
         targets=targets,
         rank=_NONE if rank is None else rank,
         liquidity=_NONE if liquidity is None else liquidity,
+        volume=bars.field("volume") if volume else _NONE,
+        vwap=average_prices(bars) if vwap else _NONE,
         dates=dates_of(bars.days, rebalance_dates(bars.days, policy, after=after, market=(*bars.markets, "KOSPI")[0])),
     )
+
+
+def average_prices(bars: Bars) -> Floats:
+    """(T, N) average price of each bar: money over shares where the data has the money, else the middle of open, high,
+    low and close; inside the bar's range, its close where nothing traded.
+    """
+    opens, highs, lows, closes = (bars.field(name) for name in ("open", "high", "low", "close"))
+    if bars.has("value"):
+        volume = bars.field("volume")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            average = bars.value / volume
+        average = np.where(volume > 0, average, closes)
+    else:
+        average = (opens + highs + lows + closes) / 4.0
+    return np.ascontiguousarray(np.minimum(np.maximum(average, lows), highs))
 
 
 def has_universe(flags: Bytes) -> bool:

@@ -33,15 +33,16 @@ Records: TypeAlias = Any  # np.recarray; its element attributes cannot be typed
 
 BUY, SELL = 1, -1
 i64 = cast("Callable[[float], int]", np.int64)  # a whole number as compiled code counts them
-STATE_VERSION = 1
+STATE_VERSION = 2
 _MAGIC = b"quantkit-state"
 
 # Places in State.account.
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
-NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET = range(16, 21)
+NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, SPARE = range(16, 25)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
-ACCOUNT_SIZE = 24
+# POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
+ACCOUNT_SIZE = 32
 
 # Bits of State.marks, one word a name.
 IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH = 1, 2, 4, 8, 16, 32, 64
@@ -60,6 +61,12 @@ RULES = (
     "take_profit",
     "take_profit_gap",
     "delisting",
+    "vwap",
+    "limit",
+    "limit_open",
+    "conditional_close",
+    "stop",
+    "stop_open",
 )
 (
     RULE_OPEN,
@@ -72,10 +79,40 @@ RULES = (
     RULE_TAKE,
     RULE_TAKE_GAP,
     RULE_DELISTING,
-) = range(10)
+    RULE_VWAP,
+    RULE_LIMIT,
+    RULE_LIMIT_OPEN,
+    RULE_CONDITIONAL,
+    RULE_HELD,
+    RULE_HELD_OPEN,
+) = range(16)
 
-ORDER_KINDS = ("at_open", "at_close", "same_close", "stop_loss", "trailing_stop", "take_profit", "delisting")
-KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE, KIND_STOP, KIND_TRAIL, KIND_TAKE, KIND_DELISTING = range(7)
+# The first four fill once, at a print; the next four are the policy's own; the rest are a strategy's orders.
+ORDER_KINDS = (
+    "at_open",
+    "at_close",
+    "same_close",
+    "vwap",
+    "stop_loss",
+    "trailing_stop",
+    "take_profit",
+    "delisting",
+    "limit",
+    "conditional",
+    "stop",
+    "stop_limit",
+    "trailing",
+    "from_open",
+)
+KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE, KIND_VWAP, KIND_STOP, KIND_TRAIL, KIND_TAKE, KIND_DELISTING = range(8)
+KIND_LIMIT, KIND_CONDITIONAL, KIND_HELD_STOP, KIND_STOP_LIMIT, KIND_HELD_TRAIL, KIND_FROM_OPEN = range(8, 14)
+
+# How long an order of a strategy lives.
+TIFS = ("day", "ioc", "fok", "gtc")
+TIF_DAY, TIF_IOC, TIF_FOK, TIF_GTC = range(4)
+
+# Where it stands: decided, waiting for its entry, live at the exchange or with us, triggered.
+STAGE_NEW, STAGE_CHILD, STAGE_LIVE, STAGE_TRIGGERED = range(4)
 
 ORDER_STATUS = ("working", "filled", "cut", "dropped")
 WORKING, FILLED, CUT, DROPPED = range(4)
@@ -95,6 +132,19 @@ REASONS = (
     "MAX_EXPOSURE",
     "DAILY_LOSS",
     "DRAWDOWN",
+    "PARTICIPATION",
+    "EXPIRED",
+    "CANCELLED",
+    "REPLACED",
+    "OCO",
+    "PARENT",
+    "OUT_OF_LIMITS",
+    "NOT_ACCEPTED",
+    "SHORT_BANNED",
+    "MARGIN",
+    "TURNOVER",
+    "TOO_MANY_ORDERS",
+    "BAD_ORDER",
 )
 (
     NO_REASON,
@@ -111,7 +161,20 @@ REASONS = (
     OVER_EXPOSURE,
     LOST_TODAY,
     DRAWN_DOWN,
-) = range(14)
+    TOO_THIN,
+    EXPIRED,
+    CANCELLED,
+    REPLACED,
+    ONE_CANCELS_OTHER,
+    PARENT_GONE,
+    OUT_OF_LIMITS,
+    NOT_ACCEPTED,
+    SHORT_BANNED,
+    NO_MARGIN,
+    OVER_TURNOVER,
+    TOO_MANY_ORDERS,
+    BAD_ORDER,
+) = range(27)
 
 EVENT_KINDS = ("deposit", "action", "market", "delisted")
 EVENT_DEPOSIT, EVENT_ACTION, EVENT_MARKET, EVENT_DELISTED = range(4)
@@ -135,6 +198,14 @@ NAME = np.dtype(
         ("active", np.int64),  # that list: the first account[N_ACTIVE] rows name the names that need a look each bar
         ("tie", np.int64),  # place of the symbol in alphabetical order
         ("leverage", np.float64),  # multiple of the price limit
+        ("due", np.int64),  # shares on their way (a bonus issue before its listing): owned, not yet to be sold
+        ("used", np.int64),  # shares matched on this bar, which the participation cap counts
+        ("resting", np.int64),  # orders of this name that live on from bar to bar
+        ("group", np.int64),  # its group for caps, or -1
+        ("entry_bar", np.int64),  # bar the position was opened on
+        ("exit_bar", np.int64),  # bar it was last closed on, or a large negative number
+        ("units", np.int64),  # pyramiding: units taken so far
+        ("last_entry", np.float64),  # pyramiding: price of the last unit, in the won of today
     ]
 )
 
@@ -149,12 +220,25 @@ ORDER = np.dtype(
         ("kind", np.int64),  # KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
         ("reason", np.int64),  # why it was cut so far
         ("bar", np.int64),  # bar it was decided on, counted from the first bar of the run
-        ("limit", np.float64),  # a resting order's limit price (nan: none)
-        ("stop", np.float64),  # a resting order's trigger price (nan: none)
+        ("limit", np.float64),  # limit price as given, in the won of today (nan: none)
+        ("stop", np.float64),  # trigger price as given, in the won of today (nan: none)
+        ("trail", np.float64),  # trailing: fraction of the extreme (nan: none)
+        ("extreme", np.float64),  # trailing: highest (sell) or lowest (buy) price since it went live
+        ("from_open", np.float64),  # multiple of yesterday's range, from the coming open (nan: none)
+        ("tif", np.int64),  # TIF_DAY, ...
+        ("until", np.int64),  # epoch day of the last session it lives in
+        ("stage", np.int64),  # STAGE_NEW, ...
+        ("group", np.int64),  # orders of one group: a fill of one takes as much off the others; 0: none
+        ("parent", np.int64),  # id of the entry that brings it to life; -1: none
+        ("tag", np.int64),  # the strategy's own number
+        ("value", np.int64),  # money filled in this session, for commissions by order and day
+        ("fee", np.int64),  # commission charged on it so far
     ]
 )
 
-PAY = np.dtype([("day", np.int64), ("amount", np.int64)])  # dividends on their way, by pay date
+PAY = np.dtype(  # what is on its way, by the day it comes: money (symbol -1), or shares of one name
+    [("day", np.int64), ("amount", np.int64), ("symbol", np.int64), ("shares", np.int64)]
+)
 
 EVENT_ROW = np.dtype(
     [
@@ -183,12 +267,13 @@ FILL_ROW = np.dtype(
         ("order_id", np.int64),
         ("rule", np.int64),
         ("from_proceeds", np.int64),
+        ("ambiguous", np.int64),  # 1: the order of the bar's extremes, which is not known, decides this fill
     ]
 )
 
 ORDER_ROW = np.dtype(
     [(name, np.int64) for name in ("order_id", "bar", "symbol", "side", "quantity", "filled", "kind", "status",
-                                   "reason", "done_bar")]
+                                   "reason", "done_bar", "tag")]
 )  # fmt: skip
 
 ACTION_ROW = np.dtype([(name, np.int64) for name in ("bar", "symbol", "share_delta", "cash", "unknown")])
@@ -212,6 +297,9 @@ PLAN = np.dtype(
         ("slip_entry_only", np.int64),
         ("fill_kind", np.int64),  # not "fill", a method of NumPy records; KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
         ("has_universe", np.int64),
+        ("touch", np.int64),  # 1: a limit order fills when its price is touched
+        ("path", np.int64),  # index in core.policy.PATHS
+        ("participation", np.float64),  # most of a bar's volume that fills may take; inf: no cap
         ("amount", np.float64),
         ("gross", np.float64),
         ("stop_loss", np.float64),  # 0: none, as the next two
@@ -243,7 +331,7 @@ PLAN = np.dtype(
 class State(NamedTuple):
     """Everything a run knows between two bars; N names, K pay dates, C working orders."""
 
-    account: Ints  # (24,) cash by settlement day, equity, counters; see the names above
+    account: Ints  # (32,) cash by settlement day, equity, counters; see the names above
     names: Records  # (N,) NAME
     target: Floats  # (N,) last row value that counted
     orders: Records  # (C,) ORDER, the first account[N_ORDERS] are working
@@ -272,6 +360,8 @@ class Inputs(NamedTuple):
     targets: Floats  # (T, N) row values
     rank: Floats  # (T, N) higher is chosen first, or (0, 0)
     liquidity: Floats  # (T, N) 20-bar traded value, or (0, 0)
+    volume: Floats  # (T, N) shares traded, or (0, 0) where nothing asks for it
+    vwap: Floats  # (T, N) average price of the bar, or (0, 0)
     dates: Records  # (T,) DATE
 
     def rows(self, start: int, stop: int) -> Inputs:
@@ -305,9 +395,9 @@ def event_rows(events: Records, start: int, stop: int) -> Records:
 
 def new_state(
     names: int, *, cash: int, market: Ints | None = None, tie: Ints | None = None, leverage: Floats | None = None,
-    user: Bytes | None = None,
+    user: Bytes | None = None, orders: int = 0,
 ) -> State:  # fmt: skip
-    """A state before its first bar: `cash` minor units settled, nothing held."""
+    """A state before its first bar: `cash` minor units settled, nothing held; room for `orders` resting orders."""
 
     def records(dtype: np.dtype[np.void], size: int) -> Records:
         return np.zeros(size, dtype).view(np.recarray)
@@ -323,12 +413,13 @@ def new_state(
     rows["tie"] = np.arange(names) if tie is None else tie
     if leverage is not None:
         rows["leverage"] = leverage
-    rows["base_day"] = rows["slot"] = -1
+    rows["base_day"] = rows["slot"] = rows["group"] = -1
+    rows["exit_bar"] = -(1 << 40)
     return State(
         account=account,
         names=rows,
         target=np.zeros(names),
-        orders=records(ORDER, 2 * names + 64),
+        orders=records(ORDER, 2 * names + 64 + orders),
         pays=records(PAY, 512),
         user=np.zeros(0, np.uint8) if user is None else user,
     )
