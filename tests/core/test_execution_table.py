@@ -1,17 +1,13 @@
 """`docs/execution.md`, row by row: small markets by hand, the answer worked out beside them.
 
-`@row("...")` names the page's row (its first cell) that a test is about; the last test finds rows without one. Prices
+`@row("...")` names the page's row (its first cell) that a test is about; `test_page` finds rows without one. Prices
 around 10,000 won have a tick of 10 and, from a base of 10,000, limits of 7,000 and 13,000.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import replace
 from math import nan
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +16,9 @@ from quantkit.core.policy import Policy, RiskLimits
 from quantkit.data.actions import Action
 from quantkit.market.costs import Costs
 from tests.core.hand import GONE, HALTED, MISSING, TEN, hand_bars, play
+from tests.core.page import row
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "execution.md"
-TESTED: set[str] = set()
 SLIP = Costs(0.0, tax=0.0, slippage_ticks=1.0)
-
-
-def row(*cells: str) -> Callable[[Any], Any]:
-    TESTED.update(cells)
-    return lambda test: test
 
 
 # --- when an order fills --------------------------------------------------------------------------------------------
@@ -484,14 +474,3 @@ def test_commission_and_tax_are_cut_as_the_page_says() -> None:
     assert ten.output.fills["tax"].tolist() == [0, 1_000]
     least = play(bars, [True], costs=Costs(0.00015, minimum=1_005, truncate_to=10, fixed=3.0))
     assert least.output.fills["commission"].tolist() == [1_000]
-
-
-def test_every_row_of_the_page_has_a_test() -> None:
-    cells = set()
-    in_cases = False
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
-        in_cases = line.startswith("| case |") or (in_cases and line.startswith("|"))
-        if in_cases and not re.match(r"\| (case \||---)|\|---", line):
-            cells.add(line.split(" | ")[0].removeprefix("| "))
-    assert cells - TESTED == set()
-    assert TESTED - cells == set()
