@@ -1,4 +1,4 @@
-"""Which rows of `docs/execution.md` a test is about: `@row("first cell", ...)`, looked up again by reading the tests."""
+"""Which rows of `docs/execution.md` a test is about: `@row("first cell", ...)`, found again by reading the tests."""
 
 from __future__ import annotations
 
