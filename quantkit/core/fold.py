@@ -23,6 +23,7 @@ from quantkit.core.matching import expire, match_close, match_open, match_stops,
 from quantkit.core.policy import FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
 from quantkit.core.state import (
     BARS,
+    CLOSING,
     DATE,
     EQUITY,
     EVENT,
@@ -31,6 +32,7 @@ from quantkit.core.state import (
     N_PAY,
     NEXT_1,
     NEXT_2,
+    OPENING,
     PLAN,
     PREV_ROW,
     RULE_SAME_CLOSE,
@@ -291,13 +293,17 @@ def plan_of(
     return record[0]
 
 
-def dates_of(days: Ints, rebalance: Bytes | None = None) -> Records:
-    """The (T,) DATE rows of bars with these session days: rule row and whether it is a rebalance date."""
+def dates_of(days: Ints, rebalance: Bytes | None = None, phase: Bytes | None = None) -> Records:
+    """The (T,) DATE rows of bars with these session days: rule row, whether it is a rebalance date, and its auctions.
+
+    phase: bits of `core.phases`; None: daily bars, which hold both.
+    """
     dates = np.zeros(len(days), DATE).view(np.recarray)
     dates["day"] = days
     dates["row"] = rule_tables(days).row
     if rebalance is not None:
         dates["rebalance"] = rebalance
+    dates["phase"] = OPENING | CLOSING if phase is None else phase
     return dates
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.core.fold import dates_of
+from quantkit.core.phases import phases_of
 from quantkit.core.state import (
     EVENT_ACTION,
     EVENT_DELISTED,
@@ -116,7 +117,11 @@ def inputs_of(
         liquidity=_NONE if liquidity is None else liquidity,
         volume=bars.field("volume") if volume else _NONE,
         vwap=average_prices(bars) if vwap else _NONE,
-        dates=dates_of(bars.days, rebalance_dates(bars.days, policy, after=after, market=(*bars.markets, "KOSPI")[0])),
+        dates=dates_of(
+            bars.days,
+            rebalance_dates(bars.days, policy, after=after, market=(*bars.markets, "KOSPI")[0]),
+            phases_of(bars),
+        ),
     )
 
 

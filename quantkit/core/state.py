@@ -50,6 +50,9 @@ IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH = 1, 2, 4
 # Bits of account[LATCH].
 DAILY_LOSS_LATCH, DRAWDOWN_LATCH = 1, 2
 
+# Bits of dates["phase"]: the bar holds the print of the session's opening auction, of its closing auction.
+OPENING, CLOSING = 1, 2
+
 RULES = (
     "open",
     "close",
@@ -343,7 +346,8 @@ DATE = np.dtype(
     [
         ("day", np.int32),  # epoch day of the session
         ("row", np.int16),  # which row of the dated rules holds
-        ("rebalance", np.int16),  # 1 on rebalance dates
+        ("rebalance", np.int8),  # 1 on rebalance dates
+        ("phase", np.int8),  # bits OPENING, CLOSING: see quantkit.core.phases
     ]
 )
 

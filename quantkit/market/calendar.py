@@ -157,13 +157,18 @@ def hours(dates: Date | Dates) -> tuple[IntArray, IntArray]:
     int64 in the shape of `dates`.
     """
     days = epoch_days(dates)
-    era = np.searchsorted([epoch_day(row.since) for row in HOURS], days, side="right") - 1
-    opens, closes = np.array([row.open for row in HOURS])[era], np.array([row.close for row in HOURS])[era]
+    opens, closes = ordinary_hours(days)
     exam = np.isin(days, [epoch_day(day) for day in EXAM_DAYS])
     opens = opens + _HOUR * (exam | _is_late_first(days))
     closes = closes + _HOUR * exam
     trading = np.asarray(is_session(days.astype("datetime64[D]")))
     return np.where(trading, opens, -1), np.where(trading, closes, -1)
+
+
+def ordinary_hours(days: IntArray) -> tuple[IntArray, IntArray]:
+    """(open, close) in minutes after midnight, Seoul, of an ordinary session at the time of each epoch day."""
+    era = np.searchsorted([epoch_day(row.since) for row in HOURS], days, side="right") - 1
+    return np.array([row.open for row in HOURS])[era], np.array([row.close for row in HOURS])[era]
 
 
 def _is_late_first(days: IntArray) -> npt.NDArray[np.bool_]:

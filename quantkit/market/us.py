@@ -102,3 +102,18 @@ def session(date: Date) -> Session | None:
         return None
     opens, closes = calendar.session_open(day), calendar.session_close(day)
     return Session(*(moment.tz_convert("America/New_York").time() for moment in (opens, closes)))
+
+
+def opens_and_closes(days: IntArray) -> tuple[IntArray, IntArray]:
+    """(opens, closes) of the New York session of each epoch day, UTC microseconds; -1 where there is none or the
+    calendar does not reach."""
+    calendar = _calendar()
+    known = calendar.sessions.to_numpy().astype("datetime64[D]").astype(np.int64)
+    place = np.minimum(np.searchsorted(known, days), len(known) - 1)
+    found = known[place] == days
+    moments = (
+        column.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
+        for column in (calendar.opens, calendar.closes)
+    )
+    opens, closes = (np.where(found, moment[place], -1) for moment in moments)
+    return opens, closes
