@@ -269,22 +269,23 @@ def _make_order(state: State, plan: Record, s: int, side: int, want: int, quanti
     working.group = 0
     working.parent = -1
     working.tag = 0
+    working.own = 0
     account[NEXT_ID] += 1
     account[N_ORDERS] = k + 1
 
 
 @njit_bare
-def _denied(state: State, inputs: Inputs, plan: Record, t: int, s: int, quantity: int) -> int:
-    """The reason a buy is refused by a limit on itself, or 0."""
+def denied(state: State, plan: Record, s: int, quantity: int, price: float, close: float) -> int:
+    """The reason a buy at `price` is refused by a limit on itself, or 0."""
     account = state.account
     if account[LATCH] & DRAWDOWN_LATCH:
         return DRAWN_DOWN
     if account[LATCH] & DAILY_LOSS_LATCH:
         return LOST_TODAY
-    value = money(inputs.close[t, s], quantity, plan.unit)
+    value = money(price, quantity, plan.unit)
     if value > plan.max_order_value * plan.unit or quantity > plan.max_order_shares:
         return TOO_LARGE
-    if value + money(inputs.close[t, s], state.names[s].shares, plan.unit) > plan.max_weight * account[EQUITY]:
+    if value + money(close, state.names[s].shares, plan.unit) > plan.max_weight * account[EQUITY]:
         return OVER_WEIGHT
     return NO_REASON
 
@@ -345,7 +346,7 @@ def _make_buys(
         quantity = name.goal - name.shares
         reason = i64(NO_REASON)
         if rare is not None:
-            reason = _denied(state, inputs, plan, t, s, quantity)
+            reason = denied(state, plan, s, quantity, inputs.close[t, s], inputs.close[t, s])
         if reason == NO_REASON:
             share = money(inputs.close[t, s], i64(BUY), plan.unit)
             if share + commission_of(plan, name.market, share) > cash:

@@ -39,8 +39,9 @@ _MAGIC = b"quantkit-state"
 # Places in State.account.
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
-NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, SPARE = range(16, 25)
+NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, UNCLOSED = range(16, 25)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
+# UNCLOSED: the session so far had no bar with its closing auction.
 # POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
 ACCOUNT_SIZE = 32
 
@@ -111,11 +112,13 @@ KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE, KIND_VWAP, KIND_STOP, KIND_TRAIL, KIND_T
 KIND_LIMIT, KIND_CONDITIONAL, KIND_HELD_STOP, KIND_STOP_LIMIT, KIND_HELD_TRAIL, KIND_FROM_OPEN = range(8, 14)
 
 # How long an order of a strategy lives.
-TIFS = ("day", "ioc", "fok", "gtc")
-TIF_DAY, TIF_IOC, TIF_FOK, TIF_GTC = range(4)
+TIFS = ("day", "ioc", "fok", "gtc", "conditional")
+TIF_DAY, TIF_IOC, TIF_FOK, TIF_GTC, TIF_CONDITIONAL = range(5)
+ATS = ("", "open", "close")
+AT_ANY, AT_OPEN, AT_CLOSE = range(3)
 
 # Where it stands: decided, waiting for its entry, live at the exchange or with us, triggered.
-STAGE_NEW, STAGE_CHILD, STAGE_LIVE, STAGE_TRIGGERED = range(4)
+STAGE_NEW, STAGE_CHILD, STAGE_LIVE, STAGE_TRIGGERED, STAGE_OVER = range(5)
 
 ORDER_STATUS = ("working", "filled", "cut", "dropped")
 WORKING, FILLED, CUT, DROPPED = range(4)
@@ -209,6 +212,10 @@ NAME = np.dtype(
         ("exit_bar", np.int64),  # bar it was last closed on, or a large negative number
         ("units", np.int64),  # pyramiding: units taken so far
         ("last_entry", np.float64),  # pyramiding: price of the last unit, in the won of today
+        ("first", np.int64),  # the first of its own orders in the table, or -1; on a bar that has some
+        ("high", np.float64),  # running high and low of the session, for orders priced from the open
+        ("low", np.float64),
+        ("range", np.float64),  # high - low of the last session it traded in
     ]
 )
 
@@ -225,11 +232,16 @@ ORDER = np.dtype(
         ("bar", np.int64),  # bar it was decided on, counted from the first bar of the run
         ("limit", np.float64),  # limit price as given, in the won of today (nan: none)
         ("stop", np.float64),  # trigger price as given, in the won of today (nan: none)
+        ("own", np.int64),  # 1: made by a strategy's rule, 0: by a goal
+        ("next", np.int64),  # the next own order of its name in the table, or -1; on one bar
+        ("mute", np.int64),  # 1: cannot act any more on this bar
+        ("kids", np.int64),  # 1: other orders wait for its fills
+        ("level", np.float64),  # price it acts at today, on the grid
         ("trail", np.float64),  # trailing: fraction of the extreme (nan: none)
         ("extreme", np.float64),  # trailing: highest (sell) or lowest (buy) price since it went live
         ("from_open", np.float64),  # multiple of yesterday's range, from the coming open (nan: none)
         ("tif", np.int64),  # TIF_DAY, ...
-        ("until", np.int64),  # epoch day of the last session it lives in
+        ("until", np.int64),  # sessions it has left
         ("stage", np.int64),  # STAGE_NEW, ...
         ("group", np.int64),  # orders of one group: a fill of one takes as much off the others; 0: none
         ("parent", np.int64),  # id of the entry that brings it to life; -1: none
@@ -382,6 +394,9 @@ class Log(NamedTuple):
     orders: Records  # ORDER_ROW
     actions: Records  # ACTION_ROW
     work: Records  # (C,) WORK
+    kept: Records  # (C,) ORDER: orders as they were before a bar's path
+    kept_name: Records  # (1,) NAME
+    kept_account: Ints  # (32,)
 
 
 def no_events() -> Records:
@@ -419,6 +434,8 @@ def new_state(
         rows["leverage"] = leverage
     rows["base_day"] = rows["slot"] = rows["group"] = -1
     rows["exit_bar"] = -(1 << 40)
+    rows["first"] = -1
+    rows["high"], rows["low"], rows["range"] = -np.inf, np.inf, np.nan
     return State(
         account=account,
         names=rows,
@@ -471,18 +488,21 @@ def from_bytes(data: bytes) -> tuple[State, tuple[str, ...]]:
     return State._make(arrays), tuple(header["symbols"])
 
 
-def room_for_bar(names: int) -> int:
-    """Rows of fills, orders or actions that one bar can write at most."""
-    return 6 * names + 64
+def room_for_bar(names: int, orders: int = 0) -> int:
+    """Rows of fills, orders or actions that one bar can write at most, with room for `orders` resting orders."""
+    return 6 * names + 3 * orders + 64
 
 
-def new_log(names: int, *, rows: int | None = None) -> Log:
+def new_log(names: int, *, rows: int | None = None, orders: int = 0) -> Log:
     """Buffers for at least one bar of `names` names; `rows` fills before they must be emptied."""
-    size = room_for_bar(names) + (rows if rows is not None else max(4096, 4 * names))
+    size = room_for_bar(names, orders) + (rows if rows is not None else max(4096, 4 * names))
     return Log(
         used=np.zeros(3, np.int64),
         fills=np.recarray(size, FILL_ROW),
         orders=np.recarray(size, ORDER_ROW),
         actions=np.recarray(size, ACTION_ROW),
-        work=np.recarray(2 * names + 64, WORK),
+        work=np.recarray(2 * names + 64 + orders, WORK),
+        kept=np.recarray(orders, ORDER),
+        kept_name=np.recarray(1, NAME),
+        kept_account=np.zeros(ACCOUNT_SIZE, np.int64),
     )
