@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from quantkit.errors import BadData
 from quantkit.market import MARKETS
-from quantkit.market.rules import rule_tables
+from quantkit.market.rules import RuleTables, rule_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -296,8 +296,8 @@ ACTION_ROW = np.dtype([(name, np.int64) for name in ("bar", "symbol", "share_del
 WORK = np.dtype([("i", np.int64), ("j", np.int64), ("f", np.float64)])
 
 # The exchange's rules by date ride in the same record, under the names `market.kernels` reads.
-RULES_OF_DATES = ("tick_lower", "tick", "limit_rate", "tax_rate")
-TABLES = rule_tables(np.zeros(0, np.int64))[1:]
+RULES_OF_DATES = RuleTables._fields[1:]
+TABLES: tuple[NDArray[Any], ...] = rule_tables(np.zeros(0, np.int64))[1:]
 
 PLAN = np.dtype(
     [
@@ -338,7 +338,7 @@ PLAN = np.dtype(
         ("max_drawdown", np.float64),
         ("min_cash", np.float64),
         ("commission", np.float64, (len(MARKETS),)),  # rate by market id
-        *((name, np.float64, table.shape) for name, table in zip(RULES_OF_DATES, TABLES, strict=True)),
+        *((name, table.dtype, table.shape) for name, table in zip(RULES_OF_DATES, TABLES, strict=True)),
     ]
 )
 

@@ -7,6 +7,7 @@ the house knows a tick size, a tax rate or a holiday.
     krx, us      the functions a person calls               kernels      the same functions, compiled
     calendar     sessions and phases of the day             instruments  codes and market labels
     costs        commissions                                conformity   real prices held against the rules
+    orders       order kinds the exchange takes             short        short-sale bans
 """
 
 from __future__ import annotations

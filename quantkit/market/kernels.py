@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.jit import njit
+from quantkit.market.tables import FIRST_DAY_RULES
 
 if TYPE_CHECKING:
     from quantkit.market.rules import RuleTables
 
 TOLERANCE = 1e-6
+_OPENING, _BAND = FIRST_DAY_RULES.index("opening"), FIRST_DAY_RULES.index("band")
 
 
 @njit
@@ -82,3 +84,32 @@ def limits_at(rules: RuleTables, row: int, market: int, base: float, leverage: f
     width = max(width, tick)
     lower = max(ceil_tick(rules, row, market, base - width), rules.tick[row, market, 0])
     return lower, floor_tick(rules, row, market, base + width)
+
+
+@njit
+def first_day_limits(
+    rules: RuleTables, row: int, market: int, base: float, opening: float, leverage: float
+) -> tuple[float, float]:
+    """(lower, upper) limit price of a name's first trading day; (0.0, inf) where nothing says so.
+
+    base: the offer price, NaN where unknown. opening: the day's opening price, NaN for limits before it is known.
+    """
+    rule = rules.first_day[row, market]
+    if not rules.limit_rate[row, market] > 0.0:
+        return 0.0, math.inf
+    if rule == _OPENING and opening > 0.0:
+        return limits_at(rules, row, market, opening, leverage)
+    if not base > 0.0:
+        return 0.0, math.inf
+    if rule == _BAND:
+        return ceil_tick(rules, row, market, base * 0.6), floor_tick(rules, row, market, base * 4.0)
+    if rule == _OPENING:
+        return ceil_tick(rules, row, market, base * 0.9), floor_tick(rules, row, market, base * 2.0)
+    return limits_at(rules, row, market, base, leverage)
+
+
+@njit
+def accepts(rules: RuleTables, row: int, market: int, kind: int, phase: int, status: int) -> bool:
+    """Whether the exchange takes an order: kind, phase and status are places in `orders.KINDS`, `FOLD_PHASES` and
+    `FOLD_STATUSES`."""
+    return bool((rules.taken[row, market, status, phase] >> kind) & 1)

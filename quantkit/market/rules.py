@@ -3,7 +3,7 @@
 Contract: pure; numpy only. One *rule row* is a stretch of days in which no rule of any market changes; row 0 is the
 time before the first change. Days are int64 epoch days of the trade date in Korea. Prices are won (US: dollars), rates
 fractions of one. R rule rows, M = len(MARKETS), B bands of the longest tick table.
-Built from `tables`; read by `krx`, `us`, `conformity` and, through `rule_tables`, by `core`.
+Built from `tables`, `orders` and `short`; read by `krx`, `us`, `conformity` and, through `rule_tables`, by `core`.
 
 >>> tables = rule_tables(np.array([10_000, 20_000]))
 >>> tables.limit_rate[tables.row, 0].tolist()
@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from quantkit.errors import BadData
-from quantkit.market import MARKET_ID, MARKETS
-from quantkit.market.tables import LIMITS, TAXES, TICKS
+from quantkit.market import MARKET_ID, MARKETS, orders, short
+from quantkit.market.tables import BEGINNING, FIRST_DAY_RULES, FIRST_DAYS, LIMITS, TAXES, TICKS
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -39,6 +39,12 @@ class RuleTables(NamedTuple):
     """(R, M): daily price limit around the base price; NaN without one."""
     tax_rate: FloatArray
     """(R, M): tax on a sale by trade date, securities and rural part together."""
+    first_day: npt.NDArray[np.uint8]
+    """(R, M): index in `tables.FIRST_DAY_RULES`."""
+    taken: IntArray
+    """(R, M, S, P): bits of the order kinds the exchange takes, see `orders.order_rules`."""
+    short: npt.NDArray[np.uint8]
+    """(R, M): whether short sales are banned, see `short.short_table`."""
 
 
 class _Rules(NamedTuple):
@@ -48,6 +54,9 @@ class _Rules(NamedTuple):
     limit_rate: FloatArray
     securities: FloatArray
     rural: FloatArray
+    first_day: npt.NDArray[np.uint8]
+    taken: IntArray
+    short: npt.NDArray[np.uint8]
 
 
 def epoch_day(text: str) -> int:
@@ -59,12 +68,14 @@ def epoch_day(text: str) -> int:
 def _rules() -> _Rules:
     first = min(row.since for row in TICKS)
     starts = {row.since for row in TICKS} | {row.since for row in LIMITS} | {row.since for row in TAXES}
+    starts |= orders.change_dates() | short.change_dates() | {row.since for row in FIRST_DAYS}
     changes = np.array(sorted(epoch_day(day) for day in starts if day > first), dtype=np.int64)
     rows, markets, bands = len(changes) + 1, len(MARKETS), max(len(row.bands) for row in TICKS)
     lower = np.full((rows, markets, bands), np.inf)
     tick = np.zeros((rows, markets, bands))
     limit = np.full((rows, markets), np.nan)
     securities, rural = np.zeros((rows, markets)), np.zeros((rows, markets))
+    first_day = np.zeros((rows, markets), np.uint8)
 
     def since(day: str) -> slice:
         return slice(int(np.searchsorted(changes, epoch_day(day), side="right")), None)
@@ -82,7 +93,12 @@ def _rules() -> _Rules:
     for taxes in sorted(TAXES, key=lambda row: row.since):
         securities[since(taxes.since), MARKET_ID[taxes.market]] = taxes.securities
         rural[since(taxes.since), MARKET_ID[taxes.market]] = taxes.rural
-    return _Rules(changes, lower, tick, limit, securities, rural)
+    for begun in sorted(FIRST_DAYS, key=lambda row: row.since):
+        for market in begun.markets:
+            first_day[since(begun.since), MARKET_ID[market]] = FIRST_DAY_RULES.index(begun.rule)
+    begins = np.append(epoch_day(BEGINNING), changes)
+    taken, banned = orders.order_rules(begins), short.short_table(begins)
+    return _Rules(changes, lower, tick, limit, securities, rural, first_day, taken, banned)
 
 
 def rule_rows(days: IntArray) -> IntArray:
@@ -116,4 +132,5 @@ def rule_tables(days: IntArray, *, grid: bool = True) -> RuleTables:
     row = rule_rows(days.astype(np.int64)).astype(np.int32)
     # Summed in tenths of a basis point, so that 0.0005 + 0.0015 is the double that 0.002 is.
     tax = np.round((rules.securities + rules.rural) * 1e5) / 1e5
-    return RuleTables(row, rules.tick_lower.copy(), tick, limit, tax)
+    own = (rules.first_day.copy(), rules.taken.copy(), rules.short.copy())
+    return RuleTables(row, rules.tick_lower.copy(), tick, limit, tax, *own)

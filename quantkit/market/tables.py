@@ -35,6 +35,19 @@ class LimitRow(NamedTuple):
     source: str
 
 
+class FirstDayRow(NamedTuple):
+    """From `since` on, what moves the prices of a name's first trading day, in place of the daily limit.
+
+    "ordinary": nothing does; "opening": the opening price lies between 90 % and 200 % of the offer price, and the
+    limits stand around that opening price; "band": 60 % to 400 % of the offer price all day.
+    """
+
+    since: str
+    markets: tuple[str, ...]
+    rule: str
+    source: str
+
+
 class TaxRow(NamedTuple):
     """From trade date `since` on, a sale pays `securities` (transaction tax) + `rural` (special rural tax).
 
@@ -119,6 +132,13 @@ TAXES: Final = (
 
 IPO_BAND_SINCE: Final = "2023-06-26"
 """From this day a first day trades between 60 % and 400 % of the offer price (KOSPI rules 31(3); observed)."""
+
+FIRST_DAY_RULES: Final = ("ordinary", "opening", "band")
+FIRST_DAYS: Final = (
+    FirstDayRow(BEGINNING, ("KOSPI", "KOSDAQ", "KONEX"), "opening", "general knowledge; KOSPI rules 14 until 2023-04"),
+    FirstDayRow(IPO_BAND_SINCE, ("KOSPI", "KOSDAQ"), "band", "KOSPI rules 31(3); observed"),
+)
+"""Funds begin like any day, around the base that the exchange names. KONEX's own band is wider and left out."""
 
 MID_PRICE_SINCE: Final = "2025-03-04"
 """From this day mid-price orders print between ticks (KOSPI rules 4-2; observed): bars may leave the grid."""
