@@ -46,6 +46,7 @@ from quantkit.core.state import (
     RULE_SAME_CLOSE,
     RULE_STOP,
     RULE_TAKE_GAP,
+    RULE_VWAP,
     SELL,
     SET_CHANGED,
     SETTLED,
@@ -120,7 +121,7 @@ def apply(
             name.entry_value = 0
             name.entry_qty = 0.0
             name.peak = price
-            if rule in (RULE_CLOSE, RULE_SAME_CLOSE):
+            if rule in (RULE_CLOSE, RULE_SAME_CLOSE, RULE_VWAP):
                 name.marks |= CLOSE_ENTRY
             elif rule == RULE_OPEN:
                 name.marks |= OPEN_ENTRY
@@ -264,8 +265,17 @@ def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Recor
             if working.symbol == s:
                 working.qty = i64(np.floor(working.qty * ratio + 1e-9))
                 working.want = i64(np.floor(working.want * ratio + 1e-9))
+                working.filled = i64(np.floor(working.filled * ratio + 1e-9))
     name.entry_qty *= factor
     name.peak /= factor
+    name.range /= factor
+    if name.resting > 0 and factor != 1.0:
+        for k in range(account[N_ORDERS]):
+            working = state.orders[k]
+            if working.symbol == s and working.own:
+                working.limit /= factor
+                working.stop /= factor
+                working.extreme /= factor
     if held != 0:
         k = log.used[2]
         row = log.actions[k]
@@ -370,6 +380,8 @@ def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
                 name.peak = max(name.peak, inputs.high[t, s])
             if name.marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
                 name.marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
+        if plan.participation < np.inf:
+            name.used = 0
     account[EQUITY] = equity
     if equity > account[PEAK_EQUITY]:
         account[PEAK_EQUITY] = equity

@@ -155,7 +155,7 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         s = state.names[i].active
         name = state.names[s]
         want = name.goal - name.shares
-        if want == 0 and name.goal == 0 and state.target[s] == 0.0:
+        if want == 0 and name.goal == 0 and state.target[s] == 0.0 and name.resting == 0:
             name.marks &= ~FRESH_GOAL
             last = account[N_ACTIVE] - 1
             moved = state.names[last].active

@@ -1,7 +1,9 @@
 """The fold: the same compiled steps for years in one call, for a chunk, or for one bar.
 
-    for each bar:  open_bar -> release -> match_open -> match_stops -> match_close -> expire -> mark -> decide
+    for each bar:  open_bar -> release -> match_open -> match_path -> match_close -> expire -> mark -> decide
                    and with fill="close" once more: match_close -> expire -> mark
+
+A strategy's `on_bar` acts at the start of `decide`; its own orders are looked at in all steps before (`book`, `path`).
 
 `simulate` composes them over all rows it is given and carries the state, so that a run in one piece, in chunks and bar
 by bar is the same run to the last bit. `feed` is one bar with fills from outside instead of the matching steps: what
@@ -18,8 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from quantkit.core.account import apply, cash_of, mark, open_bar
+from quantkit.core.book import expire_own, open_orders, release_own, reserve
+from quantkit.core.context import NOW_ERROR, Frame, Rule, frame_address, step_rule
 from quantkit.core.decide import decide
-from quantkit.core.matching import expire, match_close, match_open, match_stops, release
+from quantkit.core.matching import expire, match_close, match_open, release
+from quantkit.core.path import match_path
 from quantkit.core.policy import FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
 from quantkit.core.state import (
     BARS,
@@ -50,6 +55,7 @@ from quantkit.core.state import (
     new_log,
     room_for_bar,
 )
+from quantkit.core.stops import match_stops
 from quantkit.jit import njit_entry
 from quantkit.market import MARKETS
 from quantkit.market.rules import rule_tables
@@ -85,31 +91,52 @@ class Fill(NamedTuple):
 @njit_entry
 def _run(
     state: State, inputs: Inputs, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints,
-    start: int, room: int, rare: int | None,
+    start: int, room: int, rare: int | None, rule: Rule | None,
 ) -> int:  # fmt: skip
-    """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over.
+    """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over or a
+    rule went wrong.
 
     rare: None compiles a kernel without what `is_rare` names, which a first run need not wait for.
+    rule: None compiles one without own orders.
     """
     account = state.account
     full = len(log.fills) - room
+    if rule is not None:
+        frame = frame_address(Frame(state, inputs, plan, log, rule.past, rule.signals, rule.now))
     for t in range(start, len(inputs.dates)):
         if log.used[1] > full or log.used[2] > full:  # every fill has its row of orders
             return t
         open_bar(state, inputs, events, plan, log, t, rare)
+        if rule is not None:
+            open_orders(state, log)
         if account[N_ORDERS] > 0:
             if rare is not None:
-                release(state, inputs, plan, log, t)
-            match_open(state, inputs, plan, log, t, rare)
-        match_stops(state, inputs, plan, log, t)
+                taken = release(state, inputs, plan, log, t)
+                if rule is not None:
+                    release_own(state, inputs, plan, log, t)
+                    if plan.funding_cash:
+                        reserve(state, inputs, plan, t, taken)
+            match_open(state, inputs, plan, log, t, rare, rule)
+        if rule is not None:
+            match_path(state, inputs, plan, log, t)
+        else:
+            match_stops(state, inputs, plan, log, t)
         if account[N_ORDERS] > 0:
-            match_close(state, inputs, plan, log, t, rare)
-            expire(state, log)
+            match_close(state, inputs, plan, log, t, rare, rule)
+            expire(state, log, rule)
+        if rule is not None:
+            expire_own(state, inputs, log, t, i64(0))
         mark(state, inputs, plan, t)
+        if rule is not None:
+            step_rule(rule.call, rule.params, frame, rule.now, t)
+            if rule.now[NOW_ERROR] != 0:
+                return t
         decide(state, inputs, plan, log, t, rare)
         if plan.fill_kind == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
-            match_close(state, inputs, plan, log, t, rare)
-            expire(state, log)
+            match_close(state, inputs, plan, log, t, rare, rule)
+            expire(state, log, rule)
+            if rule is not None:
+                expire_own(state, inputs, log, t, i64(1))
             mark(state, inputs, plan, t)
         equity[t] = account[EQUITY]
         cash[t] = cash_of(state)
@@ -138,20 +165,28 @@ def is_rare(state: State, events: Records, plan: Record) -> bool:
     limits = ("max_order_value", "max_order_shares", "max_weight", "max_positions", "max_exposure")
     limited = any(plan[name] < np.inf for name in (*limits, "max_daily_loss", "max_drawdown"))
     owed = len(events) > 0 or state.account[N_PAY] > 0
-    return bool(owed or limited or plan["max_names"] or plan["funding_cash"] or plan["shortfall"])
+    capped = plan["participation"] < np.inf
+    return bool(owed or limited or capped or plan["max_names"] or plan["funding_cash"] or plan["shortfall"])
 
 
-def simulate(state: State, inputs: Inputs, events: Records, plan: Record) -> Output:
-    """Fold all rows of `inputs` (T >= 1) with the simulator filling orders; `state` is carried in place."""
+def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: Rule | None = None) -> Output:
+    """Fold all rows of `inputs` (T >= 1) with the simulator filling orders; `state` is carried in place.
+
+    rule: a strategy's `on_bar`. Where it looked at what is not there, the run ends before that bar is over and
+    `rule.now` says so: the caller raises.
+    """
     names = len(state.names)
-    log, room = new_log(names), room_for_bar(names)
-    rare = 1 if is_rare(state, events, plan) else None
+    orders = len(state.orders) if rule is not None else 0
+    log, room = new_log(names, orders=orders), room_for_bar(names, orders)
+    rare = 1 if rule is not None or is_rare(state, events, plan) else None
     equity, cash = np.empty(len(inputs.dates), np.int64), np.empty(len(inputs.dates), np.int64)
     parts = []
     t = 0
     while t < len(inputs.dates):
-        t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare)
+        t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare, rule)
         parts.append(_emptied(log))
+        if rule is not None and rule.now[NOW_ERROR] != 0:
+            break
     _close_chunk(state, inputs)
     fills, orders, actions = (np.concatenate(tables) for tables in zip(*parts, strict=True))
     return Output(equity, cash, fills, orders, actions)
@@ -175,7 +210,7 @@ def _book(
 @njit_entry
 def _close_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
     """Steps 6 and 7 of one bar, callable from Python."""
-    expire(state, log)
+    expire(state, log, None)
     mark(state, inputs, plan, 0)
 
 
@@ -273,6 +308,7 @@ def plan_of(
         "tax": -1.0 if costs.tax is None else float(costs.tax),
         "unit": float(minor_unit),
         "has_universe": int(has_universe),
+        "shorting": 0,
         "touch": LIMIT_FILLS.index(policy.limit_fill),
         "path": PATHS.index(policy.path),
         "participation": or_inf(policy.participation),

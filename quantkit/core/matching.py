@@ -9,135 +9,48 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import apply, cash_of, commission_of, money, previous_close, tax_of, write_fill, write_order
+from quantkit.core.account import cash_of, commission_of, money, write_order
+from quantkit.core.orders import own_filled
+from quantkit.core.pricing import book_fill, day_limits, order_limit, reference_price, slipped
 from quantkit.core.state import (
+    AT_CLOSE,
+    AT_OPEN,
     BARS,
     BEYOND_COLLAR,
-    BUY,
     CASH_BEFORE,
+    CLOSING,
     CUT,
-    DAY,
     DROPPED,
     FILLED,
     GONE,
     HALTED,
+    KIND_CLOSE,
     KIND_OPEN,
-    KIND_SAME_CLOSE,
-    KIND_STOP,
-    KIND_TAKE,
-    KIND_TRAIL,
+    KIND_VWAP,
     LOCKED,
-    N_ACTIVE,
     N_ORDERS,
-    NEW_SESSION,
-    NEXT_ID,
     NO_CASH,
     NO_REASON,
     NO_SHARES,
-    OPEN_ENTRY,
-    PREV_ROW,
-    RULE_STOP,
-    RULE_STOP_GAP,
-    RULE_TAKE,
-    RULE_TAKE_GAP,
-    RULE_TRAIL,
-    RULE_TRAIL_GAP,
-    SELL,
-    STOPPED,
+    OPENING,
+    RULE_VWAP,
+    STAGE_OVER,
+    TOO_THIN,
     Inputs,
     Log,
     Record,
     State,
     i64,
 )
-from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
+from quantkit.data.bars import LISTED, TRADED
 from quantkit.jit import njit_bare, njit_call
-from quantkit.market.kernels import ceil_tick, floor_tick, limits_at, tick_at
+from quantkit.market.kernels import ceil_tick, floor_tick
 
 SCALE, SEQUENCE = 0, 1  # indices in core.policy.SHORTFALLS; the third, reject, is what is left
 
 
 @njit_bare
-def base_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> float:
-    """The day's reference price: the exchange's own, else yesterday's close over today's factors, raised to the
-    grid."""
-    name = state.names[s]
-    account = state.account
-    if len(inputs.base) > 0 and inputs.base[t, s] > 0.0:
-        return inputs.base[t, s]
-    row = account[PREV_ROW]
-    price = inputs.close[row, s] if row >= 0 else name.session_close
-    if name.base_day == account[DAY]:
-        price /= name.base_factor
-    return ceil_tick(plan, inputs.dates[t].row, name.market, price)
-
-
-@njit_bare
-def day_limits(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> tuple[float, float]:
-    """(lower, upper) price limit of the bar's session; (0, inf) where there is none."""
-    name = state.names[s]
-    if inputs.flags[t, s] & LIQUIDATION:
-        return 0.0, np.inf
-    base = base_price(state, inputs, plan, t, s)
-    if not base > 0.0:
-        return 0.0, np.inf
-    return limits_at(plan, inputs.dates[t].row, name.market, base, name.leverage)
-
-
-@njit_bare
-def reference_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> float:
-    """What a collar is measured from: the day's base on a session's first bar, then the close of the bar before."""
-    if state.account[NEW_SESSION]:
-        return base_price(state, inputs, plan, t, s)
-    return previous_close(state, inputs, t, s)
-
-
-@njit_bare
-def order_limit(state: State, inputs: Inputs, plan: Record, t: int, s: int, side: int, kind: int) -> float:
-    """Limit price of an order at open or close: the collar around the reference; inf or 0 for a market order."""
-    if plan.collar < 0.0 or kind == KIND_SAME_CLOSE:
-        return np.inf if side > 0 else 0.0
-    reference = reference_price(state, inputs, plan, t, s)
-    market, row = state.names[s].market, inputs.dates[t].row
-    if side > 0:
-        return floor_tick(plan, row, market, reference * (1.0 + plan.collar))
-    return ceil_tick(plan, row, market, reference * (1.0 - plan.collar))
-
-
-@njit_bare
-def slipped(inputs: Inputs, plan: Record, t: int, s: int, market: int, side: int, price: float, limit: float) -> float:
-    """`price` after slippage, on the grid against the trader, inside the bar and inside the order's limit."""
-    if (plan.slip_ticks == 0.0 and plan.slip_bps == 0.0) or (side < 0 and plan.slip_entry_only):
-        return price
-    row = inputs.dates[t].row
-    move = plan.slip_ticks * tick_at(plan, row, market, price) + price * (plan.slip_bps / 10000.0)
-    if side > 0:
-        worse = min(ceil_tick(plan, row, market, price + move), inputs.high[t, s], limit)
-        return max(worse, price)
-    worse = max(floor_tick(plan, row, market, price - move), inputs.low[t, s], limit)
-    return min(worse, price)
-
-
-@njit_bare
-def _fill(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, side: int, quantity: int,
-    price: float, unslipped: float, order: int, rule: int, proceeds: int, ambiguous: int,
-) -> None:  # fmt: skip
-    """Book a fill of the simulator with its costs."""
-    market = state.names[s].market
-    value = money(price, quantity, plan.unit)
-    commission = commission_of(plan, market, value)
-    tax = tax_of(plan, plan.tax_rate[inputs.dates[t].row, market], value) if side < 0 else i64(0)
-    slippage = side * (value - money(unslipped, quantity, plan.unit))
-    apply(state, s, side, quantity, price, value, commission, tax, rule)
-    write_fill(
-        log, state.account[BARS], s, side, quantity, price, value, commission, tax, slippage, order, rule, proceeds,
-        ambiguous,
-    )
-
-
-@njit_bare
-def _affordable(plan: Record, market: int, price: float, cash: int) -> int:
+def affordable(plan: Record, market: int, price: float, cash: int) -> int:
     """Most shares whose value and commission fit `cash`."""
     if cash <= 0:
         return i64(0)
@@ -210,7 +123,7 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
         value = money(price, working.qty, plan.unit)
         cost = value + commission_of(plan, market, value)
         if cost > available:
-            quantity = _affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
+            quantity = affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
             working.qty = min(quantity, working.qty)
             working.reason = NO_CASH
             value = money(price, working.qty, plan.unit)
@@ -227,21 +140,25 @@ def _fit(state: State, plan: Record, log: Log, buys: int, available: int, rare: 
 
 
 @njit_bare
-def _spendable(plan: Record, cash: int) -> int:
+def spendable(plan: Record, cash: int) -> int:
     return cash - i64(np.floor(plan.min_cash * plan.unit + 0.5))
 
 
 @njit_call
-def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
-    """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price."""
+def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> int:
+    """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price.
+
+    Returns what they reserve.
+    """
     if plan.funding_cash == 0 or state.account[N_ORDERS] == 0:
-        return
+        return i64(0)
     buys = i64(0)
     for k in range(state.account[N_ORDERS]):
         working = state.orders[k]
         s = working.symbol
-        if working.side > 0 and inputs.flags[t, s] & LISTED:
-            price = order_limit(state, inputs, plan, t, s, i64(BUY), working.kind)
+        over = working.own and working.stage == STAGE_OVER
+        if working.kind <= KIND_VWAP and working.side > 0 and inputs.flags[t, s] & LISTED and not over:
+            price = _print_limit(state, inputs, plan, t, k)
             if price == np.inf:
                 price = day_limits(state, inputs, plan, t, s)[1]
             if price == np.inf:
@@ -249,12 +166,55 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> Non
             log.work[buys].i = k
             log.work[buys].f = price
             buys += 1
-    _fit(state, plan, log, buys, _spendable(plan, cash_of(state)), i64(1))
+    _fit(state, plan, log, buys, spendable(plan, cash_of(state)), i64(1))
+    return _cost_of_buys(state, plan, log, buys, 1.0)
+
+
+@njit_bare
+def _waits(inputs: Inputs, t: int, order: Record) -> bool:
+    """Whether a strategy's order is over, or waits for an auction that this bar does not hold."""
+    if order.stage == STAGE_OVER:
+        return True
+    phase = inputs.dates[t].phase
+    return (order.at == AT_OPEN and phase & OPENING == 0) or (order.at == AT_CLOSE and phase & CLOSING == 0)
+
+
+@njit_bare
+def _print_limit(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
+    """Limit price of an order that fills at a print: a strategy's own, or the collar."""
+    order = state.orders[k]
+    s = order.symbol
+    if order.own and order.limit == order.limit:
+        row, market = inputs.dates[t].row, state.names[s].market
+        return (
+            floor_tick(plan, row, market, order.limit) if order.side > 0 else ceil_tick(plan, row, market, order.limit)
+        )
+    return order_limit(state, inputs, plan, t, s, order.side, order.kind)
+
+
+@njit_bare
+def print_of(inputs: Inputs, t: int, s: int, kind: int) -> float:
+    """The price of the bar that orders of a kind fill at."""
+    if kind == KIND_OPEN:
+        return inputs.open[t, s]
+    return inputs.vwap[t, s] if kind == KIND_VWAP else inputs.close[t, s]
 
 
 @njit_call
-def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rare: int | None) -> None:
-    """Fill the orders of one kind at the bar's open or close: sells, then buys."""
+def _cut_to_volume(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> None:
+    """The participation cap: what a bar's volume leaves for this order."""
+    order = state.orders[k]
+    room = i64(np.floor(plan.participation * inputs.volume[t, order.symbol])) - state.names[order.symbol].used
+    if room < order.qty:
+        order.qty = max(i64(0), room)
+        order.reason = TOO_THIN
+
+
+@njit_call
+def _match(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rare: int | None, book: int | None
+) -> None:
+    """Fill the orders of one kind at the bar's open, close or average: sells, then buys."""
     account = state.account
     if account[N_ORDERS] == 0:
         return
@@ -263,21 +223,25 @@ def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
         working = state.orders[k]
         if working.kind != kind or working.qty == 0:
             continue
+        if book is not None and working.own and _waits(inputs, t, working):
+            continue
         s, side = working.symbol, working.side
         name = state.names[s]
         if inputs.flags[t, s] & TRADED == 0:
             working.reason = HALTED if inputs.flags[t, s] & LISTED else GONE
             continue
-        print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
+        print_price = print_of(inputs, t, s, kind)
         lower, upper = day_limits(state, inputs, plan, t, s)
-        limit = order_limit(state, inputs, plan, t, s, side, kind)
+        limit = _print_limit(state, inputs, plan, t, k)
         if (side > 0 and print_price >= upper) or (side < 0 and print_price <= lower):
             working.reason = LOCKED
             continue
         if (side > 0 and print_price > limit) or (side < 0 and print_price < limit):
             working.reason = BEYOND_COLLAR
             continue
-        price = slipped(inputs, plan, t, s, name.market, side, print_price, limit)
+        if rare is not None and plan.participation < np.inf:
+            _cut_to_volume(state, inputs, plan, t, k)
+        price = slipped(inputs, plan, t, s, name.market, side, working.qty, print_price, limit)
         if side > 0:
             log.work[buys].i = k
             log.work[buys].f = price
@@ -287,150 +251,74 @@ def _match(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
             working.qty = name.shares
             working.reason = NO_SHARES
         if working.qty > 0:
-            quantity = working.qty
-            _fill(
-                state,
-                inputs,
-                plan,
-                log,
-                t,
-                s,
-                i64(SELL),
-                quantity,
-                price,
-                print_price,
-                working.id,
-                kind,
-                i64(0),
-                i64(0),
-            )
-            working.filled = quantity
+            _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
     if buys > 0:
-        _match_buys(state, inputs, plan, log, t, kind, buys, rare)
+        _match_buys(state, inputs, plan, log, t, kind, buys, rare, book)
 
 
 @njit_call
 def _match_buys(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, rare: int | None
-) -> None:
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, rare: int | None,
+    book: int | None,
+) -> None:  # fmt: skip
     """Cut the buys listed in the work space to the cash and fill them."""
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
-    _fit(state, plan, log, buys, _spendable(plan, cash), rare)
+    _fit(state, plan, log, buys, spendable(plan, cash), rare)
     spent = _cost_of_buys(state, plan, log, buys, 1.0)
     proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     for b in range(buys):
         k = log.work[b].i
-        working = state.orders[k]
-        quantity = working.qty
-        if quantity > 0:
-            s = working.symbol
-            print_price = inputs.open[t, s] if kind == KIND_OPEN else inputs.close[t, s]
-            order = working.id
-            _fill(state, inputs, plan, log, t, s, i64(BUY), quantity, log.work[b].f, print_price, order, kind, proceeds, i64(0))
-            working.filled = quantity
+        if state.orders[k].qty > 0:
+            print_price = print_of(inputs, t, state.orders[k].symbol, kind)
+            _fill_print(state, inputs, plan, log, t, k, log.work[b].f, print_price, proceeds, book)
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
 
 
+@njit_call
+def _fill_print(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, price: float, unslipped: float,
+    proceeds: int, book: int | None,
+) -> None:  # fmt: skip
+    """Fill what is left of an order at a print."""
+    order = state.orders[k]
+    quantity, rule = order.qty, order.kind
+    if rule == KIND_VWAP:
+        rule = i64(RULE_VWAP)
+    book_fill(
+        state, inputs, plan, log, t, order.symbol, order.side, quantity, price, unslipped, order.id, k, rule, proceeds
+    )
+    order.filled = quantity
+    if book is not None and order.own:
+        own_filled(state, log, k, quantity, price)
+
+
 @njit_bare
-def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
+def match_open(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: int | None
+) -> None:
     """Step 3: orders "at open"."""
-    _match(state, inputs, plan, log, t, i64(KIND_OPEN), rare)
+    _match(state, inputs, plan, log, t, i64(KIND_OPEN), rare, book)
 
 
 @njit_bare
-def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
-    """Step 5: orders "at close", and those of `fill="close"` on the bar they were decided on."""
+def match_close(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: int | None
+) -> None:
+    """Step 5: orders "at close" or at the average, and those of `fill="close"` on the bar they were decided on."""
     if plan.fill_kind != KIND_OPEN:
-        _match(state, inputs, plan, log, t, plan.fill_kind, rare)
-
-
-@njit_bare
-def _stop_price(state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int) -> tuple[float, int]:
-    """(price before slippage, rule) of the held order that fires on this bar, or (0, -1).
-
-    at_open: the position was there before the bar opened, so a gap counts.
-    """
-    name = state.names[s]
-    open_, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
-    row, market = inputs.dates[t].row, name.market
-    entry = name.entry_value / plan.unit / name.entry_qty
-    stop = entry * (1.0 - plan.stop_loss) if plan.stop_loss > 0.0 else 0.0
-    take = ceil_tick(plan, row, market, entry * (1.0 + plan.take_profit)) if plan.take_profit > 0.0 else np.inf
-    keep = 1.0 - plan.trailing_stop
-    trail = name.peak * keep if plan.trailing_stop > 0.0 else 0.0
-    if at_open:
-        if open_ <= max(stop, trail):
-            return open_, RULE_TRAIL_GAP if trail > stop else RULE_STOP_GAP
-        if open_ >= take:
-            return open_, RULE_TAKE_GAP
-    peak = max(name.peak, open_)
-    high_first = high - open_ < open_ - low
-    if plan.trailing_stop > 0.0:
-        trail = (max(peak, high) if high_first else peak) * keep
-    level = max(stop, trail)
-    if low <= level:
-        price = max(floor_tick(plan, row, market, level), low)
-        return min(price, high), RULE_TRAIL if trail > stop else RULE_STOP
-    if high >= take:
-        return min(max(take, low), high), RULE_TAKE
-    if plan.trailing_stop > 0.0 and not high_first:
-        trail = max(peak, high) * keep
-        if inputs.close[t, s] <= trail:
-            price = max(floor_tick(plan, row, market, trail), low)
-            return min(price, high), RULE_TRAIL
-    return 0.0, i64(-1)
+        _match(state, inputs, plan, log, t, plan.fill_kind, rare, book)
+    if book is not None and plan.fill_kind != KIND_CLOSE:
+        _match(state, inputs, plan, log, t, i64(KIND_CLOSE), rare, book)
 
 
 @njit_call
-def _fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float, rule: int) -> None:
-    """Sell what is held of a name at a stop's price, unless that is at the lower price limit."""
-    account = state.account
-    name = state.names[s]
-    held = name.shares
-    kind = KIND_STOP
-    if rule >= RULE_TAKE:
-        kind = KIND_TAKE
-    elif rule >= RULE_TRAIL:
-        kind = KIND_TRAIL
-    order = account[NEXT_ID]
-    account[NEXT_ID] += 1
-    filled, status, reason = held, FILLED, NO_REASON
-    if price <= day_limits(state, inputs, plan, t, s)[0]:
-        filled, status, reason = i64(0), DROPPED, LOCKED
-    else:
-        worse = slipped(inputs, plan, t, s, name.market, i64(SELL), price, 0.0)
-        _fill(state, inputs, plan, log, t, s, i64(SELL), held, worse, price, order, rule, i64(0), i64(0))
-        for k in range(account[N_ORDERS]):
-            working = state.orders[k]
-            if working.symbol == s and working.side > 0 and working.kind != KIND_OPEN and working.qty > 0:
-                working.qty = 0
-                working.reason = STOPPED
-    write_order(log, order, account[BARS], s, i64(SELL), held, filled, kind, status, reason, account[BARS], i64(0))
-
-
-@njit_bare
-def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
-    """Step 4: stop loss, take profit and trailing stop of what is held, along the bar's path."""
-    if plan.stop_loss == 0.0 and plan.take_profit == 0.0 and plan.trailing_stop == 0.0:
-        return
-    account = state.account
-    for i in range(account[N_ACTIVE]):
-        s = state.names[i].active
-        name = state.names[s]
-        if name.shares <= 0 or inputs.flags[t, s] & TRADED == 0:
-            continue
-        at_open = 0 if name.marks & OPEN_ENTRY else 1
-        price, rule = _stop_price(state, inputs, plan, t, s, at_open)
-        if rule >= 0:
-            _fire_stop(state, inputs, plan, log, t, s, price, rule)
-
-
-@njit_call
-def expire(state: State, log: Log) -> None:
-    """Step 6: the day's orders end; each becomes a row with what it filled and why not more."""
+def expire(state: State, log: Log, book: int | None) -> None:
+    """Step 6: the day's orders of goals end; each becomes a row with what it filled and why not more."""
     account = state.account
     for k in range(account[N_ORDERS]):
         working = state.orders[k]
+        if book is not None and working.own:
+            continue
         filled, want = working.filled, working.want
         status = FILLED if filled >= want else (CUT if filled > 0 else DROPPED)
         reason = NO_REASON if filled >= want else working.reason
@@ -440,4 +328,5 @@ def expire(state: State, log: Log) -> None:
             log, working.id, working.bar, working.symbol, working.side, want, filled,
             working.kind, status, reason, account[BARS], working.tag,
         )  # fmt: skip
-    account[N_ORDERS] = 0
+    if book is None:
+        account[N_ORDERS] = 0

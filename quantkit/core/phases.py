@@ -4,7 +4,8 @@ Contract: `phases_of(bars)` is (T,) uint8 of OPENING | CLOSING, from the exchang
 bar's answer never changes when later bars are added. A daily or coarser bar has both. An intraday bar is OPENING when
 it is its session's first that ends at or after the open, and not later than one bar after it. It is CLOSING when its
 stamp is the close or up to a bar (at least a minute) after it: the print comes within 30 seconds after the close, and
-sources put it in the bar that ends there or in the next. Where both exist, a name's print is in the first one it traded
+sources put it in the bar that ends there or in the next. In Korea a closing bar of ten minutes or less holds nothing
+but the auction (AUCTION_ONLY). Where both exist, a name's print is in the first one it traded
 in. Late opens, early closes and exam days are the calendar's; a session whose data begins late has no opening bar, one
 whose data stops early no closing bar. Market "NONE" keeps no hours: a day's first bar opens it, none closes it.
 """
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.core.state import CLOSING, OPENING, Bytes, Ints
+from quantkit.core.state import AUCTION_ONLY, CLOSING, OPENING, Bytes, Ints
 from quantkit.data.stamps import step_us
+from quantkit.market import KRX_MARKETS
 from quantkit.market.sessions import NO_TIME, opens_and_closes
 
 if TYPE_CHECKING:
     from quantkit.data.bars import Bars
 
+_AUCTION_US = 600_000_000  # length of the closing auction (KE 35(1)3)
 _PRINT_US = 60_000_000  # the longest a closing print may be after the close
 
 
@@ -50,5 +53,5 @@ def intraday_phases(times: Ints, days: Ints, *, step: int, market: str) -> Bytes
     end = np.repeat(closes, bars)
     closing = (times >= end) & (times <= end + max(step, _PRINT_US)) & (end != NO_TIME)
     phases[opening & (end != NO_TIME)] = OPENING
-    phases[closing] |= CLOSING
+    phases[closing] |= CLOSING | (AUCTION_ONLY if step <= _AUCTION_US and market in KRX_MARKETS else 0)
     return phases

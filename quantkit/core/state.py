@@ -39,9 +39,10 @@ _MAGIC = b"quantkit-state"
 # Places in State.account.
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
-NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, UNCLOSED = range(16, 25)
+NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, UNCLOSED, OWN_CASH = range(16, 26)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
 # UNCLOSED: the session so far had no bar with its closing auction.
+# OWN_CASH: what the sales of one name on its path have brought so far.
 # POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
 ACCOUNT_SIZE = 32
 
@@ -52,7 +53,7 @@ IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH = 1, 2, 4
 DAILY_LOSS_LATCH, DRAWDOWN_LATCH = 1, 2
 
 # Bits of dates["phase"]: the bar holds the print of the session's opening auction, of its closing auction.
-OPENING, CLOSING = 1, 2
+OPENING, CLOSING, AUCTION_ONLY = 1, 2, 4
 
 RULES = (
     "open",
@@ -233,6 +234,7 @@ ORDER = np.dtype(
         ("limit", np.float64),  # limit price as given, in the won of today (nan: none)
         ("stop", np.float64),  # trigger price as given, in the won of today (nan: none)
         ("own", np.int64),  # 1: made by a strategy's rule, 0: by a goal
+        ("at", np.int64),  # the print it waits for: AT_ANY, AT_OPEN, AT_CLOSE
         ("next", np.int64),  # the next own order of its name in the table, or -1; on one bar
         ("mute", np.int64),  # 1: cannot act any more on this bar
         ("kids", np.int64),  # 1: other orders wait for its fills
@@ -312,6 +314,7 @@ PLAN = np.dtype(
         ("slip_entry_only", np.int64),
         ("fill_kind", np.int64),  # not "fill", a method of NumPy records; KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
         ("has_universe", np.int64),
+        ("shorting", np.int64),  # 1: sells may go below nothing held
         ("touch", np.int64),  # 1: a limit order fills when its price is touched
         ("path", np.int64),  # index in core.policy.PATHS
         ("participation", np.float64),  # most of a bar's volume that fills may take; inf: no cap
@@ -359,7 +362,7 @@ DATE = np.dtype(
         ("day", np.int32),  # epoch day of the session
         ("row", np.int16),  # which row of the dated rules holds
         ("rebalance", np.int8),  # 1 on rebalance dates
-        ("phase", np.int8),  # bits OPENING, CLOSING: see quantkit.core.phases
+        ("phase", np.int8),  # bits OPENING, CLOSING, AUCTION_ONLY: see quantkit.core.phases
     ]
 )
 

@@ -1,0 +1,160 @@
+"""The policy's own stops along a bar: stop loss, take profit and trailing stop of what is held.
+
+Contract: `policy_stop` is the short way for names without a strategy's own orders; `path` uses `fire_stop` and
+`high_first` where there are some. Levels and path are those of `docs/execution.md`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantkit.core.account import write_order
+from quantkit.core.pricing import book_fill, day_limits, slipped
+from quantkit.core.state import (
+    BARS,
+    CUT,
+    DROPPED,
+    FILLED,
+    KIND_OPEN,
+    KIND_STOP,
+    KIND_TAKE,
+    KIND_TRAIL,
+    LOCKED,
+    N_ACTIVE,
+    N_ORDERS,
+    NEXT_ID,
+    NO_REASON,
+    OPEN_ENTRY,
+    RULE_STOP,
+    RULE_STOP_GAP,
+    RULE_TAKE,
+    RULE_TAKE_GAP,
+    RULE_TRAIL,
+    RULE_TRAIL_GAP,
+    SELL,
+    STOPPED,
+    TOO_THIN,
+    Inputs,
+    Log,
+    Record,
+    State,
+    i64,
+)
+from quantkit.data.bars import TRADED
+from quantkit.jit import njit_bare, njit_call
+from quantkit.market.kernels import ceil_tick, floor_tick
+
+NEARER, PESSIMISTIC, OPTIMISTIC = range(3)  # indices in core.policy.PATHS
+
+
+@njit_bare
+def high_first(plan: Record, open_: float, high: float, low: float, held: int) -> bool:
+    """Whether a bar goes to its high before its low."""
+    if plan.path == NEARER:
+        return high - open_ < open_ - low
+    return (held > 0) != (plan.path == PESSIMISTIC)
+
+
+@njit_bare
+def _stop_price(
+    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int, upward: bool
+) -> tuple[float, int]:
+    """(price before slippage, rule) of the held order that fires on this bar, or (0, -1).
+
+    at_open: the position was there before the bar opened, so a gap counts. upward: the bar's high came first.
+    """
+    name = state.names[s]
+    open_, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
+    row, market = inputs.dates[t].row, name.market
+    entry = name.entry_value / plan.unit / name.entry_qty
+    stop = entry * (1.0 - plan.stop_loss) if plan.stop_loss > 0.0 else 0.0
+    take = ceil_tick(plan, row, market, entry * (1.0 + plan.take_profit)) if plan.take_profit > 0.0 else np.inf
+    keep = 1.0 - plan.trailing_stop
+    trail = name.peak * keep if plan.trailing_stop > 0.0 else 0.0
+    if at_open:
+        if open_ <= max(stop, trail):
+            return open_, RULE_TRAIL_GAP if trail > stop else RULE_STOP_GAP
+        if open_ >= take:
+            return open_, RULE_TAKE_GAP
+    peak = max(name.peak, open_)
+    if plan.trailing_stop > 0.0:
+        trail = (max(peak, high) if upward else peak) * keep
+    level = max(stop, trail)
+    if upward and high >= take and plan.path == OPTIMISTIC:
+        return min(max(take, low), high), RULE_TAKE
+    if low <= level:
+        price = max(floor_tick(plan, row, market, level), low)
+        return min(price, high), RULE_TRAIL if trail > stop else RULE_STOP
+    if high >= take:
+        return min(max(take, low), high), RULE_TAKE
+    if plan.trailing_stop > 0.0 and not upward:
+        trail = max(peak, high) * keep
+        if inputs.close[t, s] <= trail:
+            price = max(floor_tick(plan, row, market, trail), low)
+            return min(price, high), RULE_TRAIL
+    return 0.0, i64(-1)
+
+
+@njit_call
+def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float, rule: int) -> None:
+    """Sell what is held of a name at a stop's price, unless that is at the lower price limit."""
+    account = state.account
+    name = state.names[s]
+    held = name.shares
+    kind = KIND_STOP
+    if rule >= RULE_TAKE:
+        kind = KIND_TAKE
+    elif rule >= RULE_TRAIL:
+        kind = KIND_TRAIL
+    order = account[NEXT_ID]
+    account[NEXT_ID] += 1
+    filled, status, reason = held, FILLED, NO_REASON
+    if price <= day_limits(state, inputs, plan, t, s)[0]:
+        filled, status, reason = i64(0), DROPPED, LOCKED
+    else:
+        if plan.participation < np.inf:
+            room = i64(np.floor(plan.participation * inputs.volume[t, s])) - name.used
+            if room < held:
+                filled, status, reason = max(i64(0), room), CUT, TOO_THIN
+        worse = slipped(inputs, plan, t, s, name.market, i64(SELL), held, price, 0.0)
+        book_fill(
+            state, inputs, plan, log, t, s, i64(SELL), filled, worse, price, order, i64(-1), rule, i64(0)
+        )  # fmt: skip
+        for k in range(account[N_ORDERS]):
+            working = state.orders[k]
+            if (
+                working.own == 0
+                and working.symbol == s
+                and working.side > 0
+                and working.kind != KIND_OPEN
+                and working.qty > 0
+            ):
+                working.qty = 0
+                working.reason = STOPPED
+    write_order(log, order, account[BARS], s, i64(SELL), held, filled, kind, status, reason, account[BARS], i64(0))
+
+
+@njit_call
+def policy_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int) -> None:
+    """The policy's stops of one name that is held and trades: fire what its bar meets."""
+    name = state.names[s]
+    at_open = 0 if name.marks & OPEN_ENTRY else 1
+    upward = high_first(plan, inputs.open[t, s], inputs.high[t, s], inputs.low[t, s], name.shares)
+    price, rule = _stop_price(state, inputs, plan, t, s, at_open, upward)
+    if rule >= 0:
+        other, unsure = _stop_price(state, inputs, plan, t, s, at_open, not upward)
+        rows = log.used[0]
+        fire_stop(state, inputs, plan, log, t, s, price, rule)
+        if log.used[0] > rows and (price != other or rule != unsure):
+            log.fills[rows].ambiguous = 1
+
+
+@njit_bare
+def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+    """Step 4 without own orders: stop loss, take profit and trailing stop of what is held, along the bar's path."""
+    if plan.stop_loss == 0.0 and plan.take_profit == 0.0 and plan.trailing_stop == 0.0:
+        return
+    for i in range(state.account[N_ACTIVE]):
+        s = state.names[i].active
+        if state.names[s].shares > 0 and inputs.flags[t, s] & TRADED:
+            policy_stop(state, inputs, plan, log, t, s)
