@@ -155,7 +155,7 @@ def test_what_is_not_said_has_a_default():
     strategy = Cross()
     assert strategy.policy == Policy()
     assert strategy.universe is None
-    assert (strategy.warmup, strategy.history) == (0, "all")
+    assert (strategy.warmup, strategy.history) == (0, None)
     assert strategy.rank(make_bars()) is None
     assert strategy.name == "Cross"
 

@@ -53,7 +53,8 @@ class Bars:
     symbols     codes, unique, in the caller's order; columns of every matrix.
     fields      name -> (T, N) float64 or a zero-argument callable giving it: open, high, low, close (as traded),
                 volume, optionally value and base (the exchange's reference price of the session).
-    flags       (T, N) uint8 of LISTED | TRADED | VALID | MEMBER | LIQUIDATION. Default: as the close and volume say.
+    flags       (T, N) uint8 of LISTED | TRADED | VALID | MEMBER | LIQUIDATION, or a callable giving it. Default: as the
+                close and volume say.
     actions     an action table (`actions.make_actions` accepts what may be given). All of them count, also those
                 before the first bar: leave out those on or before a symbol's first *stored* bar.
     markets     market of each symbol at its last bar (one text for all, or N); `market_changes` (day, symbol, market)
@@ -69,7 +70,7 @@ class Bars:
         times: IntArray,
         symbols: Sequence[str],
         fields: Mapping[str, Field],
-        flags: FlagArray | None = None,
+        flags: FlagArray | Callable[[], FlagArray] | None = None,
         actions: object = None,
         markets: str | Sequence[str] | None = None,
         market_changes: Sequence[tuple[int, str, str]] = (),
@@ -104,9 +105,9 @@ class Bars:
         self.minor_unit = minor_unit
         self.leverage: FloatArray = np.ones(len(self.symbols)) if leverage is None else np.asarray(leverage, np.float64)
         self._check()
-        self.flags: FlagArray = self._default_flags() if flags is None else np.ascontiguousarray(flags)
-        if self.flags.shape != self.shape or self.flags.dtype != np.uint8:
-            raise BadData(f"flags are {self.flags.dtype} {self.flags.shape}; expected uint8 {self.shape}")
+        self._flags: FlagArray | Callable[[], FlagArray] = self._default_flags() if flags is None else flags
+        if not callable(self._flags):
+            self.flags = self._flags
 
     def _check(self) -> None:
         """Refuse a panel whose axes do not fit together."""
@@ -198,6 +199,10 @@ class Bars:
         """Whether the field was given (not derived)."""
         return name in self._fields
 
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the stored fields that are in memory."""
+        return tuple(name for name, stored in self._fields.items() if not callable(stored))
+
     @property
     def raw(self) -> RawPrices:
         """Prices and volumes as traded."""
@@ -287,6 +292,19 @@ class Bars:
     # --- flags ----------------------------------------------------------------------------------------------------
 
     @property
+    def flags(self) -> FlagArray:
+        """(T, N) uint8 of LISTED | TRADED | VALID | MEMBER | LIQUIDATION."""
+        if callable(self._flags):
+            self.flags = self._flags()
+        return cast("FlagArray", self._flags)
+
+    @flags.setter
+    def flags(self, flags: FlagArray) -> None:
+        if flags.shape != self.shape or flags.dtype != np.uint8:
+            raise BadData(f"flags are {flags.dtype} {flags.shape}; expected uint8 {self.shape}")
+        self._flags = np.ascontiguousarray(flags)
+
+    @property
     def listed(self) -> BoolArray:
         """(T, N): the symbol is listed; elsewhere every field is NaN."""
         return self._flag("listed", LISTED)
@@ -352,7 +370,7 @@ class Bars:
         """Arrays instead of loaders and parents, so that a panel can be sent to another process."""
         kept: dict[str, object] = {"prior_close": self.prior_close}
         fields = {name: self.field(name) for name in tuple(self._fields)}
-        return {**self.__dict__, "_fields": fields, "_cache": kept, "_whole": None}
+        return {**self.__dict__, "_flags": self.flags, "_fields": fields, "_cache": kept, "_whole": None}
 
     # --- timeframes and frames ------------------------------------------------------------------------------------
 

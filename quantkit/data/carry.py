@@ -9,19 +9,33 @@ currencies come without volume). A row given with open = high = low = 0 is a hal
 A missing row of a listed symbol is neither. Where an ex-date falls inside a gap, the carried close is put on the new
 price basis, so that shares x close does not jump.
 
-Used by `frames.from_pandas` and by the lake, in this order: `row_flags`, `carry_close`, `fill_untraded`.
+Used by `frames.from_pandas` and by the lake, in this order: `row_flags`, `carry_close`, `fill_untraded`. A panel that
+goes on where another ended is given that one's `Carry`; together they are the panel read at once.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LISTED, TRADED, VALID, MEMBER, LIQUIDATION = 1, 2, 4, 8, 16  # bits of Bars.flags
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 FlagArray = NDArray[np.uint8]
+
+
+class Carry(NamedTuple):
+    """What a panel knows of the rows before it, by symbol: arrays (N,)."""
+
+    close: FloatArray  # close of the last row that had one of its own
+    factor: FloatArray  # price factor of that row
+    listed: NDArray[np.bool_]  # listed on the row before
 
 
 def row_flags(
@@ -55,10 +69,12 @@ def row_flags(
     return flags
 
 
-def carry_close(closes: FloatArray, flags: FlagArray, *, factor: FloatArray | None = None) -> None:
+def carry_close(
+    closes: FloatArray, flags: FlagArray, *, factor: FloatArray | None = None, before: Carry | None = None
+) -> None:
     """Overwrite `closes` in place with the carried close where nothing traded; NaN outside the listing.
 
-    `factor` (T, N) is the forward price factor; None when no action changes a price.
+    `factor` (T, N) is the forward price factor; None when no action changes a price. `before`: the panel goes on.
     """
     listed = (flags & LISTED) != 0
     hole = listed & ((flags & TRADED) == 0)
@@ -76,10 +92,43 @@ def carry_close(closes: FloatArray, flags: FlagArray, *, factor: FloatArray | No
     flat = closes.reshape(-1)
     carried = flat[origin]
     if factor is not None:
-        before, now = factor.reshape(-1)[origin], factor.reshape(-1)[cells]
-        moved = before != now
-        carried[moved] *= before[moved] / now[moved]
+        then, now = factor.reshape(-1)[origin], factor.reshape(-1)[cells]
+        moved = then != now
+        carried[moved] *= then[moved] / now[moved]
     flat[cells] = carried
+    if before is not None:
+        _carry_on(closes, hole, factor, before)
+
+
+def _carry_on(closes: FloatArray, hole: NDArray[np.bool_], factor: FloatArray | None, before: Carry) -> None:
+    """The holes at the top, which nothing in this panel fills."""
+    columns = np.flatnonzero(hole[0] & before.listed)
+    rows, place = np.nonzero(np.logical_and.accumulate(hole[:, columns], axis=0))
+    column = columns[place]
+    carried = before.close[column]
+    if factor is not None:
+        then, now = before.factor[column], factor[rows, column]
+        moved = then != now
+        carried[moved] *= then[moved] / now[moved]
+    closes[rows, column] = carried
+
+
+def carry_after(
+    closes: FloatArray, flags: FlagArray, factor_of: Callable[[IntArray], FloatArray], before: Carry | None
+) -> Carry:
+    """What the panel after this one is to know. `closes` as `carry_close` left them; `factor_of(rows)` gives (N,) price
+    factors, each column's at its own row."""
+    listed = (flags & LISTED) != 0
+    source = listed & ((flags & TRADED) != 0)
+    source[0] |= listed[0] & (True if before is None else ~before.listed)
+    source[1:] |= listed[1:] & ~listed[:-1]
+    last = len(source) - 1 - np.argmax(source[::-1], axis=0)
+    columns = np.arange(source.shape[1])
+    close, factor = closes[last, columns], factor_of(last)
+    if before is not None:
+        own = source[last, columns]
+        close, factor = np.where(own, close, before.close), np.where(own, factor, before.factor)
+    return Carry(close, factor, listed[-1])
 
 
 def fill_untraded(values: FloatArray, flags: FlagArray, *, closes: FloatArray | None = None) -> None:

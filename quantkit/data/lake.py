@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from quantkit.data.landing import IngestReport, Progress
     from quantkit.data.sources import PriceSource
+    from quantkit.data.stream import BarStream
     from quantkit.data.survey import Survey
 
 _VERSION = re.compile(r"(\w+)@(-?\d+)")
@@ -136,15 +137,7 @@ class Lake:
 
         BadData: unknown symbol or version, start after end, nothing in the window, no such table.
         """
-        wanted = (symbols,) if isinstance(symbols, str) else None if symbols is None else tuple(map(str, symbols))
-        if wanted is not None and (not wanted or len(set(wanted)) != len(wanted)):
-            raise BadData("symbols: give at least one, each once; None means all")
-        first = -_FAR if start is None else epoch_day(start, what="start")
-        last = _FAR if end is None else last_day(end, what="end")
-        if first > last:
-            raise BadData(f"start {start} is after end {end}; swap them")
-        if not _FREQ.match(freq):
-            raise ConfigError(f'freq={freq!r}: write "1d", "1m", "5m", "1h", "1w" or "1M"')
+        wanted, first, last = _window(symbols, start, end, freq)
         table = self._table_for(freq)
         if table != f"bars_{freq}":
             fine = self.bars(symbols, start, end, table.removeprefix("bars_"), version, universe=universe)
@@ -159,6 +152,34 @@ class Lake:
 
             return read(self.path, Query(wanted, first, last, table, pinned, members), self.cache, key)
         return cached_bars(self.cache, key, meta, lambda name: self._missing_field(query, key, name))
+
+    def stream(
+        self,
+        symbols: Sequence[str] | str | None = None,
+        start: object = None,
+        end: object = None,
+        freq: str = "1m",
+        version: int | str | None = None,
+        *,
+        chunk: int | None = None,
+    ) -> BarStream:
+        """The same bars in chunks of whole sessions, for ranges that do not fit into memory: see `data.stream`.
+
+        chunk   sessions a chunk; None: as many as a panel of about 256 MiB holds.
+
+        ConfigError for a frequency that is not stored: read the finer one, `bars.at(freq)` makes the coarser bars.
+        """
+        from quantkit.data.reading import Query
+        from quantkit.data.stream import BarStream
+
+        wanted, first, last = _window(symbols, start, end, freq)
+        table = self._table_for(freq)
+        if table != f"bars_{freq}":
+            stored = table.removeprefix("bars_")
+            raise ConfigError(
+                f"stream(freq={freq!r}): {self.path} stores {stored}; stream that, and use bars.at({freq!r})"
+            )
+        return BarStream(self.path, Query(wanted, first, last, table, self._pin(table, version), None), chunk=chunk)
 
     def _missing_field(self, query: dict[str, Any], key: str, name: str) -> Any:
         """A matrix that the cache entry lacks, read from the tables."""
@@ -232,6 +253,22 @@ class Lake:
 
     def _days_folder(self, table: str) -> Path:
         return self.path / "cache" / "days" / table
+
+
+def _window(
+    symbols: Sequence[str] | str | None, start: object, end: object, freq: str
+) -> tuple[tuple[str, ...] | None, int, int]:
+    """Symbols, first and last day of what was asked for, checked."""
+    wanted = (symbols,) if isinstance(symbols, str) else None if symbols is None else tuple(map(str, symbols))
+    if wanted is not None and (not wanted or len(set(wanted)) != len(wanted)):
+        raise BadData("symbols: give at least one, each once; None means all")
+    first = -_FAR if start is None else epoch_day(start, what="start")
+    last = _FAR if end is None else last_day(end, what="end")
+    if first > last:
+        raise BadData(f"start {start} is after end {end}; swap them")
+    if not _FREQ.match(freq):
+        raise ConfigError(f'freq={freq!r}: write "1d", "1m", "5m", "1h", "1w" or "1M"')
+    return wanted, first, last
 
 
 def version_text(pinned: dict[str, int]) -> str:

@@ -19,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, no_actions
-from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, carry_close, fill_untraded
+from quantkit.data.carry import (
+    LIQUIDATION,
+    LISTED,
+    MEMBER,
+    TRADED,
+    VALID,
+    Carry,
+    carry_after,
+    carry_close,
+    fill_untraded,
+)
 from quantkit.data.parts import (
     PartIndex,
     day_groups,
@@ -84,6 +94,7 @@ class Panel:
     """Matrices of chosen symbols over chosen times; see the module.
 
     stop_days: epoch day after the last listed one, by symbol, for delisted names. liquidation: first and last day.
+    before: the rows go on where another panel of these symbols ended (`carry_after` of that one).
     """
 
     def __init__(
@@ -96,6 +107,7 @@ class Panel:
         stop_times: Mapping[str, int] | None = None,
         liquidation: Mapping[str, tuple[int, int]] | None = None,
         actions: NDArray[np.void] | None = None,
+        before: Carry | None = None,
     ) -> None:
         self.parts, self.symbols, self.times = parts, tuple(symbols), times
         self._column = {symbol: place for place, symbol in enumerate(self.symbols)}
@@ -114,6 +126,7 @@ class Panel:
         self._begin, self._end = np.searchsorted(times, first), np.searchsorted(times, stop)
         self._spans, self._liquidation = spans, liquidation or {}
         self._actions = no_actions() if actions is None else actions
+        self._before = before
         self.flags = self._build_flags()
         self._close: FloatArray | None = None
 
@@ -180,7 +193,7 @@ class Panel:
         missing = hole[0] & ((self.flags[0] & VALID) == 0)
         moved = changes(self._actions, self.symbols)
         factor = factor_matrix(self._actions, self.days, self.symbols) if moved else None
-        if missing.any():
+        if missing.any() and self._before is None:
             columns = np.flatnonzero(missing)
             closes, when = self._last_closes(columns)
             if factor is not None:  # an ex-date between that row and the panel moves the price basis
@@ -190,7 +203,14 @@ class Panel:
                 ])  # fmt: skip
                 closes *= before / factor[0, columns]
             matrix[0, columns] = closes
-        carry_close(matrix, self.flags, factor=factor)
+        carry_close(matrix, self.flags, factor=factor, before=self._before)
+
+    def carry_after(self) -> Carry:
+        """What a panel of the rows after these is to know of them."""
+        days, place = np.unique(self.days, return_inverse=True)
+        factors = factor_matrix(self._actions, days, self.symbols)
+        columns = np.arange(len(self.symbols))
+        return carry_after(self.close(), self.flags, lambda rows: factors[place[rows], columns], self._before)
 
     @property
     def days(self) -> IntArray:

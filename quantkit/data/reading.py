@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from quantkit.data.cache import ColumnCache
+    from quantkit.data.carry import Carry
 
 IntArray = NDArray[np.int64]
 
@@ -109,25 +110,31 @@ def _context(root: str, table: str, bars: int, instruments: int, actions: int) -
 def read(root: Path, query: Query, cache: ColumnCache, key: str) -> Bars:
     """Answer a query from the tables, and leave the answer in the cache."""
     context = open_context(root, query)
-    start, stop = bounds(query.first, query.last, context.freq)
-    symbols = query.symbols or _all_symbols(context.parts, start, stop)
-    check_symbols(symbols, context.spans, query.table)
-    times = context.parts.times({context.spans[symbol].group for symbol in symbols}, start, stop)
-    if not len(symbols) or not len(times):
-        raise BadData(f"{query.table} has no bar between {_day(query.first)} and {_day(query.last)}{_holds(context)}")
+    symbols, times = axes(context, query)
     actions = actions_of(context, symbols)
     panel = make_panel(context, symbols, times, actions)
     if not (panel.flags & LISTED).any():
         raise BadData(f"{', '.join(symbols[:3])}: no bar between {_day(query.first)} and {_day(query.last)}")
     if query.universe is not None:
         set_members(context, panel, query)
-    meta = _meta(context, panel, query, actions)
+    meta = facts_of(context, panel.symbols, times, query, actions)
     days = session_days(times, context.freq)
     stamps = midnights(times) if context.freq == "1d" else times
     cache.store(key, meta, {"times": stamps, "days": days, "flags": panel.flags})
     if cache.meta(key) is None:  # the cache cannot be written: answer from memory
         return _uncached(meta, panel, stamps, days)
     return cached_bars(cache, key, meta, panel.field)
+
+
+def axes(context: Context, query: Query) -> tuple[tuple[str, ...], IntArray]:
+    """Symbols and times of an answer; BadData when there is nothing."""
+    start, stop = bounds(query.first, query.last, context.freq)
+    symbols = query.symbols or _all_symbols(context.parts, start, stop)
+    check_symbols(symbols, context.spans, query.table)
+    times = context.parts.times({context.spans[symbol].group for symbol in symbols}, start, stop)
+    if not len(symbols) or not len(times):
+        raise BadData(f"{query.table} has no bar between {_day(query.first)} and {_day(query.last)}{_holds(context)}")
+    return symbols, times
 
 
 def _uncached(meta: dict[str, Any], panel: Panel, stamps: IntArray, days: IntArray) -> Bars:
@@ -149,7 +156,13 @@ def bounds(first: int, last: int, freq: str) -> tuple[int, int]:
     return first * DAY_US - SEOUL_US, (last + 1) * DAY_US - SEOUL_US - 1
 
 
-def make_panel(context: Context, symbols: Sequence[str], times: IntArray, actions: list[dict[str, Any]]) -> Panel:
+def make_panel(
+    context: Context,
+    symbols: Sequence[str],
+    times: IntArray,
+    actions: list[dict[str, Any]],
+    before: Carry | None = None,
+) -> Panel:
     """The matrices of these symbols and times, with what instruments say of delistings and liquidations."""
     from quantkit.data.actions import make_actions
 
@@ -173,6 +186,7 @@ def make_panel(context: Context, symbols: Sequence[str], times: IntArray, action
         stop_times=stops,
         liquidation=liquidations,
         actions=make_actions(actions),
+        before=before,
     )
 
 
@@ -254,25 +268,27 @@ def _all_symbols(parts: Parts, start: int, stop: int) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _meta(context: Context, panel: Panel, query: Query, actions: list[dict[str, Any]]) -> dict[str, Any]:
+def facts_of(
+    context: Context, symbols: Sequence[str], times: IntArray, query: Query, actions: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The small facts of an answer, as the cache keeps them."""
-    facts = [context.facts[symbol] for symbol in panel.symbols]
+    facts = [context.facts[symbol] for symbol in symbols]
     adjusted = {one.adjusted for one in facts}
     if len(adjusted) == 2:
         raise BadData("some of these symbols have raw prices and some adjusted ones; ask for them separately")
-    day = int(session_days(panel.times[-1:], context.freq)[0])
+    day = int(session_days(times[-1:], context.freq)[0])
     markets = [one.market for one in facts]
     changes = []
-    for place, (symbol, one) in enumerate(zip(panel.symbols, facts, strict=True)):
+    for place, (symbol, one) in enumerate(zip(symbols, facts, strict=True)):
         if one.runs:
             begun = [(first, symbol, market) for first, market in one.runs if first <= day]
             changes += begun
             markets[place] = begun[-1][2] if begun else one.runs[0][1]
     stored = [name for name in (*REQUIRED, *OPTIONAL) if name in context.parts.present or name in REQUIRED]
     return {
-        "symbols": list(panel.symbols), "fields": stored, "actions": actions, "markets": markets,
+        "symbols": list(symbols), "fields": stored, "actions": actions, "markets": markets,
         "market_changes": changes, "leverage": [one.leverage for one in facts],
-        "names": {symbol: one.name for symbol, one in zip(panel.symbols, facts, strict=True) if one.name},
+        "names": {symbol: one.name for symbol, one in zip(symbols, facts, strict=True) if one.name},
         "prices": "adjusted" if adjusted == {True} else "raw", "freq": context.freq,
         "version": version_text(query.pinned), "source": str(context.parts.table.folder.parent),
         "minor_unit": 100 if {one.calendar for one in facts} == {"US"} else 1,

@@ -11,11 +11,14 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
 from quantkit.errors import ConfigError
+from quantkit.strategy.blocks import history_of, in_blocks
 from quantkit.strategy.loading import restore
 from quantkit.strategy.params import Param
 from quantkit.strategy.sources import FILE_MARK, Source, source_of
-from quantkit.strategy.targets import as_targets
+from quantkit.strategy.targets import as_targets, refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +37,7 @@ class Strategy:
     Override `targets`, and any of: `policy` (attribute, or property that reads the parameters), `universe` (symbols,
     a query, or a method of the bars; evaluated as of each date, seen as `bars.member`), `rank` (which names come
     first when there are too many), `warmup` (bars before the first target that counts), `history` ("all", or the
-    number of bars a live evaluation starts from).
+    number of bars an evaluation starts from).
     """
 
     _declared: ClassVar[dict[str, Param]] = {}
@@ -93,9 +96,12 @@ class Strategy:
         return 0
 
     @property
-    def history(self) -> Literal["all"] | int:
-        """Bars that a live evaluation starts from: "all", or that many, re-anchored at each session."""
-        return "all"
+    def history(self) -> Literal["all"] | int | None:
+        """Bars that an evaluation starts from, re-anchored at each session: "all", or at least that many.
+
+        None: all of daily bars, `warmup` bars of intraday ones. See `blocks`.
+        """
+        return None
 
     # --- what others read -----------------------------------------------------------------------------------------
 
@@ -141,19 +147,33 @@ class Strategy:
         """Files beside the strategy file that it imports."""
         return self.source.local_modules
 
-    def evaluate(self, bars: Bars, *, allow_empty: bool = False) -> Targets:
+    def evaluate(self, bars: Bars, *, allow_empty: bool = False, first: int = 0) -> Targets:
         """`targets(bars)`, checked, as a C-contiguous (T, N) array of bool or float64 (NaN = leave).
 
+        A finite `history` is evaluated block by block (see `blocks`). first: give rows `first` on only; it must be
+        where a block starts, and the rows before it are history.
         BadData when the answer has the wrong shape, labels or type, is infinite, or holds no value at all (unless
         `allow_empty`). An error inside `targets` keeps its type and says which strategy was running.
         """
-        try:
-            values = self.targets(bars)
-        except Exception as error:
-            error.add_note(f"while computing the targets of {self!r} on {bars!r}")
-            raise
         counted = self.policy.weighting in ("equal", "equal_held")
-        return as_targets(values, bars, owner=f"{self!r}.targets", whole_is_bool=counted, allow_empty=allow_empty)
+        owner = f"{self!r}.targets"
+        history = history_of(self, intraday=bars.intraday)
+        whole = history == "all"
+
+        def compute(part: Bars) -> Targets:
+            try:
+                values = self.targets(part)
+            except Exception as error:
+                error.add_note(f"while computing the targets of {self!r} on {part!r}")
+                raise
+            empty = allow_empty or not whole
+            return as_targets(values, part, owner=owner, whole_is_bool=counted, allow_empty=empty)
+
+        found = in_blocks(compute, bars, history, first=first, owner=owner)
+        targets = np.zeros(bars.shape, np.bool_) if found is None else found
+        if not whole and not allow_empty:
+            refuse_empty(targets, bars, owner)
+        return targets
 
     def describe(self) -> dict[str, Any]:
         """Plain values for manifests, reports and `--json`."""

@@ -68,11 +68,17 @@ def _typed(array: NDArray[Any], bars: Bars, owner: str, whole_is_bool: bool, all
             f"{owner}: {numbers[row, column]} at {_when(bars, row)} for {bars.symbols[column]}; a division by zero? "
             "Use NaN to leave a name as it is"
         )
-    if numbers.size and not allow_empty and bool(np.isnan(numbers).all()):
+    if not allow_empty:
+        refuse_empty(numbers, bars, owner)
+    return numbers
+
+
+def refuse_empty(values: Targets, bars: Bars, owner: str) -> None:
+    """BadData for float targets without a single value."""
+    if values.dtype == np.float64 and values.size and bool(np.isnan(values).all()):
         raise BadData(
             f"{owner}: no value at all, every target is NaN; are {len(bars)} bars fewer than its windows need?"
         )
-    return numbers
 
 
 def _when(bars: Bars, row: int) -> str:
