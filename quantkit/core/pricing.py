@@ -9,9 +9,16 @@ import numpy as np
 
 from quantkit.core.account import apply, commission_of, money, previous_close, tax_of, write_fill
 from quantkit.core.state import BARS, DAY, KIND_SAME_CLOSE, NEW_SESSION, PREV_ROW, Inputs, Log, Record, State, i64
-from quantkit.data.bars import LIQUIDATION
+from quantkit.data.bars import FIRST_DAY, LIQUIDATION
 from quantkit.jit import njit_bare
-from quantkit.market.kernels import ceil_tick, floor_tick, limits_at, tick_at
+from quantkit.market.kernels import (
+    FIRST_DAY_BAND,
+    FIRST_DAY_OPENING,
+    ceil_tick,
+    floor_tick,
+    session_limits,
+    tick_at,
+)
 
 
 @njit_bare
@@ -36,9 +43,14 @@ def day_limits(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> tu
     if inputs.flags[t, s] & LIQUIDATION:
         return 0.0, np.inf
     base = base_price(state, inputs, plan, t, s)
+    row, band = inputs.dates[t].row, False
+    if inputs.flags[t, s] & FIRST_DAY:
+        band = plan.first_day[row, name.market] == FIRST_DAY_BAND
+        if plan.first_day[row, name.market] == FIRST_DAY_OPENING and state.account[NEW_SESSION]:
+            base = inputs.open[t, s]
     if not base > 0.0:
         return 0.0, np.inf
-    return limits_at(plan, inputs.dates[t].row, name.market, base, name.leverage)
+    return session_limits(plan, row, name.market, base, name.leverage, band)
 
 
 @njit_bare

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, make_actions
-from quantkit.data.carry import LIQUIDATION, LISTED, MEMBER, TRADED, VALID
+from quantkit.data.carry import FIRST_DAY, LIQUIDATION, LISTED, MEMBER, TRADED, VALID
 from quantkit.data.dates import DAY_US, SEOUL_US, day_text, midnights
 from quantkit.data.views import RawPrices, Session
 from quantkit.errors import BadData, ConfigError
@@ -32,7 +32,7 @@ from quantkit.errors import BadData, ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LIQUIDATION", "LISTED", "MEMBER", "TRADED", "VALID", "Bars", "midnights"]
+__all__ = ["FIRST_DAY", "LIQUIDATION", "LISTED", "MEMBER", "TRADED", "VALID", "Bars", "midnights"]
 
 T = TypeVar("T")
 
@@ -53,8 +53,8 @@ class Bars:
     symbols     codes, unique, in the caller's order; columns of every matrix.
     fields      name -> (T, N) float64 or a zero-argument callable giving it: open, high, low, close (as traded),
                 volume, optionally value and base (the exchange's reference price of the session).
-    flags       (T, N) uint8 of LISTED | TRADED | VALID | MEMBER | LIQUIDATION, or a callable giving it. Default: as the
-                close and volume say.
+    flags       (T, N) uint8 of LISTED | TRADED | VALID | MEMBER | LIQUIDATION | FIRST_DAY (all bars of the day a symbol
+                was listed on), or a callable giving it. Default: as the close and volume say.
     actions     an action table (`actions.make_actions` accepts what may be given). All of them count, also those
                 before the first bar: leave out those on or before a symbol's first *stored* bar.
     markets     market of each symbol at its last bar (one text for all, or N); `market_changes` (day, symbol, market)

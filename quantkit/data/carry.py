@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LISTED, TRADED, VALID, MEMBER, LIQUIDATION = 1, 2, 4, 8, 16  # bits of Bars.flags
+LISTED, TRADED, VALID, MEMBER, LIQUIDATION, FIRST_DAY = 1, 2, 4, 8, 16, 32  # bits of Bars.flags
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

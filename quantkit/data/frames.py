@@ -58,7 +58,8 @@ def from_pandas(
     market       one market for all, or by symbol; default the frame's own market column, else KOSPI.
     prices       "raw" as traded, or "adjusted" when only adjusted prices are at hand.
     actions      what `actions.make_actions` accepts; those on or before a symbol's first row are left out.
-    instruments  rows of symbol and any of market, name, leverage, delisting_date, liquidation_start, liquidation_end.
+    instruments  rows of symbol and any of market, name, leverage, listing_date, delisting_date, liquidation_start,
+                 liquidation_end.
                  Without it a symbol is listed from its first row to the end of the panel.
     symbol       the code of a frame without a symbol column (default `frame.attrs["symbol"]`, else "ASSET").
     freq         "1d", "5m", "1h", "30s"; default: seen from the stamps.

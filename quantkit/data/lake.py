@@ -145,7 +145,7 @@ class Lake:
         pinned = self._pin(table, version)
         members = universe if universe is None or isinstance(universe, str) else sorted(map(str, universe))
         query = {"symbols": wanted, "first": first, "last": last, "table": table, "pinned": pinned, "universe": members}
-        key = self.cache.key({**query, "layout": 1})
+        key = self.cache.key({**query, "layout": 2})
         meta = self.cache.meta(key)
         if meta is None:
             from quantkit.data.reading import Query, read

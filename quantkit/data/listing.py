@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.data.carry import LIQUIDATION, LISTED
+from quantkit.data.carry import FIRST_DAY, LIQUIDATION, LISTED
 from quantkit.data.columns import canonical
 from quantkit.data.dates import epoch_day
 from quantkit.errors import BadData, ConfigError
@@ -31,7 +31,7 @@ IntArray = NDArray[np.int64]
 
 _STILL_LISTED = 4_000_000  # an epoch day far after any panel
 _SEGMENTS = {"KOSDAQ GLOBAL": "KOSDAQ"}
-_OWN_COLUMNS = ("leverage", "delisting_date", "liquidation_start", "liquidation_end")
+_OWN_COLUMNS = ("leverage", "listing_date", "delisting_date", "liquidation_start", "liquidation_end")
 
 
 @dataclass(slots=True)
@@ -43,10 +43,16 @@ class Listing:
     names: dict[str, str]
     leverage: FloatArray
     stop_days: IntArray  # the first day that a symbol is no longer listed
+    first_days: dict[int, int]  # column to the epoch day of its listing
     liquidation: list[tuple[int, int, int]]  # column, first and last epoch day of liquidation trading
 
     def mark(self, flags: NDArray[np.uint8], days: IntArray) -> None:
-        """Set LIQUIDATION in `flags` (T, N), in place."""
+        """Set LIQUIDATION and FIRST_DAY in `flags` (T, N), in place; a first day holds a symbol's first row."""
+        for column, day in self.first_days.items():
+            start, stop = np.searchsorted(days, day), np.searchsorted(days, day, side="right")
+            if start == 0 or not flags[start - 1, column] & LISTED:  # else an old name that has moved here
+                part = flags[start:stop, column]
+                part |= np.where(part & LISTED, FIRST_DAY, 0).astype(np.uint8)
         for column, first, last in self.liquidation:
             part = flags[np.searchsorted(days, first) : np.searchsorted(days, last, side="right"), column]
             part |= np.where(part & LISTED, LIQUIDATION, 0).astype(np.uint8)
@@ -66,6 +72,7 @@ def read_listing(
         names={},
         leverage=np.ones(len(rows.symbols)),
         stop_days=np.full(len(rows.symbols), _STILL_LISTED, dtype=np.int64),
+        first_days={},
         liquidation=[],
     )
     if "name" in columns:
@@ -139,6 +146,8 @@ def _read_instruments(listing: Listing, symbols: tuple[str, ...], frame: pd.Data
             listing.markets[column] = _market(given["market"], where)
         if "leverage" in given:
             listing.leverage[column] = float(str(given["leverage"]))
+        if "listing_date" in given:
+            listing.first_days[column] = epoch_day(given["listing_date"], what=where)
         if "delisting_date" in given:
             listing.stop_days[column] = epoch_day(given["delisting_date"], what=where)
         if "liquidation_start" in given:

@@ -19,17 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, no_actions
-from quantkit.data.carry import (
-    LIQUIDATION,
-    LISTED,
-    MEMBER,
-    TRADED,
-    VALID,
-    Carry,
-    carry_after,
-    carry_close,
-    fill_untraded,
-)
+from quantkit.data.carry import LISTED, MEMBER, TRADED, VALID, Carry, carry_after, carry_close, fill_untraded
 from quantkit.data.parts import (
     PartIndex,
     day_groups,
@@ -93,7 +83,8 @@ class Place:
 class Panel:
     """Matrices of chosen symbols over chosen times; see the module.
 
-    stop_days: epoch day after the last listed one, by symbol, for delisted names. liquidation: first and last day.
+    stop_times: time after the last listed one, by symbol, for delisted names. marks: by flag (LIQUIDATION, FIRST_DAY)
+    the first and last time that a symbol has it.
     before: the rows go on where another panel of these symbols ended (`carry_after` of that one).
     """
 
@@ -105,7 +96,7 @@ class Panel:
         spans: Mapping[str, SymbolSpan],
         *,
         stop_times: Mapping[str, int] | None = None,
-        liquidation: Mapping[str, tuple[int, int]] | None = None,
+        marks: Mapping[int, Mapping[str, tuple[int, int]]] | None = None,
         actions: NDArray[np.void] | None = None,
         before: Carry | None = None,
     ) -> None:
@@ -124,7 +115,7 @@ class Panel:
             [max(stops.get(s, far), spans[s].last + 1) if s in stops else far for s in self.symbols], np.int64
         )
         self._begin, self._end = np.searchsorted(times, first), np.searchsorted(times, stop)
-        self._spans, self._liquidation = spans, liquidation or {}
+        self._spans, self._marks = spans, marks or {}
         self._actions = no_actions() if actions is None else actions
         self._before = before
         self.flags = self._build_flags()
@@ -147,11 +138,12 @@ class Panel:
             rows = np.arange(self.shape[0])[:, None]
             listed = (rows >= self._begin) & (rows < self._end)
             flags |= listed.astype(np.uint8) * np.uint8(LISTED | MEMBER)
-        for symbol, (begin, end) in self._liquidation.items():
+        for flag, symbol, (begin, end) in ((f, *item) for f, named in self._marks.items() for item in named.items()):
             column = self._column.get(symbol)
             if column is not None:
                 start, stop = np.searchsorted(self.times, begin), np.searchsorted(self.times, end, side="right")
-                flags[start:stop, column] |= np.uint8(LIQUIDATION)
+                column_flags = flags[start:stop, column]
+                column_flags |= np.where(column_flags & LISTED, flag, 0).astype(np.uint8)
         return flags
 
     # --- fields ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.bars import Bars, midnights
-from quantkit.data.carry import LISTED, MEMBER
+from quantkit.data.carry import FIRST_DAY, LIQUIDATION, LISTED, MEMBER
 from quantkit.data.dates import day_text
 from quantkit.data.lake import TableInfo, cached_bars, version_text
 from quantkit.data.panel import Panel
@@ -163,19 +163,19 @@ def make_panel(
     actions: list[dict[str, Any]],
     before: Carry | None = None,
 ) -> Panel:
-    """The matrices of these symbols and times, with what instruments say of delistings and liquidations."""
+    """The matrices of these symbols and times, with what instruments say of listings, delistings and liquidations."""
     from quantkit.data.actions import make_actions
 
-    stops, liquidations = {}, {}
+    stops, liquidations, first_days = {}, {}, {}
     for symbol in symbols:
         known = context.instruments.get(symbol)
         if known is None:
             continue
-        if (
-            known.delisting is not None
-            and known.delisting > session_days(np.array([context.spans[symbol].first]), context.freq)[0]
-        ):
+        first = int(session_days(np.array([context.spans[symbol].first]), context.freq)[0])
+        if known.delisting is not None and known.delisting > first:
             stops[symbol] = bounds(known.delisting, known.delisting, context.freq)[0]
+        if known.listing == first:  # a later one is that of another market, to which an old name has moved
+            first_days[symbol] = bounds(first, first, context.freq)
         if known.liquidation_from is not None and known.liquidation_to is not None:
             liquidations[symbol] = bounds(known.liquidation_from, known.liquidation_to, context.freq)
     return Panel(
@@ -184,7 +184,7 @@ def make_panel(
         times,
         context.spans,
         stop_times=stops,
-        liquidation=liquidations,
+        marks={LIQUIDATION: liquidations, FIRST_DAY: first_days},
         actions=make_actions(actions),
         before=before,
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantkit.data.actions import changes
-from quantkit.data.bars import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
+from quantkit.data.bars import LISTED, MEMBER, Bars, midnights
 from quantkit.data.dates import DAY_US
 from quantkit.data.stamps import step_us
 from quantkit.errors import ConfigError
@@ -154,9 +154,9 @@ def _of_trades(bars: Bars, name: str, values: FloatArray, rows: slice, starts: I
 
 
 def _group_flags(flags: FlagArray, starts: IntArray, lasts: IntArray) -> FlagArray:
-    """LISTED and MEMBER as on the last row; TRADED, VALID and LIQUIDATION where any row has them while listed."""
+    """LISTED and MEMBER as on the last row; the others where any row has them while listed."""
     if not len(starts):
         return flags[:0]
-    some = np.bitwise_or.reduceat(flags, starts, axis=0) & np.uint8(TRADED | VALID | LIQUIDATION)
+    some = np.bitwise_or.reduceat(flags, starts, axis=0) & np.uint8(255 - LISTED - MEMBER)
     last = flags[lasts] & np.uint8(LISTED | MEMBER)
     return np.where(last & LISTED, last | some, 0).astype(np.uint8)

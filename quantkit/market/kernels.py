@@ -3,7 +3,7 @@
 Contract: scalar in, scalar out; `rules` is a `RuleTables`, `row` its `rules.row[t]` already looked up, `market` an id
 of `MARKET_ID`. Prices are won (US: dollars). Only `+ - * / floor` and comparisons, so that compiled and uncompiled runs
 give the same bits, and the same bits as the vectorised functions of `krx`. Never raises: NaN in, NaN out.
-Called by `core`.
+Called by `core`, and by Python, all but `accepts`, which has no way in when compiled.
 
 A price that differs from a grid price by less than a millionth of a tick is that grid price: 70,000 x 1.1 is
 77000.00000000001 in binary and must not become the next tick up.
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.jit import njit
+from quantkit.jit import njit, njit_bare
 from quantkit.market.tables import FIRST_DAY_RULES
 
 if TYPE_CHECKING:
     from quantkit.market.rules import RuleTables
 
 TOLERANCE = 1e-6
-_OPENING, _BAND = FIRST_DAY_RULES.index("opening"), FIRST_DAY_RULES.index("band")
+FIRST_DAY_OPENING, FIRST_DAY_BAND = FIRST_DAY_RULES.index("opening"), FIRST_DAY_RULES.index("band")
 
 
 @njit
@@ -65,12 +65,10 @@ def ceil_tick(rules: RuleTables, row: int, market: int, price: float) -> float:
 
 
 @njit
-def limits_at(rules: RuleTables, row: int, market: int, base: float, leverage: float) -> tuple[float, float]:
-    """(lower, upper) limit price around `base`; (0.0, inf) without a limit, NaN where `base` is not a positive number.
-
-    `leverage` is the multiple of a fund; its size multiplies the rate, and less than 1 (or NaN) counts as 1.
-    The width is cut to the tick of the base, at least one tick; then each end is brought inside, onto its own grid.
-    """
+def session_limits(
+    rules: RuleTables, row: int, market: int, base: float, leverage: float, band: bool
+) -> tuple[float, float]:
+    """`limits_at`, or with `band` the wide band of a first trading day around its offer price, which is the `base`."""
     rate = rules.limit_rate[row, market]
     if not rate > 0.0:
         return 0.0, math.inf
@@ -82,33 +80,24 @@ def limits_at(rules: RuleTables, row: int, market: int, base: float, leverage: f
     tick = tick_at(rules, row, market, base)
     width = np.floor(base * rate * multiple / tick + TOLERANCE) * tick
     width = max(width, tick)
-    lower = max(ceil_tick(rules, row, market, base - width), rules.tick[row, market, 0])
-    return lower, floor_tick(rules, row, market, base + width)
+    lower, upper = base - width, base + width
+    if band:
+        lower, upper = base * 0.6, base * 4.0
+    lower = max(ceil_tick(rules, row, market, lower), rules.tick[row, market, 0])
+    return lower, floor_tick(rules, row, market, upper)
 
 
 @njit
-def first_day_limits(
-    rules: RuleTables, row: int, market: int, base: float, opening: float, leverage: float
-) -> tuple[float, float]:
-    """(lower, upper) limit price of a name's first trading day; (0.0, inf) where nothing says so.
+def limits_at(rules: RuleTables, row: int, market: int, base: float, leverage: float) -> tuple[float, float]:
+    """(lower, upper) limit price around `base`; (0.0, inf) without a limit, NaN where `base` is not a positive number.
 
-    base: the offer price, NaN where unknown. opening: the day's opening price, NaN for limits before it is known.
+    `leverage` is the multiple of a fund; its size multiplies the rate, and less than 1 (or NaN) counts as 1.
+    The width is cut to the tick of the base, at least one tick; then each end is brought inside, onto its own grid.
     """
-    rule = rules.first_day[row, market]
-    if not rules.limit_rate[row, market] > 0.0:
-        return 0.0, math.inf
-    if rule == _OPENING and opening > 0.0:
-        return limits_at(rules, row, market, opening, leverage)
-    if not base > 0.0:
-        return 0.0, math.inf
-    if rule == _BAND:
-        return ceil_tick(rules, row, market, base * 0.6), floor_tick(rules, row, market, base * 4.0)
-    if rule == _OPENING:
-        return ceil_tick(rules, row, market, base * 0.9), floor_tick(rules, row, market, base * 2.0)
-    return limits_at(rules, row, market, base, leverage)
+    return session_limits(rules, row, market, base, leverage, False)
 
 
-@njit
+@njit_bare
 def accepts(rules: RuleTables, row: int, market: int, kind: int, phase: int, status: int) -> bool:
     """Whether the exchange takes an order: kind, phase and status are places in `orders.KINDS`, `FOLD_PHASES` and
     `FOLD_STATUSES`."""

@@ -11,7 +11,7 @@ import numpy as np
 from quantkit.core.fold import Output
 from quantkit.core.policy import Policy
 from quantkit.core.state import ORDER_STATUS, REASONS, RULES, State
-from quantkit.data.bars import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
+from quantkit.data.bars import FIRST_DAY, LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
 from quantkit.data.dates import epoch_day
 from tests.core.markets import SYMBOLS, Case
 from tests.core.reference_decide import next_session
@@ -60,11 +60,11 @@ class Played:
 
 def hand_bars(
     *names: Sequence[Bar], start: str = "2024-03-26", markets: Sequence[str] | None = None, outside: Sequence[int] = (),
-    liquidation: Sequence[int] = (), **given: Any,
+    liquidation: Sequence[int] = (), first_day: Sequence[int] = (), **given: Any,
 ) -> Bars:  # fmt: skip
     """Daily bars from the first session on or after `start`: a number is a flat bar, a tuple open, high, low, close.
 
-    `outside`: bars on which no name is a member; `liquidation`: bars of liquidation trading.
+    `outside`: bars on which no name is a member; `liquidation`: bars of liquidation trading; `first_day`: of listing.
     """
     rows = len(names[0])
     days = [next_session(epoch_day(start) - 1)]
@@ -83,6 +83,7 @@ def hand_bars(
                 fields[name][t, s] = value
             flags[t, s] = LISTED | (0 if quiet else TRADED) | (0 if bar == MISSING else VALID)
             flags[t, s] |= (0 if t in outside else MEMBER) | (LIQUIDATION if t in liquidation else 0)
+            flags[t, s] |= FIRST_DAY if t in first_day else 0
     return Bars(times=midnights(days), symbols=SYMBOLS[: len(names)], fields=fields, flags=flags,
                 markets=markets or ["KOSPI"] * len(names), **given)  # fmt: skip
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.data.actions import ACTION_DTYPE, KIND_ID
-from quantkit.data.bars import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
+from quantkit.data.bars import FIRST_DAY, LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
 from quantkit.data.dates import NO_DAY, epoch_day
 from quantkit.market.costs import Costs
 from tests.core.reference_decide import next_session
@@ -163,6 +163,7 @@ def make_bars(
             fields["volume"][t, s] = 0.0 if quiet else 1000.0 + float(bytes_[t, s, 4]) * 37
             flags[t, s] = LISTED | (0 if quiet else TRADED) | (0 if kind in (6, 9) else VALID)
             flags[t, s] |= (0 if kind == 7 else MEMBER) | (LIQUIDATION if kind == 8 else 0)
+            flags[t, s] |= FIRST_DAY if 0 < listed[s][0] <= t and days[t] == days[listed[s][0]] else 0
     if not base:
         del fields["base"]
     table = np.array(

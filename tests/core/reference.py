@@ -15,6 +15,7 @@ from quantkit.core.policy import Policy, RiskLimits
 from quantkit.market.costs import Costs
 from tests.core import reference_decide
 from tests.core.reference_state import (
+    FIRST_DAY,
     LIQUIDATION,
     LISTED,
     TRADED,
@@ -29,6 +30,8 @@ from tests.core.reference_state import (
     tax_rate,
     tick,
 )
+
+WIDE_SINCE = 19534  # 2023-06-26: first days from then on move between 60 % and 400 % of the offer price
 
 
 class Run:
@@ -90,9 +93,15 @@ class Run:
         return self.base_price(t, s) if self.new_session(t) else self.panel.close[t - 1][s]
 
     def price_limits(self, t: int, s: int) -> tuple[float, float]:
-        base = self.base_price(t, s)
+        base, market = self.base_price(t, s), self.panel.market[t][s]
+        first_day = self.panel.has(t, s, FIRST_DAY)
+        wide = self.panel.days[t] >= WIDE_SINCE and market in ("KOSPI", "KOSDAQ")
+        if first_day and not wide and market in ("KOSPI", "KOSDAQ", "KONEX") and self.new_session(t):
+            base = self.panel.open[t][s]
         if not self.panel.grid or isnan(base) or self.panel.has(t, s, LIQUIDATION):
             return 0.0, float("inf")
+        if first_day and wide:
+            return self.ceil_tick(t, s, base * 0.6), self.floor_tick(t, s, base * 4.0)
         return limit_prices(base, self.panel.days[t], self.panel.market[t][s], self.panel.leverage[s])
 
     def order_limit(self, t: int, order: Order) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from quantkit.market import krx
 
-LISTED, TRADED, VALID, MEMBER, LIQUIDATION = 1, 2, 4, 8, 16
+LISTED, TRADED, VALID, MEMBER, LIQUIDATION, FIRST_DAY = 1, 2, 4, 8, 16, 32
 
 
 @dataclass

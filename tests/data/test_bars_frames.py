@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit.data.actions import Action
-from quantkit.data.bars import LIQUIDATION, Bars
+from quantkit.data.bars import FIRST_DAY, LIQUIDATION, Bars
 from quantkit.errors import BadData, ConfigError
 
 DAYS = ["2024-01-02", "2024-01-03", "2024-01-04"]
@@ -167,6 +167,16 @@ def test_instruments_end_a_listing_and_mark_liquidation_trading():
     assert (bars.flags[:, 0] & LIQUIDATION).tolist() == [LIQUIDATION, 0, 0]
     assert bars.leverage.tolist() == [1.0, 2.0]
     assert bars.names == {"A": "가", "B": "나"}
+
+
+def test_a_first_trading_day_is_marked_where_the_listing_date_is_a_names_first_row():
+    frame = long_frame([*((day, "A", 20) for day in DAYS), *((day, "B", 10) for day in DAYS[1:]), (DAYS[2], "C", 9)])
+    listed = pd.DataFrame({"symbol": ["A", "B", "C"], "listing_date": [DAYS[1], DAYS[1], None]})
+    bars = Bars.from_pandas(frame, instruments=listed)
+    marked = (bars.flags & FIRST_DAY) != 0
+    assert marked[:, 0].tolist() == [False] * 3, "a name with an earlier row has moved here from another market"
+    assert marked[:, 1].tolist() == [False, True, False]
+    assert marked[:, 2].tolist() == [False] * 3, "a panel that just begins says nothing of a listing"
 
 
 # --- carried rows -------------------------------------------------------------------------------------------------

@@ -191,6 +191,17 @@ def test_a_delisted_name_ends_at_its_delisting_and_stays_in_the_panel(lake: Lake
     assert np.isnan(bars.close[6:, 1]).all()
 
 
+def test_a_first_trading_day_is_the_listing_date_that_is_the_first_stored_bar(lake: Lake) -> None:
+    d = [str(day) for day in days(count=6)]
+    table = prices(("000001", "000002", "000003"), count=6)
+    lake.ingest(table[(table["symbol"] != "000002") | (table["date"] >= d[2])], market="KOSPI")
+    lake.ingest(pd.DataFrame({"symbol": ["000001", "000002"], "listing": [d[2], d[2]]}), "instruments")
+    marked = (lake.bars().flags & 32) != 0
+    assert marked.any(axis=0).tolist() == [False, True, False], "000001 was there before: it moved to this market"
+    assert marked[:, 1].tolist() == [day == d[2] for day in d]
+    assert not (lake.bars(start=d[3]).flags & 32).any()
+
+
 def test_actions_adjust_forward_from_the_first_stored_bar(lake: Lake) -> None:
     d = [str(day) for day in days(count=6)]
     lake.ingest(prices(("005930",), count=6), market="KOSPI")

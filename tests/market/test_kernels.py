@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import quantkit
 from quantkit.errors import BadData
 from quantkit.market import MARKET_ID, MARKETS, grid, kernels
+from quantkit.market.days import epoch_days
 from quantkit.market.rules import change_days, rule_rows, rule_tables
+from tests.market.conftest import Answers
 
 RULES = rule_tables(np.zeros(0, dtype=np.int64))
 ROWS = st.integers(0, RULES.tick.shape[0] - 1)
@@ -80,6 +82,14 @@ def test_vectorised_and_compiled_rules_agree_to_the_last_bit(cases: list[tuple[i
         same((lower[k], upper[k]), kernels.limits_at(RULES, row, market, price, multiple))
 
 
+def test_the_band_of_a_first_day_is_that_of_the_real_cases(answers: Answers) -> None:
+    for case in answers("ipo_cases"):
+        row, market = int(rule_rows(epoch_days(case["date"]))), MARKET_ID[case["market"]]
+        assert RULES.first_day[row, market] == kernels.FIRST_DAY_BAND
+        found = kernels.session_limits(RULES, row, market, float(case["offer"]), 1.0, True)
+        assert found == (float(case["lowest"]), float(case["highest"])), case
+
+
 def digest() -> str:
     """Every kernel over a sweep of rules and prices, as one hash of the bits."""
     import hashlib
@@ -94,6 +104,7 @@ def digest() -> str:
                     kernels.floor_tick(RULES, row, market, price),
                     kernels.ceil_tick(RULES, row, market, price),
                     *kernels.limits_at(RULES, row, market, price, 2.0),
+                    *kernels.session_limits(RULES, row, market, price, 1.0, True),
                 )
                 hashed.update(np.array(values).tobytes())
     return hashed.hexdigest()
