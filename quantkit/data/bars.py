@@ -324,6 +324,17 @@ class Bars:
         """(T, N): in the universe as of this bar."""
         return self._flag("member", MEMBER)
 
+    @property
+    def status(self) -> FlagArray:
+        """(T, N) uint8, an index in `status.STATUS`: trading, halted, locked at a limit, liquidation, not listed."""
+
+        def build() -> FlagArray:
+            from quantkit.data.status import status_of
+
+            return status_of(self)
+
+        return self._once("status", build)
+
     def _flag(self, name: str, bit: int) -> BoolArray:
         return self._once(name, lambda: (self.flags & np.uint8(bit)) != 0)
 
@@ -354,7 +365,7 @@ class Bars:
         return select(self, symbols)
 
     def frame(self, name: str) -> pd.DataFrame:
-        """One field as a DataFrame, index x symbols: "close", "raw.close", "volume", "listed", "factor", ..."""
+        """One field as a DataFrame, index x symbols: "close", "raw.close", "listed", "status" (in words), ..."""
         import pandas as pd
 
         owner, _, attribute = name.rpartition(".")
@@ -364,6 +375,10 @@ class Bars:
             raise ConfigError(
                 f"no (T, N) field {name!r}; for example 'close', 'raw.close', 'volume', 'traded', 'member'"
             )
+        if name == "status":
+            from quantkit.data.status import STATUS
+
+            values = np.array(STATUS, object)[values]
         return pd.DataFrame(values, index=self.index, columns=pd.Index(self.symbols, name="symbol"))
 
     def __getstate__(self) -> dict[str, object]:
