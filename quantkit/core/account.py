@@ -41,6 +41,7 @@ from quantkit.core.state import (
     PREV_ROW,
     RECEIVABLE,
     RULE_CLOSE,
+    RULE_CONDITIONAL,
     RULE_DELISTING,
     RULE_OPEN,
     RULE_SAME_CLOSE,
@@ -121,7 +122,7 @@ def apply(
             name.entry_value = 0
             name.entry_qty = 0.0
             name.peak = price
-            if rule in (RULE_CLOSE, RULE_SAME_CLOSE, RULE_VWAP):
+            if rule in (RULE_CLOSE, RULE_SAME_CLOSE, RULE_VWAP, RULE_CONDITIONAL):
                 name.marks |= CLOSE_ENTRY
             elif rule == RULE_OPEN:
                 name.marks |= OPEN_ENTRY

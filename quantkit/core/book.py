@@ -1,33 +1,26 @@
-"""A strategy's own orders: made, changed, looked at each morning, ended.
+"""A strategy's own orders: made, changed, cancelled.
 
 Contract: `place`, `cancel`, `replace` and `one_cancels_other` are what `ctx` calls while a bar is decided; nothing they
-do can fill before the next bar. `open_orders`, `release_own` and `expire_own` are the own orders' part of steps 1, 2
-and 6 of `docs/execution.md`; `path` walks them through a bar. An order's prices stay as given, in the won of today;
-`level` is where it acts today, on the grid. One row is written when an order's life ends.
+do can fill before the next bar. `resting` looks at the orders each bar, `path` walks them through it. Prices stay as
+given, in the won of today. One row is written when an order's life ends.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import activate, cash_of, commission_of, money, write_order
+from quantkit.core.account import activate, write_order
 from quantkit.core.decide import denied
-from quantkit.core.matching import affordable, spendable
-from quantkit.core.orders import close_order, end_order, is_limit, is_print
-from quantkit.core.pricing import day_limits, reference_price
+from quantkit.core.orders import close_order, end_order
 from quantkit.core.state import (
     AT_ANY,
     AT_CLOSE,
     AT_OPEN,
-    AUCTION_ONLY,
     BAD_ORDER,
     BARS,
     CANCELLED,
     CLOSING,
     DROPPED,
-    EXPIRED,
-    GONE,
-    HALTED,
     KIND_CLOSE,
     KIND_CONDITIONAL,
     KIND_FROM_OPEN,
@@ -35,54 +28,49 @@ from quantkit.core.state import (
     KIND_HELD_TRAIL,
     KIND_LIMIT,
     KIND_OPEN,
-    KIND_SAME_CLOSE,
     KIND_STOP_LIMIT,
-    KIND_VWAP,
     N_ORDERS,
-    NEW_SESSION,
     NEXT_GROUP,
     NEXT_ID,
-    NO_CASH,
     NO_REASON,
-    NOT_ACCEPTED,
-    OPENING,
-    OUT_OF_LIMITS,
+    OWN_WORKING,
     REPLACED,
-    RESERVED,
     STAGE_CHILD,
-    STAGE_LIVE,
     STAGE_NEW,
     STAGE_OVER,
-    STAGE_TRIGGERED,
     TIF_CONDITIONAL,
     TIF_DAY,
     TIF_FOK,
     TIF_GTC,
     TIF_IOC,
     TOO_MANY_ORDERS,
-    UNCLOSED,
     Inputs,
     Log,
     Record,
     State,
     i64,
 )
-from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
+from quantkit.data.bars import LISTED
 from quantkit.jit import njit_bare, njit_call
-from quantkit.market.kernels import ceil_tick, floor_tick
 
 FOREVER = 1 << 40  # sessions
-MUTED, PARKED = 1, 2  # ORDER.mute: until the next bar, until the next session
 
 
 @njit_bare
-def _bad(quantity: int, limit: float, stop: float, trail: float, from_open: float) -> bool:
-    if quantity < 1 or limit <= 0.0 or stop <= 0.0:
+def _bad(
+    quantity: int, limit: float, stop: float, trail: float, from_open: float, at: int, tif: int, days: int,
+    take: float, stop_loss: float,
+) -> bool:  # fmt: skip
+    """Whether what an order was given does not fit together."""
+    if quantity < 1 or limit <= 0.0 or stop <= 0.0 or take <= 0.0 or stop_loss <= 0.0 or days == 0 or days < -1:
         return True
-    held = i64(stop == stop) + i64(trail == trail) + i64(from_open == from_open)
-    if held > 1 or trail <= 0.0 or trail >= 1.0:
+    special = tif in (TIF_CONDITIONAL, TIF_IOC, TIF_FOK)
+    ways = i64(stop == stop) + i64(trail == trail) + i64(from_open == from_open) + i64(at != AT_ANY)
+    if ways > 1 or trail <= 0.0 or trail >= 1.0 or (special and (ways > 0 or days > 0)):
         return True
-    return held == 1 and limit == limit and stop != stop  # only a stop may have a limit
+    if limit != limit:
+        return tif == TIF_CONDITIONAL
+    return trail == trail or from_open == from_open
 
 
 @njit_bare
@@ -140,6 +128,7 @@ def _append(
     order.next = -1
     order.mute = 0
     order.kids = 0
+    order.fresh = 0
     order.level = np.nan
     order.trail = trail
     order.extreme = close
@@ -154,9 +143,26 @@ def _append(
     order.fee = 0
     account[NEXT_ID] += 1
     account[N_ORDERS] = k + 1
+    account[OWN_WORKING] += 1
     state.names[s].resting += 1
     activate(state, s)
     return k
+
+
+@njit_bare
+def _refusal(
+    state: State, plan: Record, s: int, side: int, quantity: int, limit: float, stop: float, close: float, rows: int
+) -> int:
+    """Why an order that fits together is not made, or 0. rows: places in the table it would take."""
+    account = state.account
+    room = len(state.orders) - 2 * len(state.names) - 64
+    full = account[N_ORDERS] + rows + len(state.names) > len(state.orders)
+    if account[OWN_WORKING] + rows > room or full:
+        return i64(TOO_MANY_ORDERS)
+    if side < 0:
+        return i64(NO_REASON)
+    price = limit if limit == limit else (stop if stop == stop else close)
+    return i64(denied(state, plan, s, quantity, price, close))
 
 
 @njit_call
@@ -171,30 +177,24 @@ def place(
     """
     account = state.account
     kind = _kind_of(plan, limit, stop, trail, from_open, at, tif)
-    children = i64(take == take) + i64(stop_loss == stop_loss)
-    wrong = _bad(quantity, limit, stop, trail, from_open) or take <= 0.0 or stop_loss <= 0.0
-    held = kind >= KIND_HELD_STOP
-    wrong = wrong or (held and (at != AT_ANY or (tif >= 0 and tif not in (TIF_DAY, TIF_GTC))))
-    wrong = wrong or (kind <= KIND_VWAP and tif >= 0) or (tif == TIF_CONDITIONAL and limit != limit)
-    if wrong or days == 0 or (days > 0 and tif >= 0 and tif != TIF_GTC):
-        return _write_refused(state, log, s, side, quantity, kind, i64(BAD_ORDER), tag)
-    reason = i64(NO_REASON)
     close = inputs.close[t, s]
-    if account[N_ORDERS] + 1 + children + 2 * len(state.names) > len(state.orders):
-        reason = i64(TOO_MANY_ORDERS)
-    elif side > 0:
-        price = limit if limit == limit else (stop if stop == stop else close)
-        reason = denied(state, plan, s, quantity, price, close)
+    wrong = _bad(quantity, limit, stop, trail, from_open, at, tif, days, take, stop_loss)
+    if wrong or inputs.flags[t, s] & LISTED == 0:
+        return _write_refused(state, log, s, side, quantity, kind, i64(BAD_ORDER), tag)
+    children = i64(take == take) + i64(stop_loss == stop_loss)
+    reason = _refusal(state, plan, s, side, quantity, limit, stop, close, 1 + children)
     if reason != NO_REASON:
         return _write_refused(state, log, s, side, quantity, kind, reason, tag)
-    life = tif
-    if tif < 0 or tif == TIF_CONDITIONAL:
-        life = TIF_GTC if days > 0 or (held and kind != KIND_FROM_OPEN) else TIF_DAY
-    until = i64(FOREVER)
-    if life == TIF_DAY:
-        until = i64(1)
-    elif days > 0:
-        until = days + (0 if inputs.dates[t].phase & CLOSING else 1)
+    forever, gtc, nan = i64(FOREVER), i64(TIF_GTC), np.nan
+    life, until = tif, i64(1)
+    if days > 0 or (tif < 0 and kind >= KIND_HELD_STOP and kind != KIND_FROM_OPEN):
+        life = gtc
+    elif tif < 0 or tif == TIF_CONDITIONAL:
+        life = i64(TIF_DAY)
+    if life == TIF_GTC:
+        until = forever
+        if days > 0:
+            until = days + (0 if inputs.dates[t].phase & CLOSING or kind == KIND_FROM_OPEN else 1)
     k = _append(state, s, side, quantity, kind, limit, stop, trail, from_open, life, until, tag, close)
     order = state.orders[k]
     order.at = at
@@ -204,21 +204,13 @@ def place(
         if children == 2:
             account[NEXT_GROUP] += 1
             group = account[NEXT_GROUP]
-        nan = np.nan
-        forever = i64(FOREVER)
-        gtc = i64(TIF_GTC)
         if stop_loss == stop_loss:
-            c = _append(
-                state, s, -side, i64(0), i64(KIND_HELD_STOP), nan, stop_loss, nan, nan, gtc, forever, tag, close
-            )
-            state.orders[c].parent = order.id
-            state.orders[c].stage = STAGE_CHILD
-            state.orders[c].group = group
+            held = i64(KIND_HELD_STOP)
+            c = _append(state, s, -side, quantity, held, nan, stop_loss, nan, nan, gtc, forever, tag, close)
+            state.orders[c].parent, state.orders[c].stage, state.orders[c].group = order.id, STAGE_CHILD, group
         if take == take:
-            c = _append(state, s, -side, i64(0), i64(KIND_LIMIT), take, nan, nan, nan, gtc, forever, tag, close)
-            state.orders[c].parent = order.id
-            state.orders[c].stage = STAGE_CHILD
-            state.orders[c].group = group
+            c = _append(state, s, -side, quantity, i64(KIND_LIMIT), take, nan, nan, nan, gtc, forever, tag, close)
+            state.orders[c].parent, state.orders[c].stage, state.orders[c].group = order.id, STAGE_CHILD, group
     return order.id
 
 
@@ -255,31 +247,37 @@ def cancel_all(state: State, log: Log, s: int) -> int:
 
 
 @njit_call
-def replace(state: State, log: Log, order: int, quantity: int, limit: float, stop: float) -> int:
+def replace(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, order: int, quantity: int, limit: float, stop: float
+) -> int:
     """End a working order and make one like it with another open quantity (-1: as it is), limit or stop (NaN: as it
-    is); returns the new id, or -1 where there is none of that id or a change does not fit its kind.
+    is). Returns the new id; where the new one is refused (a row says why) the old one goes on; -1: no such order.
     """
     k = find(state, order)
-    if k < 0 or quantity == 0 or limit <= 0.0 or stop <= 0.0:
+    if k < 0:
         return i64(-1)
     old = state.orders[k]
-    has_limit = is_limit(old) or old.kind == KIND_STOP_LIMIT or old.limit == old.limit
-    if (limit == limit and not has_limit) or (stop == stop and old.stop != old.stop):
-        return i64(-1)
-    if state.account[N_ORDERS] + 1 + 2 * len(state.names) > len(state.orders):
-        return i64(-1)
-    open_ = quantity if quantity > 0 else old.qty - old.filled
+    open_ = quantity if quantity != -1 else old.qty - old.filled
+    wrong = (limit == limit and old.limit != old.limit) or (stop == stop and old.stop != old.stop)
+    if wrong or open_ < 1 or limit <= 0.0 or stop <= 0.0 or (stop == stop and old.kind == KIND_FROM_OPEN):
+        return _write_refused(state, log, old.symbol, old.side, open_, old.kind, i64(BAD_ORDER), old.tag)
+    new_limit = limit if limit == limit else old.limit
+    new_stop = stop if stop == stop else old.stop
+    account = state.account
+    account[OWN_WORKING] -= 1
+    close = inputs.close[t, old.symbol]
+    reason = _refusal(state, plan, old.symbol, old.side, open_, new_limit, new_stop, close, i64(1))
+    account[OWN_WORKING] += 1
+    if reason != NO_REASON:
+        return _write_refused(state, log, old.symbol, old.side, open_, old.kind, reason, old.tag)
     c = _append(
-        state, old.symbol, old.side, open_, old.kind, limit if limit == limit else old.limit,
-        stop if stop == stop else old.stop, old.trail, old.from_open, old.tif, old.until, old.tag, old.extreme,
+        state, old.symbol, old.side, open_, old.kind, new_limit, new_stop, old.trail, old.from_open, old.tif,
+        old.until, old.tag, old.extreme,
     )  # fmt: skip
     new = state.orders[c]
-    new.at, new.group, new.parent, new.kids = old.at, old.group, old.parent, old.kids
-    new.stage = old.stage
-    if old.stage == STAGE_CHILD and quantity < 0:
-        new.want, new.qty = i64(0), i64(0)
+    new.at, new.group, new.parent, new.kids, new.stage = old.at, old.group, old.parent, old.kids, old.stage
     if old.kids:
-        for j in range(state.account[N_ORDERS]):
+        for j in range(account[N_ORDERS]):
             if state.orders[j].parent == old.id:
                 state.orders[j].parent = new.id
     end_order(state, log, k, i64(REPLACED))
@@ -288,196 +286,16 @@ def replace(state: State, log: Log, order: int, quantity: int, limit: float, sto
 
 @njit_call
 def one_cancels_other(state: State, a: int, b: int) -> bool:
-    """Put two working orders of one name into one group; False where they are not."""
+    """Put two working orders of one name, and what they are grouped with, into one group; False where they are not."""
     i, j = find(state, a), find(state, b)
     if i < 0 or j < 0 or i == j or state.orders[i].symbol != state.orders[j].symbol:
         return False
     state.account[NEXT_GROUP] += 1
-    state.orders[i].group = state.account[NEXT_GROUP]
-    state.orders[j].group = state.account[NEXT_GROUP]
-    return True
-
-
-@njit_bare
-def open_orders(state: State, log: Log) -> None:
-    """Step 1 of own orders: a session that ended without its closing auction ends now; ranges start anew."""
-    account = state.account
-    if account[NEW_SESSION]:
-        if account[UNCLOSED]:
-            end_session(state, log)
-        for k in range(account[N_ORDERS]):  # a closing auction that never came
-            order = state.orders[k]
-            if order.own and order.at == AT_CLOSE and order.stage == STAGE_LIVE:
-                close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
-        account[UNCLOSED] = 1
-        for s in range(len(state.names)):
-            name = state.names[s]
-            if name.high >= name.low:
-                name.range = name.high - name.low
-            name.high, name.low = -np.inf, np.inf
-
-
-@njit_call
-def end_session(state: State, log: Log) -> None:
-    """One session less to live for each order that was live in this one."""
-    state.account[UNCLOSED] = 0
+    group, mine, other = state.account[NEXT_GROUP], state.orders[i].group, state.orders[j].group
     for k in range(state.account[N_ORDERS]):
         order = state.orders[k]
-        if order.own and STAGE_LIVE <= order.stage <= STAGE_TRIGGERED and order.kind > KIND_VWAP:
-            order.until -= 1
-            if order.until <= 0:
-                close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
-
-
-@njit_bare
-def _level(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
-    """Where an order acts today: limits on the grid inward, triggers outward; NaN: not yet known."""
-    order = state.orders[k]
-    row, market = inputs.dates[t].row, state.names[order.symbol].market
-    if is_limit(order):
-        if order.side > 0:
-            return floor_tick(plan, row, market, order.limit)
-        return ceil_tick(plan, row, market, order.limit)
-    price = order.stop
-    if order.kind == KIND_HELD_TRAIL:
-        price = order.extreme * (1.0 + order.side * order.trail)
-    if order.side > 0:
-        return ceil_tick(plan, row, market, price)
-    return floor_tick(plan, row, market, price)
-
-
-@njit_bare
-def set_level(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> None:
-    """Put an order's price of today into `level`."""
-    state.orders[k].level = _level(state, inputs, plan, t, k)
-
-
-@njit_bare
-def _not_accepted(inputs: Inputs, t: int, order: Record, lower: float, upper: float) -> bool:
-    """Whether the exchange would refuse an order of this kind on this bar."""
-    special = order.kind == KIND_CONDITIONAL or order.tif == TIF_IOC or order.tif == TIF_FOK
-    if special and inputs.flags[t, order.symbol] & LIQUIDATION:
-        return True
-    if (order.tif == TIF_IOC or order.tif == TIF_FOK) and inputs.dates[t].phase & AUCTION_ONLY:
-        return True
-    if order.kind == KIND_CONDITIONAL:
-        return order.level >= upper if order.side > 0 else order.level <= lower
-    return False
-
-
-@njit_call
-def release_own(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
-    """Step 2 of own orders: what was decided goes live; each morning what rests is looked at again.
-
-    Builds the list of each name's orders that this bar's path may meet (`NAME.first`, `ORDER.next`).
-    """
-    account = state.account
-    morning = account[NEW_SESSION] == 1
-    for i in range(account[N_ORDERS]):
-        state.names[state.orders[i].symbol].first = -1
-    for k in range(account[N_ORDERS] - 1, -1, -1):
-        order = state.orders[k]
-        s = order.symbol
-        if order.own == 0 or order.stage == STAGE_OVER:
-            continue
-        if inputs.flags[t, s] & LISTED == 0:
-            close_order(state, log, k, i64(GONE))
-            continue
-        if is_print(order):
-            if order.stage == STAGE_NEW:
-                order.stage = STAGE_LIVE
-            continue
-        fresh = order.stage == STAGE_NEW
-        if fresh:
-            order.stage = STAGE_LIVE
-        if morning or order.mute != PARKED:
-            order.reason = NO_REASON
-            order.mute = 0
-        if order.stage != STAGE_CHILD and (fresh or morning):
-            _look_anew(state, inputs, plan, log, t, k)
-        if order.stage != STAGE_OVER:
-            set_level(state, inputs, plan, t, k)
-            order.next = state.names[s].first
-            state.names[s].first = k
-
-
-@njit_call
-def _look_anew(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int) -> None:
-    """The morning of an order: may it stand in today's book?"""
-    order = state.orders[k]
-    s = order.symbol
-    if order.kind == KIND_FROM_OPEN:
-        order.stop = np.nan  # known at the session's first trade
-        return
-    if not is_limit(order) and order.tif != TIF_IOC and order.tif != TIF_FOK:
-        return
-    set_level(state, inputs, plan, t, k)
-    lower, upper = day_limits(state, inputs, plan, t, s)
-    if _not_accepted(inputs, t, order, lower, upper):
-        close_order(state, log, k, i64(NOT_ACCEPTED))
-    elif order.level > upper or order.level < lower:
-        if order.tif == TIF_GTC:
-            order.mute = PARKED
-            order.reason = OUT_OF_LIMITS
-        else:
-            close_order(state, log, k, i64(OUT_OF_LIMITS))
-
-
-@njit_call
-def reserve(state: State, inputs: Inputs, plan: Record, t: int, taken: int) -> None:
-    """Step 2 with `funding="cash"`: limit buys, older first, reserve what `taken` leaves of the cash held now."""
-    account = state.account
-    account[RESERVED] = 0
-    left = spendable(plan, cash_of(state)) - taken
-    for k in range(account[N_ORDERS]):
-        order = state.orders[k]
-        if order.own == 0 or order.side < 0 or order.kind <= KIND_VWAP or order.mute == PARKED:
-            continue
-        if not is_limit(order) or not (STAGE_LIVE <= order.stage <= STAGE_TRIGGERED):
-            continue
-        market = state.names[order.symbol].market
-        price = order.level if order.level == order.level else day_limits(state, inputs, plan, t, order.symbol)[1]
-        if not price < np.inf:
-            price = reference_price(state, inputs, plan, t, order.symbol)
-        quantity = min(order.qty - order.filled, affordable(plan, market, price, left))
-        if quantity < order.qty - order.filled:
-            order.qty = order.filled + quantity
-            order.reason = NO_CASH
-            order.mute = MUTED if quantity == 0 else order.mute
-        value = money(price, quantity, plan.unit)
-        cost = value + commission_of(plan, market, value)
-        left -= cost
-        account[RESERVED] += cost
-
-
-@njit_call
-def expire_own(state: State, inputs: Inputs, log: Log, t: int, deciding: int) -> None:
-    """Step 6 of own orders; then the table is made dense again. deciding: the second look of `fill="close"`."""
-    account = state.account
-    phase = inputs.dates[t].phase
-    for k in range(account[N_ORDERS]):
-        order = state.orders[k]
-        if order.own == 0 or order.stage == STAGE_OVER or (deciding and order.kind != KIND_SAME_CLOSE):
-            continue
-        s = order.symbol
-        traded = inputs.flags[t, s] & TRADED
-        why = order.reason if order.reason != NO_REASON else i64(EXPIRED)
-        if order.kind <= KIND_VWAP:
-            waits = order.at == AT_OPEN and not (phase & OPENING or account[NEW_SESSION])
-            waits = waits or (order.at == AT_CLOSE and not (phase & CLOSING and traded))
-            if not waits:
-                close_order(state, log, k, why)
-        elif order.stage >= STAGE_LIVE:
-            if traded == 0:
-                order.reason = HALTED
-            if order.tif == TIF_IOC or order.tif == TIF_FOK or order.qty <= order.filled:
-                close_order(state, log, k, order.reason if order.reason != NO_REASON else why)
-    if deciding == 0 and phase & CLOSING and account[UNCLOSED]:
-        end_session(state, log)
-    kept = i64(0)
-    for k in range(account[N_ORDERS]):
-        if state.orders[k].own and state.orders[k].stage != STAGE_OVER:
-            if kept != k:
-                state.orders[kept] = state.orders[k]
-            kept += 1
-    account[N_ORDERS] = kept
+        if order.own and order.group > 0 and (order.group == mine or order.group == other):
+            order.group = group
+    state.orders[i].group = group
+    state.orders[j].group = group
+    return True

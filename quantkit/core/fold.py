@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from quantkit.core.account import apply, cash_of, mark, open_bar
-from quantkit.core.book import expire_own, open_orders, release_own, reserve
 from quantkit.core.context import NOW_ERROR, Frame, Rule, frame_address, step_rule
 from quantkit.core.decide import decide
 from quantkit.core.matching import expire, match_close, match_open, release
 from quantkit.core.path import match_path
 from quantkit.core.policy import FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
+from quantkit.core.resting import expire_own, open_orders, release_own, reserve
 from quantkit.core.state import (
     BARS,
     CLOSING,
@@ -40,6 +40,7 @@ from quantkit.core.state import (
     OPENING,
     PLAN,
     PREV_ROW,
+    RESERVED,
     RULE_SAME_CLOSE,
     RULES_OF_DATES,
     SETTLED,
@@ -111,11 +112,14 @@ def _run(
             open_orders(state, log)
         if account[N_ORDERS] > 0:
             if rare is not None:
-                taken = release(state, inputs, plan, log, t)
+                kept = i64(0)
                 if rule is not None:
                     release_own(state, inputs, plan, log, t)
                     if plan.funding_cash:
-                        reserve(state, inputs, plan, t, taken)
+                        kept = reserve(state, inputs, plan, t, i64(0), i64(0))
+                taken = kept + release(state, inputs, plan, log, t, kept)
+                if rule is not None and plan.funding_cash:
+                    account[RESERVED] = kept + reserve(state, inputs, plan, t, taken, i64(1))
             match_open(state, inputs, plan, log, t, rare, rule)
         if rule is not None:
             match_path(state, inputs, plan, log, t)
@@ -196,7 +200,7 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
 def _open_one(state: State, inputs: Inputs, events: Records, plan: Record, log: Log) -> None:
     """Steps 1 and 2 of one bar, callable from Python (the steps themselves are not)."""
     open_bar(state, inputs, events, plan, log, 0, i64(1))
-    release(state, inputs, plan, log, 0)
+    release(state, inputs, plan, log, 0, i64(0))
 
 
 @njit_entry

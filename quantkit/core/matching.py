@@ -25,7 +25,9 @@ from quantkit.core.state import (
     GONE,
     HALTED,
     KIND_CLOSE,
+    KIND_CONDITIONAL,
     KIND_OPEN,
+    KIND_SAME_CLOSE,
     KIND_VWAP,
     LOCKED,
     N_ORDERS,
@@ -33,7 +35,10 @@ from quantkit.core.state import (
     NO_REASON,
     NO_SHARES,
     OPENING,
+    RULE_CONDITIONAL,
     RULE_VWAP,
+    STAGE_LIVE,
+    STAGE_NEW,
     STAGE_OVER,
     TOO_THIN,
     Inputs,
@@ -71,7 +76,8 @@ def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float)
     for b in range(buys):
         k = log.work[b].i
         working = state.orders[k]
-        quantity = i64(np.floor(working.qty * ratio)) if ratio < 1.0 else working.qty
+        left = working.qty - working.filled
+        quantity = i64(np.floor(left * ratio)) if ratio < 1.0 else left
         value = money(log.work[b].f, quantity, plan.unit)
         total += value + commission_of(plan, state.names[working.symbol].market, value)
     return total
@@ -89,9 +95,10 @@ def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: in
     for b in range(buys):
         k = log.work[b].i
         working = state.orders[k]
-        quantity = i64(np.floor(working.qty * ratio))
-        if quantity < working.qty:
-            working.qty = quantity
+        left = working.qty - working.filled
+        quantity = i64(np.floor(left * ratio))
+        if quantity < left:
+            working.qty = working.filled + quantity
             working.reason = NO_CASH
 
 
@@ -101,13 +108,14 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
     for b in range(1, buys):
         k, price = log.work[b].i, log.work[b].f
         working = state.orders[k]
-        value = money(price, working.qty, plan.unit) if plan.shortfall == SEQUENCE else i64(0)
+        value = money(price, working.qty - working.filled, plan.unit) if plan.shortfall == SEQUENCE else i64(0)
         place = b
         while place > 0:
             other = log.work[place - 1].i
             theirs = i64(0)
             if plan.shortfall == SEQUENCE:
-                theirs = money(log.work[place - 1].f, state.orders[other].qty, plan.unit)
+                left = state.orders[other].qty - state.orders[other].filled
+                theirs = money(log.work[place - 1].f, left, plan.unit)
             tie = state.names[state.orders[other].symbol].tie > state.names[working.symbol].tie
             if not (theirs > value or (theirs == value and tie)):
                 break
@@ -120,13 +128,15 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
         k, price = log.work[b].i, log.work[b].f
         working = state.orders[k]
         market = state.names[working.symbol].market
-        value = money(price, working.qty, plan.unit)
+        left = working.qty - working.filled
+        value = money(price, left, plan.unit)
         cost = value + commission_of(plan, market, value)
         if cost > available:
             quantity = affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
-            working.qty = min(quantity, working.qty)
+            left = min(quantity, left)
+            working.qty = working.filled + left
             working.reason = NO_CASH
-            value = money(price, working.qty, plan.unit)
+            value = money(price, left, plan.unit)
             cost = value + commission_of(plan, market, value)
         available -= cost
 
@@ -144,11 +154,39 @@ def spendable(plan: Record, cash: int) -> int:
     return cash - i64(np.floor(plan.min_cash * plan.unit + 0.5))
 
 
+@njit_bare
+def reserve_price(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
+    """What a broker reserves for a share of a buy: its limit, else the upper price limit, else the reference."""
+    order = state.orders[k]
+    price = (
+        order.level if order.kind > KIND_VWAP and order.level == order.level else print_limit(state, inputs, plan, t, k)
+    )
+    if not price < np.inf:
+        price = day_limits(state, inputs, plan, t, order.symbol)[1]
+    if not price < np.inf:
+        price = reference_price(state, inputs, plan, t, order.symbol)
+    return price
+
+
 @njit_call
-def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> int:
+def reserved_for_later(state: State, inputs: Inputs, plan: Record, t: int) -> int:
+    """What buys reserve that fill in step 5, after the path."""
+    total = i64(0)
+    for k in range(state.account[N_ORDERS]):
+        order = state.orders[k]
+        later = order.kind > KIND_OPEN and order.kind <= KIND_VWAP and order.stage != STAGE_OVER
+        if later and order.side > 0 and order.qty > order.filled and inputs.flags[t, order.symbol] & LISTED:
+            price = reserve_price(state, inputs, plan, t, k)
+            value = money(price, order.qty - order.filled, plan.unit)
+            total += value + commission_of(plan, state.names[order.symbol].market, value)
+    return total
+
+
+@njit_call
+def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: int) -> int:
     """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price.
 
-    Returns what they reserve.
+    kept: cash that orders of before have reserved. Returns what these reserve.
     """
     if plan.funding_cash == 0 or state.account[N_ORDERS] == 0:
         return i64(0)
@@ -158,32 +196,37 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> int
         s = working.symbol
         over = working.own and working.stage == STAGE_OVER
         if working.kind <= KIND_VWAP and working.side > 0 and inputs.flags[t, s] & LISTED and not over:
-            price = _print_limit(state, inputs, plan, t, k)
-            if price == np.inf:
-                price = day_limits(state, inputs, plan, t, s)[1]
-            if price == np.inf:
-                price = reference_price(state, inputs, plan, t, s)
             log.work[buys].i = k
-            log.work[buys].f = price
+            log.work[buys].f = reserve_price(state, inputs, plan, t, k)
             buys += 1
-    _fit(state, plan, log, buys, spendable(plan, cash_of(state)), i64(1))
+    _fit(state, plan, log, buys, spendable(plan, cash_of(state)) - kept, i64(1))
     return _cost_of_buys(state, plan, log, buys, 1.0)
 
 
 @njit_bare
 def _waits(inputs: Inputs, t: int, order: Record) -> bool:
     """Whether a strategy's order is over, or waits for an auction that this bar does not hold."""
-    if order.stage == STAGE_OVER:
+    if order.stage == STAGE_OVER or (order.stage == STAGE_NEW and order.kind != KIND_SAME_CLOSE):
         return True
     phase = inputs.dates[t].phase
+    if order.kind == KIND_CONDITIONAL:
+        return order.stage != STAGE_LIVE or phase & CLOSING == 0
     return (order.at == AT_OPEN and phase & OPENING == 0) or (order.at == AT_CLOSE and phase & CLOSING == 0)
 
 
 @njit_bare
-def _print_limit(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
+def _fills_here(order: Record, kind: int) -> bool:
+    """Whether an order fills at the print of a kind: a conditional one joins those at the close."""
+    return order.kind == kind or (kind == KIND_CLOSE and order.kind == KIND_CONDITIONAL)
+
+
+@njit_bare
+def print_limit(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
     """Limit price of an order that fills at a print: a strategy's own, or the collar."""
     order = state.orders[k]
     s = order.symbol
+    if order.kind == KIND_CONDITIONAL:
+        return np.inf if order.side > 0 else 0.0
     if order.own and order.limit == order.limit:
         row, market = inputs.dates[t].row, state.names[s].market
         return (
@@ -205,8 +248,8 @@ def _cut_to_volume(state: State, inputs: Inputs, plan: Record, t: int, k: int) -
     """The participation cap: what a bar's volume leaves for this order."""
     order = state.orders[k]
     room = i64(np.floor(plan.participation * inputs.volume[t, order.symbol])) - state.names[order.symbol].used
-    if room < order.qty:
-        order.qty = max(i64(0), room)
+    if room < order.qty - order.filled:
+        order.qty = order.filled + max(i64(0), room)
         order.reason = TOO_THIN
 
 
@@ -221,7 +264,7 @@ def _match(
     buys = i64(0)
     for k in range(account[N_ORDERS]):
         working = state.orders[k]
-        if working.kind != kind or working.qty == 0:
+        if not _fills_here(working, kind) or working.qty <= working.filled:
             continue
         if book is not None and working.own and _waits(inputs, t, working):
             continue
@@ -232,25 +275,28 @@ def _match(
             continue
         print_price = print_of(inputs, t, s, kind)
         lower, upper = day_limits(state, inputs, plan, t, s)
-        limit = _print_limit(state, inputs, plan, t, k)
+        limit = print_limit(state, inputs, plan, t, k)
         if (side > 0 and print_price >= upper) or (side < 0 and print_price <= lower):
             working.reason = LOCKED
             continue
         if (side > 0 and print_price > limit) or (side < 0 and print_price < limit):
             working.reason = BEYOND_COLLAR
             continue
+        if side < 0 and working.qty > name.shares + working.filled:
+            working.qty = max(name.shares, i64(0)) + working.filled
+            working.reason = NO_SHARES
         if rare is not None and plan.participation < np.inf:
             _cut_to_volume(state, inputs, plan, t, k)
-        price = slipped(inputs, plan, t, s, name.market, side, working.qty, print_price, limit)
+        price = slipped(inputs, plan, t, s, name.market, side, working.qty - working.filled, print_price, limit)
         if side > 0:
+            if rare is not None:
+                log.work[buys].j = working.qty - working.filled
+                name.used += working.qty - working.filled
             log.work[buys].i = k
             log.work[buys].f = price
             buys += 1
             continue
-        if working.qty > name.shares:
-            working.qty = name.shares
-            working.reason = NO_SHARES
-        if working.qty > 0:
+        if working.qty > working.filled:
             _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
     if buys > 0:
         _match_buys(state, inputs, plan, log, t, kind, buys, rare, book)
@@ -266,9 +312,12 @@ def _match_buys(
     _fit(state, plan, log, buys, spendable(plan, cash), rare)
     spent = _cost_of_buys(state, plan, log, buys, 1.0)
     proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
+    if rare is not None:
+        for b in range(buys):
+            state.names[state.orders[log.work[b].i].symbol].used -= log.work[b].j
     for b in range(buys):
         k = log.work[b].i
-        if state.orders[k].qty > 0:
+        if state.orders[k].qty > state.orders[k].filled:
             print_price = print_of(inputs, t, state.orders[k].symbol, kind)
             _fill_print(state, inputs, plan, log, t, k, log.work[b].f, print_price, proceeds, book)
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
@@ -281,15 +330,17 @@ def _fill_print(
 ) -> None:  # fmt: skip
     """Fill what is left of an order at a print."""
     order = state.orders[k]
-    quantity, rule = order.qty, order.kind
+    quantity, rule = order.qty - order.filled, order.kind
     if rule == KIND_VWAP:
         rule = i64(RULE_VWAP)
+    elif rule == KIND_CONDITIONAL:
+        rule = i64(RULE_CONDITIONAL)
     book_fill(
         state, inputs, plan, log, t, order.symbol, order.side, quantity, price, unslipped, order.id, k, rule, proceeds
     )
-    order.filled = quantity
+    order.filled += quantity
     if book is not None and order.own:
-        own_filled(state, log, k, quantity, price)
+        own_filled(state, log, k, quantity)
 
 
 @njit_bare

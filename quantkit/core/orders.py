@@ -19,6 +19,7 @@ from quantkit.core.state import (
     N_ORDERS,
     NO_REASON,
     ONE_CANCELS_OTHER,
+    OWN_WORKING,
     PARENT_GONE,
     STAGE_CHILD,
     STAGE_LIVE,
@@ -30,6 +31,8 @@ from quantkit.core.state import (
     i64,
 )
 from quantkit.jit import njit_bare, njit_call
+
+MUTED, PARKED = 1, 2  # ORDER.mute: until the next bar, until the next session
 
 
 @njit_bare
@@ -53,7 +56,7 @@ def end_order(state: State, log: Log, k: int, reason: int) -> None:
     """Write the row of an order whose life ends, and take it off its name; a child that never lived ends with it."""
     order = state.orders[k]
     status, why = FILLED, i64(NO_REASON)
-    if order.filled < order.want or order.want == 0:
+    if order.filled < order.want:
         status = CUT if order.filled > 0 else DROPPED
         why = reason
     write_order(
@@ -62,6 +65,7 @@ def end_order(state: State, log: Log, k: int, reason: int) -> None:
     )  # fmt: skip
     order.stage = STAGE_OVER
     state.names[order.symbol].resting -= 1
+    state.account[OWN_WORKING] -= 1
 
 
 @njit_call
@@ -77,10 +81,11 @@ def close_order(state: State, log: Log, k: int, reason: int) -> None:
 
 
 @njit_call
-def own_filled(state: State, log: Log, k: int, quantity: int, price: float) -> None:
+def own_filled(state: State, log: Log, k: int, quantity: int) -> None:
     """What a fill of an own order does besides the booking: the goal, its group, its children, its end."""
     order = state.orders[k]
-    state.names[order.symbol].goal += order.side * quantity
+    name = state.names[order.symbol]
+    name.goal = max(i64(0), name.goal + order.side * quantity) if name.goal >= 0 else name.goal + order.side * quantity
     if order.group > 0:
         for c in range(state.account[N_ORDERS]):
             other = state.orders[c]
@@ -94,9 +99,9 @@ def own_filled(state: State, log: Log, k: int, quantity: int, price: float) -> N
         for c in range(state.account[N_ORDERS]):
             child = state.orders[c]
             if child.parent == order.id and child.stage != STAGE_OVER and child.own:
-                child.want += quantity
-                child.qty += quantity
                 if child.stage == STAGE_CHILD:
                     child.stage = STAGE_LIVE
-                    child.extreme = price
+                    child.want, child.qty, child.filled = i64(0), i64(0), i64(0)
                     child.mute = 0
+                child.want += quantity
+                child.qty += quantity

@@ -9,43 +9,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import cash_of, commission_of, money
-from quantkit.core.book import MUTED, set_level
-from quantkit.core.matching import affordable, spendable
-from quantkit.core.orders import close_order, end_order, is_limit, own_filled
-from quantkit.core.pricing import book_fill, day_limits, slipped
+from quantkit.core.account import cash_of
+from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond
+from quantkit.core.matching import reserved_for_later
+from quantkit.core.orders import MUTED, is_limit
+from quantkit.core.resting import set_level
 from quantkit.core.state import (
     CASH_BEFORE,
-    CLOSE_ENTRY,
-    CLOSING,
-    KIND_CONDITIONAL,
     KIND_FROM_OPEN,
     KIND_HELD_TRAIL,
     KIND_STOP_LIMIT,
-    LOCKED,
     N_ACTIVE,
-    NO_CASH,
-    NO_SHARES,
     OPEN_ENTRY,
     OWN_CASH,
     POOL,
     RESERVED,
-    RULE_CONDITIONAL,
-    RULE_HELD,
-    RULE_HELD_OPEN,
-    RULE_LIMIT,
-    RULE_LIMIT_OPEN,
-    RULE_OPEN,
     RULE_STOP,
     RULE_STOP_GAP,
     RULE_TAKE,
-    RULE_TAKE_GAP,
     RULE_TRAIL,
     STAGE_LIVE,
     STAGE_TRIGGERED,
-    TIF_FOK,
-    TIF_IOC,
-    TOO_THIN,
     Inputs,
     Log,
     Record,
@@ -61,31 +45,6 @@ NOTHING, POLICY = -1, -2  # instead of a place in the table of orders
 
 
 @njit_bare
-def _can_act(order: Record) -> bool:
-    return order.mute == 0 and STAGE_LIVE <= order.stage <= STAGE_TRIGGERED and order.qty > order.filled
-
-
-@njit_bare
-def _at_once(order: Record) -> bool:
-    return order.tif == TIF_IOC or order.tif == TIF_FOK
-
-
-@njit_bare
-def _acts_upward(order: Record) -> bool:
-    """Whether a rising price brings it to act: sell limits and buy triggers."""
-    return (order.side < 0) == is_limit(order)
-
-
-@njit_bare
-def _is_beyond(plan: Record, order: Record, price: float) -> bool:
-    """Whether the price of the moment is already good for a limit, or past a trigger."""
-    gap = (price - order.level) if _acts_upward(order) else (order.level - price)
-    if is_limit(order) and not plan.touch:
-        return gap > 0.0
-    return gap >= 0.0
-
-
-@njit_bare
 def _policy_levels(state: State, plan: Record, s: int) -> tuple[float, float, int]:
     """(price whose loss sells, price whose gain sells before the grid, rule of the former); 0 and inf without."""
     name = state.names[s]
@@ -96,105 +55,10 @@ def _policy_levels(state: State, plan: Record, s: int) -> tuple[float, float, in
     return max(stop, trail), take, i64(RULE_TRAIL) if trail > stop else i64(RULE_STOP)
 
 
-@njit_call
-def _act(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, price: float, opening: int) -> None:
-    """Let an own order act at a price of the path: trigger, or fill as far as price, volume, shares and cash allow."""
-    order = state.orders[k]
-    s, side = order.symbol, order.side
-    name = state.names[s]
-    if order.kind == KIND_STOP_LIMIT and order.stage == STAGE_LIVE:
-        order.stage = STAGE_TRIGGERED
-        set_level(state, inputs, plan, t, k)
-        return
-    lower, upper = day_limits(state, inputs, plan, t, s)
-    if (side > 0 and price >= upper) or (side < 0 and price <= lower):
-        order.mute = MUTED
-        order.reason = LOCKED
-        return
-    final, row = price, inputs.dates[t].row
-    limited = order.limit == order.limit and (is_limit(order) or order.kind == KIND_STOP_LIMIT)
-    quantity = order.qty - order.filled
-    if (not limited and order.kind != KIND_CONDITIONAL) or (order.kind == KIND_CONDITIONAL and opening == 2):
-        worst = np.inf if side > 0 else 0.0
-        if plan.collar >= 0.0 and opening != 2:
-            worst = price * (1.0 + side * plan.collar)
-            worst = floor_tick(plan, row, name.market, worst) if side > 0 else ceil_tick(plan, row, name.market, worst)
-        final = slipped(inputs, plan, t, s, name.market, side, quantity, price, worst)
-    if plan.participation < np.inf:
-        room = i64(np.floor(plan.participation * inputs.volume[t, s])) - name.used
-        if room < quantity:
-            order.reason = TOO_THIN
-            order.mute = MUTED
-            quantity = room if order.tif != TIF_FOK else i64(0)
-            if quantity <= 0:
-                return
-    if side < 0 and plan.shorting == 0:
-        if name.shares < quantity:
-            order.reason = NO_SHARES
-            if name.shares <= 0 or order.tif == TIF_FOK:
-                if order.parent >= 0:
-                    order.mute = MUTED
-                else:
-                    close_order(state, log, k, i64(NO_SHARES))
-                return
-            quantity = name.shares
-            order.qty = order.filled + quantity
-    elif side > 0:
-        fits = _fits(state, plan, k, final, quantity)
-        if fits < quantity:
-            order.reason = NO_CASH
-            if fits == 0 or order.tif == TIF_FOK:
-                close_order(state, log, k, i64(NO_CASH))
-                return
-            quantity = fits
-            order.qty = order.filled + quantity
-    before = name.shares
-    rule = RULE_LIMIT_OPEN if opening == 1 else RULE_LIMIT
-    if not limited:
-        rule = RULE_HELD_OPEN if opening == 1 else RULE_HELD
-        if _at_once(order):
-            rule = RULE_OPEN
-    if opening == 2:
-        rule = RULE_CONDITIONAL
-    cash = cash_of(state)
-    book_fill(state, inputs, plan, log, t, s, side, quantity, final, price, order.id, k, i64(rule), i64(0))
-    _spend(state, plan, k, cash - cash_of(state))
-    if before == 0:
-        name.marks |= CLOSE_ENTRY  # its peak is followed here, not from the bar's high
-    order.filled += quantity
-    own_filled(state, log, k, quantity, final)
-    if order.filled >= order.qty:
-        end_order(state, log, k, order.reason)
-
-
 @njit_bare
-def _fits(state: State, plan: Record, k: int, price: float, quantity: int) -> int:
-    """How many of `quantity` shares the cash for buys on the path pays for."""
-    account = state.account
-    order = state.orders[k]
-    market = state.names[order.symbol].market
-    available = account[POOL] + account[OWN_CASH]
-    if plan.funding_cash:
-        available = account[POOL] if is_limit(order) else account[POOL] - account[RESERVED]
-    available = spendable(plan, available)
-    value = money(price, quantity, plan.unit)
-    if value + commission_of(plan, market, value) <= available:
-        return quantity
-    return min(quantity, affordable(plan, market, price, available))
-
-
-@njit_bare
-def _spend(state: State, plan: Record, k: int, cost: int) -> None:
-    """Take a fill's cost off what the path may still spend; a sale's proceeds serve its own name until the bar ends."""
-    account = state.account
-    account[OWN_CASH] -= cost
-    if plan.funding_cash and cost < 0:
-        account[OWN_CASH] = 0
-    if account[OWN_CASH] < 0:
-        account[POOL] += account[OWN_CASH]
-        account[OWN_CASH] = 0
-    if plan.funding_cash and cost > 0 and is_limit(state.orders[k]):
-        account[RESERVED] = max(0, account[RESERVED] - cost)
+def _rank(order: Record) -> int:
+    """Who acts first at one price: stops before limits, sells before buys, the policy's (1 and 4) after own ones."""
+    return i64((3 if is_limit(order) else 0) + (2 if order.side > 0 else 0))
 
 
 @njit_bare
@@ -203,15 +67,13 @@ def _better(up: bool, a: float, b: float) -> bool:
 
 
 @njit_call
-def _stop_comes(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> bool:
+def _stop_comes(state: State, inputs: Inputs, t: int, k: int) -> bool:
     """Whether the other extreme of the bar reaches a stop of the same group: then the stop goes first."""
-    if plan.path == OPTIMISTIC:
-        return False
     mine = state.orders[k]
     c = state.names[mine.symbol].first
     while c >= 0:
         other = state.orders[c]
-        if other.group == mine.group and other.side == mine.side and _can_act(other) and not is_limit(other):
+        if other.group == mine.group and other.side == mine.side and can_act(other) and not is_limit(other):
             if other.side > 0 and other.level <= inputs.high[t, mine.symbol]:
                 return True
             if other.side < 0 and other.level >= inputs.low[t, mine.symbol]:
@@ -226,7 +88,7 @@ def _next_on_leg(
 ) -> tuple[int, float]:
     """(place of the order that acts first between two prices of the path, or POLICY or NOTHING; the price there).
 
-    early: the other extreme of the bar is still to come.
+    early: the other extreme of the bar is still to come, and a stop it brings goes before a take.
     """
     up = end > start
     name = state.names[s]
@@ -234,27 +96,27 @@ def _next_on_leg(
     if policy and name.shares > 0:
         stop, take, _ = _policy_levels(state, plan, s)
         level = ceil_tick(plan, inputs.dates[t].row, name.market, take) if up else stop
-        if up and early and plan.path != OPTIMISTIC:
+        if up and early:
             trail = max(name.peak, inputs.high[t, s]) * (1.0 - plan.trailing_stop) if plan.trailing_stop > 0.0 else 0.0
             if inputs.low[t, s] <= max(stop, trail):
                 level = np.inf  # stop and take in one bar: the stop
         if (level <= end) if up else (end <= level):
-            chosen, rank = i64(POLICY), i64(0)
+            chosen, rank = i64(POLICY), i64(4 if up else 1)
             where = max(level, start) if up else min(level, start)
     k = name.first
     while k >= 0:
         order = state.orders[k]
-        if _can_act(order) and not _at_once(order) and _acts_upward(order) == up:
+        if can_act(order) and not at_once(order) and acts_upward(order) == up:
             level = order.level
             limit = is_limit(order)
             reached = level <= end if up else end <= level
             if limit and not plan.touch and level == end:
                 reached = False
-            if reached and limit and early and order.group > 0 and _stop_comes(state, inputs, plan, t, k):
+            if reached and limit and early and order.group > 0 and _stop_comes(state, inputs, t, k):
                 reached = False
             if reached:
                 level = max(level, start) if up else min(level, start)
-                mine = (2 if limit else 0) + (1 if order.side > 0 else 0)
+                mine = _rank(order)
                 if chosen == NOTHING or _better(up, level, where) or (level == where and mine < rank):
                     chosen, where, rank = k, level, i64(mine)
         k = order.next
@@ -266,33 +128,33 @@ def _act_beyond(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float, opening: int, policy: int
 ) -> int:
     """Let the first order that is beyond its price at this moment act; 0 when there is none, 2 a policy stop that
-    could not fill."""
+    could not sell all."""
     name = state.names[s]
+    chosen, rank, rule = i64(NOTHING), i64(9), i64(RULE_TAKE)
     if policy and name.shares > 0:
-        stop, take, rule = _policy_levels(state, plan, s)
-        gap = RULE_STOP_GAP - RULE_STOP if opening else 0
+        stop, take, stop_rule = _policy_levels(state, plan, s)
         if price <= stop:
-            return _fire(state, inputs, plan, log, t, s, price, rule + gap)
-        if price >= ceil_tick(plan, inputs.dates[t].row, name.market, take):
-            return _fire(state, inputs, plan, log, t, s, price, i64(RULE_TAKE_GAP if opening else RULE_TAKE))
-    chosen, rank = i64(NOTHING), i64(9)
+            chosen, rank, rule = i64(POLICY), i64(1), stop_rule
+        elif price >= ceil_tick(plan, inputs.dates[t].row, name.market, take):
+            chosen, rank = i64(POLICY), i64(4)
     k = name.first
     while k >= 0:
         order = state.orders[k]
-        if _can_act(order):
-            limit = is_limit(order)
+        if can_act(order):
             acts = False
-            if _at_once(order):
+            if at_once(order):
                 acts = opening == 1 and not (order.side * (price - order.level) > 0.0)
             else:
-                acts = _is_beyond(plan, order, price)
-            mine = (2 if limit else 0) + (1 if order.side > 0 else 0)
+                acts = is_beyond(plan, order, price)
+            mine = _rank(order)
             if acts and mine < rank:
-                chosen, rank = k, i64(mine)
+                chosen, rank = k, mine
         k = order.next
     if chosen == NOTHING:
         return i64(0)
-    _act(state, inputs, plan, log, t, chosen, price, opening)
+    if chosen == POLICY:
+        return _fire(state, inputs, plan, log, t, s, price, rule + (RULE_STOP_GAP - RULE_STOP) * opening)
+    act(state, inputs, plan, log, t, chosen, price, opening, i64(1))
     return i64(1)
 
 
@@ -323,8 +185,11 @@ def _follow(state: State, inputs: Inputs, plan: Record, t: int, s: int, price: f
 
 
 @njit_call
-def _walk(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool) -> None:
-    """One name's path: at the open, along three legs, at the close."""
+def _walk(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool, stop_first: int) -> int:
+    """One name's path: at the open, along three legs. Returns the fills written when the open was over.
+
+    stop_first: 1 where a stop that the other extreme brings goes before a take on the first leg.
+    """
     name = state.names[s]
     o, high, low, c = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s], inputs.close[t, s]
     state.account[OWN_CASH] = 0
@@ -341,22 +206,18 @@ def _walk(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, 
     k = name.first
     while k >= 0:
         order = state.orders[k]
-        if _at_once(order) and _can_act(order):
+        if at_once(order) and can_act(order):
             order.mute = MUTED
         k = order.next
     _follow(state, inputs, plan, t, s, o)
+    opened = log.used[0]
     price = o
     for leg in range(3):
         end = c
         if leg < 2:
             end = high if upward == (leg == 0) else low
-        price, policy = _leg(state, inputs, plan, log, t, s, price, end, policy, i64(1 if leg == 0 else 0))
-    k = name.first
-    while k >= 0:
-        order = state.orders[k]
-        if order.kind == KIND_CONDITIONAL and _can_act(order) and inputs.dates[t].phase & CLOSING:
-            _act(state, inputs, plan, log, t, k, c, i64(2))
-        k = order.next
+        price, policy = _leg(state, inputs, plan, log, t, s, price, end, policy, stop_first if leg == 0 else i64(0))
+    return opened
 
 
 @njit_call
@@ -375,7 +236,7 @@ def _leg(
         if k == POLICY:
             policy = _policy_acts(state, inputs, plan, log, t, s, price)
         else:
-            _act(state, inputs, plan, log, t, k, price, i64(0))
+            act(state, inputs, plan, log, t, k, price, i64(0), i64(0))
         while True:
             done = _act_beyond(state, inputs, plan, log, t, s, price, i64(0), policy)
             if done == 0:
@@ -411,10 +272,10 @@ def _reach(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> int:
         if order.kind == KIND_FROM_OPEN and order.stop != order.stop and order.stage == STAGE_LIVE:
             order.stop = o + order.side * order.from_open * name.range
             set_level(state, inputs, plan, t, k)
-        if _can_act(order):
-            if _at_once(order) or (order.kind == KIND_CONDITIONAL and inputs.dates[t].phase & CLOSING):
+        if can_act(order):
+            if at_once(order) or (order.stage == STAGE_TRIGGERED and not is_limit(order)):
                 found |= 1
-            up = _acts_upward(order)
+            up = acts_upward(order)
             if up and order.level <= high:
                 found |= 2
             if not up and order.level >= low:
@@ -453,26 +314,50 @@ def _keep(state: State, log: Log, s: int, back: int) -> None:
 
 
 @njit_call
-def _walk_both(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool) -> None:
-    """Walk the path, and mark its fills when the other order of the extremes would have given others."""
-    first, rows = log.used[0], log.used[1]
-    target = state.target[s]
+def _try(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool, stop_first: int
+) -> tuple[int, int]:
+    """Walk a path for its fills only, which stay in the log above those of before; returns where they begin and how
+    many of them the open made."""
+    rows, start, target = log.used[1], log.used[0], state.target[s]
     _keep(state, log, s, i64(0))
-    _walk(state, inputs, plan, log, t, s, not upward)
+    opened = _walk(state, inputs, plan, log, t, s, upward, stop_first)
     _keep(state, log, s, i64(1))
     state.target[s] = target
     log.used[1] = rows
-    other = log.used[0]
-    _walk(state, inputs, plan, log, t, s, upward)
-    made = log.used[0] - other
-    same = made == other - first
-    for i in range(min(made, other - first)):
-        a, b = log.fills[first + i], log.fills[other + i]
-        same = same and a.side == b.side and a.quantity == b.quantity and a.price == b.price
+    return start, opened
+
+
+@njit_call
+def _walk_marked(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool, stop_first: int
+) -> None:
+    """Walk the path, and mark its fills after the open when another order of the extremes, or a take before its stop,
+    would have given others."""
+    first = log.used[0]
+    other, _ = _try(state, inputs, plan, log, t, s, not upward, i64(1))
+    third, _ = _try(state, inputs, plan, log, t, s, True, i64(0))
+    mine = log.used[0]
+    opened = _walk(state, inputs, plan, log, t, s, upward, stop_first)
+    made = log.used[0] - mine
+    same = _same_fills(log, other, third, mine, made) and _same_fills(log, third, mine, mine, made)
     for i in range(made):
-        log.fills[first + i] = log.fills[other + i]
-        log.fills[first + i].ambiguous = 0 if same else 1
+        log.fills[first + i] = log.fills[mine + i]
+        if not same and mine + i >= opened:
+            log.fills[first + i].ambiguous = 1
     log.used[0] = first + made
+
+
+@njit_bare
+def _same_fills(log: Log, start: int, stop: int, mine: int, made: int) -> bool:
+    """Whether the rows start..stop are the same orders, quantities and prices as those made."""
+    if stop - start != made:
+        return False
+    for i in range(made):
+        a, b = log.fills[start + i], log.fills[mine + i]
+        if a.order_id != b.order_id or a.quantity != b.quantity or a.price != b.price:
+            return False
+    return True
 
 
 @njit_call
@@ -480,6 +365,9 @@ def match_path(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> 
     """Step 4 where a strategy has own orders; otherwise `matching.match_stops` is the whole of it."""
     account = state.account
     account[POOL] = min(cash_of(state), account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
+    if plan.funding_cash:
+        account[RESERVED] += reserved_for_later(state, inputs, plan, t)
+    stop_first = i64(0 if plan.path == OPTIMISTIC else 1)
     stops = plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0
     count = i64(0)
     for i in range(account[N_ACTIVE]):
@@ -502,9 +390,9 @@ def match_path(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> 
         o, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
         upward = high_first(plan, o, high, low, state.names[s].shares)
         if found == 3 or found >= 5:
-            _walk_both(state, inputs, plan, log, t, s, upward)
+            _walk_marked(state, inputs, plan, log, t, s, upward, stop_first)
         elif found:
-            _walk(state, inputs, plan, log, t, s, upward)
+            _walk(state, inputs, plan, log, t, s, upward, stop_first)
         else:
             _follow(state, inputs, plan, t, s, o)
             _follow(state, inputs, plan, t, s, high)

@@ -39,9 +39,12 @@ _MAGIC = b"quantkit-state"
 # Places in State.account.
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
-NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, UNCLOSED, OWN_CASH = range(16, 26)
+NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, UNCLOSED, OWN_CASH, OWN_WORKING = range(
+    16, 27
+)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
 # UNCLOSED: the session so far had no bar with its closing auction.
+# OWN_WORKING: own orders that work.
 # OWN_CASH: what the sales of one name on its path have brought so far.
 # POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
 ACCOUNT_SIZE = 32
@@ -237,6 +240,7 @@ ORDER = np.dtype(
         ("at", np.int64),  # the print it waits for: AT_ANY, AT_OPEN, AT_CLOSE
         ("next", np.int64),  # the next own order of its name in the table, or -1; on one bar
         ("mute", np.int64),  # 1: cannot act any more on this bar
+        ("fresh", np.int64),  # 1: placed on this bar, 2: a trigger made it a limit that is placed on the next
         ("kids", np.int64),  # 1: other orders wait for its fills
         ("level", np.float64),  # price it acts at today, on the grid
         ("trail", np.float64),  # trailing: fraction of the extreme (nan: none)

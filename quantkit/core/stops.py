@@ -117,9 +117,12 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
             if room < held:
                 filled, status, reason = max(i64(0), room), CUT, TOO_THIN
         worse = slipped(inputs, plan, t, s, name.market, i64(SELL), held, price, 0.0)
-        book_fill(
-            state, inputs, plan, log, t, s, i64(SELL), filled, worse, price, order, i64(-1), rule, i64(0)
-        )  # fmt: skip
+        if filled > 0:
+            book_fill(
+                state, inputs, plan, log, t, s, i64(SELL), filled, worse, price, order, i64(-1), rule, i64(0)
+            )  # fmt: skip
+        else:
+            status = DROPPED
         for k in range(account[N_ORDERS]):
             working = state.orders[k]
             if (
@@ -134,6 +137,17 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
     write_order(log, order, account[BARS], s, i64(SELL), held, filled, kind, status, reason, account[BARS], i64(0))
 
 
+@njit_bare
+def _take_too(state: State, inputs: Inputs, plan: Record, t: int, s: int, rule: int) -> bool:
+    """Whether a bar that fired a stop also reached the take profit."""
+    name = state.names[s]
+    if plan.take_profit == 0.0 or rule >= RULE_TAKE or name.entry_qty == 0.0:
+        return False
+    entry = name.entry_value / plan.unit / name.entry_qty
+    take = ceil_tick(plan, inputs.dates[t].row, name.market, entry * (1.0 + plan.take_profit))
+    return inputs.high[t, s] >= take
+
+
 @njit_call
 def policy_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int) -> None:
     """The policy's stops of one name that is held and trades: fire what its bar meets."""
@@ -145,7 +159,9 @@ def policy_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s:
         other, unsure = _stop_price(state, inputs, plan, t, s, at_open, not upward)
         rows = log.used[0]
         fire_stop(state, inputs, plan, log, t, s, price, rule)
-        if log.used[0] > rows and (price != other or rule != unsure):
+        inside = rule not in (RULE_STOP_GAP, RULE_TRAIL_GAP, RULE_TAKE_GAP)
+        both = unsure != rule or other != price or _take_too(state, inputs, plan, t, s, rule)
+        if log.used[0] > rows and inside and both:
             log.fills[rows].ambiguous = 1
 
 

@@ -1,0 +1,236 @@
+"""What an own order does when a bar's path brings the price it acts at.
+
+Contract: one order, one price of the path; fills as far as the price limits, the participation cap, the shares held and
+the cash allow, books through `pricing.book_fill`, and says in the order's record why not more. Called by `path`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantkit.core.account import cash_of, commission_of, money
+from quantkit.core.matching import affordable, spendable
+from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_limit, own_filled
+from quantkit.core.pricing import book_fill, day_limits, order_limit, slipped
+from quantkit.core.resting import set_level
+from quantkit.core.state import (
+    BEYOND_COLLAR,
+    CASH_BEFORE,
+    CLOSE_ENTRY,
+    KIND_OPEN,
+    KIND_STOP_LIMIT,
+    LOCKED,
+    NO_CASH,
+    NO_SHARES,
+    OUT_OF_LIMITS,
+    OWN_CASH,
+    POOL,
+    RESERVED,
+    RULE_HELD,
+    RULE_HELD_OPEN,
+    RULE_LIMIT,
+    RULE_LIMIT_OPEN,
+    STAGE_LIVE,
+    STAGE_OVER,
+    STAGE_TRIGGERED,
+    TIF_FOK,
+    TIF_GTC,
+    TIF_IOC,
+    TOO_THIN,
+    Inputs,
+    Log,
+    Record,
+    State,
+    i64,
+)
+from quantkit.jit import njit_bare, njit_call
+from quantkit.market.kernels import ceil_tick, floor_tick
+
+
+@njit_bare
+def can_act(order: Record) -> bool:
+    return order.mute == 0 and STAGE_LIVE <= order.stage <= STAGE_TRIGGERED and order.qty > order.filled
+
+
+@njit_bare
+def at_once(order: Record) -> bool:
+    return order.tif == TIF_IOC or order.tif == TIF_FOK
+
+
+@njit_bare
+def acts_upward(order: Record) -> bool:
+    """Whether a rising price brings it to act: sell limits and buy triggers."""
+    return (order.side < 0) == is_limit(order)
+
+
+@njit_bare
+def is_beyond(plan: Record, order: Record, price: float) -> bool:
+    """Whether the price of the moment is already good for a limit, or past a trigger."""
+    if order.stage == STAGE_TRIGGERED and not is_limit(order):
+        return True  # what the cap left of a trigger: a market order
+    gap = (price - order.level) if acts_upward(order) else (order.level - price)
+    if is_limit(order) and not plan.touch:
+        return gap > 0.0
+    return gap >= 0.0
+
+
+@njit_bare
+def _final_price(
+    state: State, inputs: Inputs, plan: Record, t: int, k: int, quantity: int, price: float, taking: int
+) -> float:
+    """`price` after slippage: none for a limit that waited, up to the limit for one that takes a price, up to
+    the collar for a market order; negative where a market order's collar is crossed."""
+    order = state.orders[k]
+    s, side = order.symbol, order.side
+    market, row = state.names[s].market, inputs.dates[t].row
+    if is_limit(order) and order.limit == order.limit:
+        if not taking:
+            return price
+        return slipped(inputs, plan, t, s, market, side, quantity, price, order.level)
+    worst = np.inf if side > 0 else 0.0
+    if at_once(order):
+        worst = order_limit(state, inputs, plan, t, s, side, i64(KIND_OPEN))
+        if side * (price - worst) > 0.0:
+            return -1.0
+    elif plan.collar >= 0.0:
+        worst = price * (1.0 + side * plan.collar)
+        worst = floor_tick(plan, row, market, worst) if side > 0 else ceil_tick(plan, row, market, worst)
+    return slipped(inputs, plan, t, s, market, side, quantity, price, worst)
+
+
+@njit_call
+def _trigger(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int) -> None:
+    """A stop-limit becomes a limit, if the day's limits allow its price."""
+    order = state.orders[k]
+    order.stage = STAGE_TRIGGERED
+    order.fresh = 2
+    set_level(state, inputs, plan, t, k)
+    lower, upper = day_limits(state, inputs, plan, t, order.symbol)
+    if order.level > upper or order.level < lower:
+        if order.tif == TIF_GTC:
+            order.mute = PARKED
+            order.reason = OUT_OF_LIMITS
+        else:
+            close_order(state, log, k, i64(OUT_OF_LIMITS))
+
+
+@njit_call
+def act(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, price: float, opening: int, taking: int
+) -> None:
+    """Let an own order act at a price of the path: trigger, or fill.
+
+    opening: 1 at the bar's open. taking: 1 when the price of the moment was there before the order (or the bar), 0 when
+    the path came to the order's price.
+    """
+    order = state.orders[k]
+    s, side = order.symbol, order.side
+    name = state.names[s]
+    lower, upper = day_limits(state, inputs, plan, t, s)
+    waited = is_limit(order) and not taking  # it meets those who go beyond it
+    if not waited and ((side > 0 and price >= upper) or (side < 0 and price <= lower)):
+        order.mute = MUTED
+        order.reason = LOCKED
+        return
+    if order.kind == KIND_STOP_LIMIT and order.stage == STAGE_LIVE:
+        _trigger(state, inputs, plan, log, t, k)
+        return
+    quantity = order.qty - order.filled
+    if side < 0 and plan.shorting == 0 and name.shares < quantity:
+        order.reason = NO_SHARES
+        quantity = max(name.shares, i64(0))
+        if order.parent >= 0:
+            order.mute = MUTED
+        else:
+            order.qty = order.filled + quantity
+        if quantity == 0 or order.tif == TIF_FOK:
+            if order.parent < 0:
+                close_order(state, log, k, i64(NO_SHARES))
+            return
+    if plan.participation < np.inf:
+        room = i64(np.floor(plan.participation * inputs.volume[t, s])) - name.used
+        if room < quantity:
+            order.reason = TOO_THIN
+            order.mute = MUTED
+            if not is_limit(order):
+                order.stage = STAGE_TRIGGERED
+            quantity = room if order.tif != TIF_FOK else i64(0)
+            if quantity <= 0:
+                return
+    final = _final_price(state, inputs, plan, t, k, quantity, price, taking)
+    if final < 0.0:
+        order.reason = BEYOND_COLLAR
+        order.mute = MUTED
+        return
+    if side > 0:
+        fits = _fits(state, plan, k, final, quantity)
+        if fits < quantity:
+            order.reason = NO_CASH
+            if fits == 0 or order.tif == TIF_FOK:
+                close_order(state, log, k, i64(NO_CASH))
+                return
+            quantity = fits
+            order.qty = order.filled + quantity
+    _book(state, inputs, plan, log, t, k, quantity, final, price, opening)
+
+
+@njit_call
+def _book(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, quantity: int, final: float, price: float,
+    opening: int,
+) -> None:  # fmt: skip
+    """Book a fill on the path and what follows from it."""
+    order = state.orders[k]
+    s, side = order.symbol, order.side
+    name = state.names[s]
+    rule = RULE_LIMIT_OPEN if opening else RULE_LIMIT
+    if not is_limit(order):
+        rule = RULE_HELD_OPEN if opening else RULE_HELD
+    before, cash = name.shares, cash_of(state)
+    value = money(final, quantity, plan.unit)
+    cost = value + commission_of(plan, name.market, value)
+    proceeds = i64(1) if side > 0 and cost > state.account[CASH_BEFORE] else i64(0)
+    book_fill(state, inputs, plan, log, t, s, side, quantity, final, price, order.id, k, i64(rule), proceeds)
+    if side > 0:
+        state.account[CASH_BEFORE] -= min(cost, state.account[CASH_BEFORE])
+    _spend(state, plan, k, cash - cash_of(state))
+    if before == 0:
+        name.marks |= CLOSE_ENTRY  # its peak is followed on the path, not taken from the bar's high
+    order.filled += quantity
+    own_filled(state, log, k, quantity)
+    if order.filled >= order.qty and order.stage != STAGE_OVER:
+        end_order(state, log, k, order.reason)
+
+
+@njit_bare
+def _fits(state: State, plan: Record, k: int, price: float, quantity: int) -> int:
+    """How many of `quantity` shares the cash for buys on the path pays for."""
+    account = state.account
+    order = state.orders[k]
+    market = state.names[order.symbol].market
+    available = account[POOL] + account[OWN_CASH]
+    if plan.funding_cash:
+        reserved = is_limit(order) and order.fresh != 2
+        available = account[POOL] if reserved else account[POOL] - account[RESERVED]
+    available = spendable(plan, available)
+    value = money(price, quantity, plan.unit)
+    if value + commission_of(plan, market, value) <= available:
+        return quantity
+    return min(quantity, affordable(plan, market, price, available))
+
+
+@njit_bare
+def _spend(state: State, plan: Record, k: int, cost: int) -> None:
+    """Take a fill's cost off what the path may still spend; a sale's proceeds serve its own name until the bar ends."""
+    account = state.account
+    order = state.orders[k]
+    if plan.funding_cash:
+        if cost > 0:
+            account[POOL] -= cost
+            if is_limit(order) and order.fresh != 2:
+                account[RESERVED] = max(i64(0), account[RESERVED] - cost)
+        return
+    account[OWN_CASH] -= cost
+    if account[OWN_CASH] < 0:
+        account[POOL] += account[OWN_CASH]
+        account[OWN_CASH] = 0

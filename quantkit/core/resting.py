@@ -1,0 +1,246 @@
+"""What happens to a strategy's own orders besides filling: they go live, are looked at each morning, and end.
+
+Contract: `open_orders`, `release_own` with `reserve`, and `expire_own` are the own orders' part of steps 1, 2 and 6 of
+`docs/execution.md`. `level` is where an order acts today, on the grid; its prices stay as given.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantkit.core.account import cash_of, commission_of, money
+from quantkit.core.matching import affordable, reserve_price, spendable
+from quantkit.core.orders import PARKED, close_order, is_limit, is_print
+from quantkit.core.pricing import day_limits
+from quantkit.core.state import (
+    AT_CLOSE,
+    AT_OPEN,
+    AUCTION_ONLY,
+    CLOSING,
+    EXPIRED,
+    GONE,
+    HALTED,
+    KIND_CLOSE,
+    KIND_CONDITIONAL,
+    KIND_FROM_OPEN,
+    KIND_HELD_TRAIL,
+    KIND_SAME_CLOSE,
+    KIND_VWAP,
+    N_ORDERS,
+    NEW_SESSION,
+    NO_CASH,
+    NO_REASON,
+    NOT_ACCEPTED,
+    OPENING,
+    OUT_OF_LIMITS,
+    STAGE_CHILD,
+    STAGE_LIVE,
+    STAGE_NEW,
+    STAGE_OVER,
+    STAGE_TRIGGERED,
+    TIF_FOK,
+    TIF_GTC,
+    TIF_IOC,
+    UNCLOSED,
+    Inputs,
+    Log,
+    Record,
+    State,
+    i64,
+)
+from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
+from quantkit.jit import njit_bare, njit_call
+from quantkit.market.kernels import ceil_tick, floor_tick
+
+
+@njit_bare
+def open_orders(state: State, log: Log) -> None:
+    """Step 1 of own orders: a session that ended without its closing auction ends now; ranges start anew."""
+    account = state.account
+    if account[NEW_SESSION]:
+        if account[UNCLOSED]:
+            end_session(state, log)
+        for k in range(account[N_ORDERS]):  # a closing auction that never came
+            order = state.orders[k]
+            if order.own and order.at == AT_CLOSE and order.stage == STAGE_LIVE:
+                close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
+        account[UNCLOSED] = 1
+        for s in range(len(state.names)):
+            name = state.names[s]
+            if name.high >= name.low:
+                name.range = name.high - name.low
+            name.high, name.low = -np.inf, np.inf
+
+
+@njit_call
+def end_session(state: State, log: Log) -> None:
+    """One session less to live for each order that was live in this one."""
+    state.account[UNCLOSED] = 0
+    for k in range(state.account[N_ORDERS]):
+        order = state.orders[k]
+        if order.own and STAGE_LIVE <= order.stage <= STAGE_TRIGGERED and order.kind > KIND_VWAP:
+            order.until -= 1
+            if order.until <= 0:
+                close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
+
+
+@njit_bare
+def _level(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
+    """Where an order acts today: limits on the grid inward, triggers outward; NaN: not yet known."""
+    order = state.orders[k]
+    row, market = inputs.dates[t].row, state.names[order.symbol].market
+    if is_limit(order) or is_print(order):
+        if order.side > 0:
+            return floor_tick(plan, row, market, order.limit)
+        return ceil_tick(plan, row, market, order.limit)
+    price = order.stop
+    if order.kind == KIND_HELD_TRAIL:
+        price = order.extreme * (1.0 + order.side * order.trail)
+    if order.side > 0:
+        return ceil_tick(plan, row, market, price)
+    return floor_tick(plan, row, market, price)
+
+
+@njit_bare
+def set_level(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> None:
+    """Put an order's price of today into `level`."""
+    state.orders[k].level = _level(state, inputs, plan, t, k)
+
+
+@njit_bare
+def _not_accepted(inputs: Inputs, t: int, order: Record, lower: float, upper: float) -> bool:
+    """Whether the exchange would refuse an order of this kind on this bar."""
+    special = order.kind == KIND_CONDITIONAL or order.tif == TIF_IOC or order.tif == TIF_FOK
+    if special and inputs.flags[t, order.symbol] & LIQUIDATION:
+        return True
+    if (order.tif == TIF_IOC or order.tif == TIF_FOK) and inputs.dates[t].phase & AUCTION_ONLY:
+        return True
+    if order.kind == KIND_CONDITIONAL:
+        return order.level >= upper if order.side > 0 else order.level <= lower
+    return False
+
+
+@njit_call
+def release_own(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+    """Step 2 of own orders: what was decided goes live; each morning what rests is looked at again.
+
+    Builds the list of each name's orders that this bar's path may meet (`NAME.first`, `ORDER.next`).
+    """
+    account = state.account
+    morning = account[NEW_SESSION] == 1
+    for i in range(account[N_ORDERS]):
+        state.names[state.orders[i].symbol].first = -1
+    for k in range(account[N_ORDERS] - 1, -1, -1):
+        order = state.orders[k]
+        s = order.symbol
+        if order.own == 0 or order.stage == STAGE_OVER:
+            continue
+        if inputs.flags[t, s] & LISTED == 0:
+            close_order(state, log, k, i64(GONE))
+            continue
+        if order.qty <= order.filled:  # a reduction left nothing of it
+            close_order(state, log, k, i64(EXPIRED))
+            continue
+        fresh = order.stage == STAGE_NEW
+        if fresh and order.kind == KIND_FROM_OPEN and not morning:
+            continue  # it waits for the coming session
+        if fresh:
+            order.stage = STAGE_LIVE
+        if is_print(order):
+            if fresh and order.limit == order.limit and order.kind <= KIND_CLOSE:
+                _look_anew(state, inputs, plan, log, t, k)
+            continue
+        if morning or order.mute != PARKED:
+            order.reason = NO_REASON
+            order.mute = 0
+        order.fresh = 1 if fresh or morning or order.fresh == 2 else 0
+        if order.stage != STAGE_CHILD and (fresh or morning):
+            _look_anew(state, inputs, plan, log, t, k)
+        if order.stage != STAGE_OVER:
+            set_level(state, inputs, plan, t, k)
+            order.next = state.names[s].first
+            state.names[s].first = k
+
+
+@njit_call
+def _look_anew(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int) -> None:
+    """The morning of an order: may it stand in today's book?"""
+    order = state.orders[k]
+    s = order.symbol
+    if not is_limit(order) and not is_print(order):
+        return
+    set_level(state, inputs, plan, t, k)
+    lower, upper = day_limits(state, inputs, plan, t, s)
+    if _not_accepted(inputs, t, order, lower, upper):
+        close_order(state, log, k, i64(NOT_ACCEPTED))
+    elif order.level > upper or order.level < lower:
+        if order.tif == TIF_GTC:
+            order.mute = PARKED
+            order.reason = OUT_OF_LIMITS
+        else:
+            close_order(state, log, k, i64(OUT_OF_LIMITS))
+
+
+@njit_call
+def reserve(state: State, inputs: Inputs, plan: Record, t: int, taken: int, fresh: int) -> int:
+    """Step 2 with `funding="cash"`: what limit buys reserve of the cash held now, older first; what does not fit is
+    cut. Returns the sum.
+
+    fresh: 0 for orders that were placed before on this session, whose reservation stands; 1 for the others, after
+    `taken` is gone.
+    """
+    account = state.account
+    left = spendable(plan, cash_of(state)) - taken
+    total = i64(0)
+    for k in range(account[N_ORDERS]):
+        order = state.orders[k]
+        if order.own == 0 or order.side < 0 or order.kind <= KIND_VWAP or order.mute == PARKED or order.fresh != fresh:
+            continue
+        if not is_limit(order) or not (STAGE_LIVE <= order.stage <= STAGE_TRIGGERED):
+            continue
+        market = state.names[order.symbol].market
+        price = reserve_price(state, inputs, plan, t, k)
+        quantity = order.qty - order.filled
+        if fresh:
+            quantity = min(quantity, affordable(plan, market, price, left))
+            if quantity < order.qty - order.filled:
+                order.qty = order.filled + quantity
+                order.reason = NO_CASH
+        value = money(price, quantity, plan.unit)
+        cost = value + commission_of(plan, market, value)
+        left -= cost
+        total += cost
+    return total
+
+
+@njit_call
+def expire_own(state: State, inputs: Inputs, log: Log, t: int, deciding: int) -> None:
+    """Step 6 of own orders; then the table is made dense again. deciding: the second look of `fill="close"`."""
+    account = state.account
+    phase = inputs.dates[t].phase
+    for k in range(account[N_ORDERS]):
+        order = state.orders[k]
+        if order.own == 0 or order.stage == STAGE_OVER or (deciding and order.kind != KIND_SAME_CLOSE):
+            continue
+        s = order.symbol
+        traded = inputs.flags[t, s] & TRADED
+        why = order.reason if order.reason != NO_REASON else i64(EXPIRED)
+        if order.kind <= KIND_VWAP:
+            waits = order.at == AT_OPEN and not (phase & OPENING or account[NEW_SESSION])
+            waits = waits or (order.at == AT_CLOSE and not (phase & CLOSING and traded))
+            if not waits:
+                close_order(state, log, k, why)
+        elif order.stage >= STAGE_LIVE:
+            if traded == 0:
+                order.reason = HALTED
+            if order.tif == TIF_IOC or order.tif == TIF_FOK or order.qty <= order.filled:
+                close_order(state, log, k, order.reason if order.reason != NO_REASON else why)
+    if deciding == 0 and phase & CLOSING and account[UNCLOSED]:
+        end_session(state, log)
+    kept = i64(0)
+    for k in range(account[N_ORDERS]):
+        if state.orders[k].own and state.orders[k].stage != STAGE_OVER:
+            if kept != k:
+                state.orders[kept] = state.orders[k]
+            kept += 1
+    account[N_ORDERS] = kept
