@@ -19,12 +19,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import numba
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+A = TypeVar("A", bound=tuple[Any, ...])
+
+
+def frozen(arrays: A) -> A:
+    """A NamedTuple of arrays as views that may not be written to, whatever they were.
+
+    Arrays mapped from a file are read-only, others are not, and Numba compiles a kernel anew for each mixture of the
+    two: this makes them one.
+    """
+    views = []
+    for array in arrays:
+        view = array.view(np.ndarray) if isinstance(array, np.memmap) else array.view()
+        view.flags.writeable = False
+        views.append(view)
+    return cast("A", arrays._make(views))  # type: ignore[attr-defined]
 
 
 _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -57,7 +57,7 @@ from quantkit.core.state import (
     room_for_bar,
 )
 from quantkit.core.stops import match_stops
-from quantkit.jit import njit_entry
+from quantkit.jit import frozen, njit_entry
 from quantkit.market import MARKETS
 from quantkit.market.rules import rule_tables
 
@@ -179,6 +179,9 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
     rule: a strategy's `on_bar`. Where it looked at what is not there, the run ends before that bar is over and
     `rule.now` says so: the caller raises.
     """
+    inputs = frozen(inputs)
+    if rule is not None:
+        rule = rule._replace(past=frozen(rule.past))
     names = len(state.names)
     orders = len(state.orders) if rule is not None else 0
     log, room = new_log(names, orders=orders), room_for_bar(names, orders)
@@ -229,6 +232,7 @@ def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Ite
 
     Fills of rule "same_close" are booked after the decision, the others before the mark.
     """
+    inputs = frozen(inputs)
     names = len(state.names)
     log = new_log(names, rows=0)
     given = list(fills)
