@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from quantkit import indicators as ta
     from quantkit.backtest.result import Result
     from quantkit.backtest.run import backtest
+    from quantkit.core.interface import Context
     from quantkit.core.policy import Policy, RiskLimits
     from quantkit.data.bars import Bars
     from quantkit.data.lake import Lake
@@ -29,6 +30,7 @@ __all__ = [
     "Bars",
     "Bug",
     "ConfigError",
+    "Context",
     "Costs",
     "Lake",
     "OutcomeUnknown",
@@ -47,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "Bars": "quantkit.data.bars",
+    "Context": "quantkit.core.interface",
     "Costs": "quantkit.market.costs",
     "Lake": "quantkit.data.lake",
     "Policy": "quantkit.core.policy",

@@ -63,11 +63,15 @@ def _bare(function: Callable[P, R], **options: object) -> Callable[P, R]:
     Numba looks at the file of the kernel itself only, and would go on using a step that has since changed in another.
     """
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False, **options}
-    compiled = numba.njit(**settings)(function)
+    return cast("Callable[P, R]", stamped(numba.njit(**settings)(function)))
+
+
+def stamped(compiled: Any, *more: object) -> Any:
+    """A compiled function whose copy on disk counts only while our sources, and whatever `more` says, stay the same."""
     stored: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(stored, "_source_stamp"):
-        stored._source_stamp = (stored._source_stamp, _sources())
-    return cast("Callable[P, R]", compiled)
+        stored._source_stamp = (stored._source_stamp, _sources(), *more)
+    return compiled
 
 
 def njit(function: Callable[P, R]) -> Callable[P, R]:
@@ -86,6 +90,11 @@ def njit_bare(function: Callable[P, R]) -> Callable[P, R]:
 def njit_call(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for larger steps of some bars only: called, which keeps what compiles small."""
     return _bare(function, **_INNER)
+
+
+def njit_shared(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `njit`, for what strategies' compiled rules call and what reads the core's records."""
+    return cast("Callable[P, R]", stamped(numba.njit(cache=True, nogil=True, error_model="numpy")(function)))
 
 
 def njit_entry(function: Callable[P, R]) -> Callable[P, R]:

@@ -11,8 +11,8 @@ import pytest
 import quantkit
 
 CONTRACT = {
-    "BadData", "Bars", "Bug", "ConfigError", "Costs", "Lake", "OutcomeUnknown", "Policy", "QuantkitError", "Refused",
-    "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "load_strategy", "param", "ta",
+    "BadData", "Bars", "Bug", "ConfigError", "Context", "Costs", "Lake", "OutcomeUnknown", "Policy", "QuantkitError",
+    "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "load_strategy", "param", "ta",
 }  # fmt: skip
 
 

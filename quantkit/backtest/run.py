@@ -3,7 +3,7 @@
     1. take the bars up to `end`; those before `start` only warm up               data.bars
     2. let the strategy compute its targets over them, once                       strategy
     3. turn policy, costs and limits into numbers, actions and deposits to events core.prepare, core.fold
-    4. fold the bars from `start` on                                              core.fold
+    4. fold the bars from `start` on; `on_bar`, where there is one, acts in it    core.fold, strategy.rules
     5. hand the arrays to the result, which computes figures when asked           backtest.result
 
 Contract: pure apart from what the strategy itself does; the same inputs give the same bits.
@@ -33,6 +33,7 @@ from quantkit.data.dates import day_text, epoch_day
 from quantkit.errors import BadData, ConfigError
 from quantkit.market.costs import Costs
 from quantkit.strategy import Strategy, as_targets
+from quantkit.strategy.rules import rule_over, with_room
 
 if TYPE_CHECKING:
     from quantkit.backtest.result import Result
@@ -53,6 +54,7 @@ def backtest(
     benchmark: object = None,
     deposits: object = None,
     rank: object = None,
+    interpret: bool = False,
 ) -> Result:
     """Run a strategy, or given targets, over bars under the exchange's rules.
 
@@ -66,6 +68,7 @@ def backtest(
     benchmark  "hold" (the same names bought and held in equal parts), a symbol of the bars, or a Series of levels.
     deposits   an amount paid in on the first session of every month after the first, or a mapping of date -> amount.
     rank       (T, N) numbers that choose among names when `max_names` is short; default: the strategy's own `rank`.
+    interpret  run `on_bar` in Python, so that breakpoints in it hold; slow, the result is the same.
 
     Raises ConfigError for an argument out of range and BadData for data that does not fit, each naming the value.
     """
@@ -100,20 +103,20 @@ def backtest(
         has_universe=has_universe(inputs.flags),
     )
     initial = round(float(cash) * bars.minor_unit)
-    state = first_state(run_bars, cash=initial)
-    output = simulate(state, inputs, events_of(run_bars, paid), plan)
+    state = with_room(strategy, first_state(run_bars, cash=initial))
+    with rule_over(strategy, seen, lead=first, state=state, inputs=inputs, plan=plan, interpret=interpret) as rule:
+        output = simulate(state, inputs, events_of(run_bars, paid), plan, rule)
     run = _run_output(output, state, paid, initial, bars.minor_unit, len(run_bars))
     name, levels = benchmark_levels(benchmark, run_bars)
-    settings = {
-        "cash": float(cash),
+    settings: dict[str, object] = {
         "history": day_text(int(bars.days[0])),
         "start": None if start is None else day_text(epoch_day(start, what="start")),
         "end": None if end is None else str(end),
-        "fill": fill,
         "benchmark": name,
         "deposits": [[day_text(int(run_bars.days[row])), amount] for row, amount in paid],
     }
-    settings |= {"policy": rules.to_dict(), "costs": costs.to_dict(), "limits": limits and limits.to_dict()}
+    settings |= {"cash": float(cash), "fill": fill, "policy": rules.to_dict(), "costs": costs.to_dict()}
+    settings["limits"] = limits and limits.to_dict()
     from quantkit.backtest.result import Result
 
     return Result(
@@ -161,7 +164,10 @@ def _evaluated(
 ) -> tuple[Any, tuple[Floats | None, Floats | None]]:
     """(targets, (rank, liquidity)); the latter two only where names may have to be chosen."""
     whole_is_bool = policy.weighting in ("equal", "equal_held")
-    values = strategy.evaluate(bars) if strategy is not None else as_targets(targets, bars, whole_is_bool=whole_is_bool)
+    if strategy is None:
+        values = as_targets(targets, bars, whole_is_bool=whole_is_bool)
+    else:  # a rule has no targets of its own: none for any name
+        values = np.empty((len(bars), 0)) if strategy.is_rule else strategy.evaluate(bars)
     if values.dtype != np.bool_ and bool((values < 0).any()):
         row, column = (int(place[0]) for place in np.nonzero(values < 0))
         raise BadData(

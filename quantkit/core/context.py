@@ -32,11 +32,10 @@ if TYPE_CHECKING:
     Address = Any  # int64 in compiled code, the object itself where nothing is compiled
 
 # Places in Frame.now.
-NOW_ROW, NOW_LEAD, NOW_REACH, NOW_ERROR, NOW_DETAIL, NOW_ACT = range(6)
+NOW_ROW, NOW_LEAD, NOW_REACH, NOW_ERROR, NOW_DETAIL, NOW_NAME, NOW_PARAMS, NOW_ASK = range(8)
 NOW_SIZE = 8
 
-# What may stand in now[NOW_ERROR]; now[NOW_DETAIL] is its number.
-NO_ERROR, TOO_FAR_BACK, AHEAD, NO_SUCH_NAME = range(4)
+LOOKED = 1  # in now[NOW_ERROR]: a rule looked now[NOW_DETAIL] bars back at name now[NOW_NAME], and one does not exist
 
 
 class Past(NamedTuple):
@@ -61,8 +60,8 @@ class Frame(NamedTuple):
     plan: Record
     log: Log
     past: Past
-    signals: Ints  # (signals,) addresses of C-contiguous (H + T, N) float64 arrays
-    now: Ints  # (8,) row in `inputs`, H, how far back a rule may look, error, its number, address of `act`
+    signals: Ints  # (signals,) addresses of C-contiguous (T, N) float64 arrays
+    now: Ints  # (8,) row in `inputs`, H, how far back a rule may look, what went wrong, addresses; see NOW_ROW
 
 
 class Rule(NamedTuple):
@@ -108,11 +107,9 @@ def frame_type() -> Any:
 def _same_layout(given: Any, expected: Any) -> bool:
     """Whether two types lie in memory alike; an array that may not be written to is an array."""
     if isinstance(expected, types.BaseTuple):
-        return (
-            isinstance(given, types.BaseTuple)
-            and len(given) == len(expected)
-            and all(_same_layout(one, other) for one, other in zip(given, expected, strict=True))
-        )
+        if not isinstance(given, types.BaseTuple) or len(given) != len(expected):
+            return False
+        return all(map(_same_layout, tuple(cast("Any", given)), tuple(cast("Any", expected))))
     if isinstance(expected, types.Array):
         return isinstance(given, types.Array) and (given.dtype, given.ndim, given.layout) == (
             expected.dtype, expected.ndim, expected.layout,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from quantkit.core.account import apply, cash_of, mark, open_bar
-from quantkit.core.context import NOW_ERROR, Frame, Rule, frame_address, step_rule
+from quantkit.core.context import Frame, Rule, frame_address, step_rule
 from quantkit.core.decide import decide
 from quantkit.core.matching import expire, match_close, match_open, release
 from quantkit.core.path import match_path
@@ -94,8 +94,7 @@ def _run(
     state: State, inputs: Inputs, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints,
     start: int, room: int, rare: int | None, rule: Rule | None,
 ) -> int:  # fmt: skip
-    """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over or a
-    rule went wrong.
+    """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over.
 
     rare: None compiles a kernel without what `is_rare` names, which a first run need not wait for.
     rule: None compiles one without own orders.
@@ -133,8 +132,6 @@ def _run(
         mark(state, inputs, plan, t)
         if rule is not None:
             step_rule(rule.call, rule.params, frame, rule.now, t)
-            if rule.now[NOW_ERROR] != 0:
-                return t
         decide(state, inputs, plan, log, t, rare)
         if plan.fill_kind == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
             match_close(state, inputs, plan, log, t, rare, rule)
@@ -176,8 +173,7 @@ def is_rare(state: State, events: Records, plan: Record) -> bool:
 def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: Rule | None = None) -> Output:
     """Fold all rows of `inputs` (T >= 1) with the simulator filling orders; `state` is carried in place.
 
-    rule: a strategy's `on_bar`. Where it looked at what is not there, the run ends before that bar is over and
-    `rule.now` says so: the caller raises.
+    rule: a strategy's `on_bar`; what it raises is raised here, and the state is then of no use.
     """
     inputs = frozen(inputs)
     if rule is not None:
@@ -192,8 +188,6 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
     while t < len(inputs.dates):
         t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare, rule)
         parts.append(_emptied(log))
-        if rule is not None and rule.now[NOW_ERROR] != 0:
-            break
     _close_chunk(state, inputs)
     fills, orders, actions = (np.concatenate(tables) for tables in zip(*parts, strict=True))
     return Output(equity, cash, fills, orders, actions)

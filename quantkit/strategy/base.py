@@ -16,6 +16,7 @@ import numpy as np
 from quantkit.errors import ConfigError
 from quantkit.strategy.blocks import history_of, in_blocks
 from quantkit.strategy.loading import restore
+from quantkit.strategy.memory import check_memory
 from quantkit.strategy.params import Param
 from quantkit.strategy.sources import FILE_MARK, Source, source_of
 from quantkit.strategy.targets import as_targets, refuse_empty
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from quantkit.core.interface import Context
     from quantkit.core.policy import Policy
     from quantkit.data.bars import Bars
     from quantkit.strategy.targets import Targets
@@ -38,7 +40,15 @@ class Strategy:
     a query, or a method of the bars; evaluated as of each date, seen as `bars.member`), `rank` (which names come
     first when there are too many), `warmup` (bars before the first target that counts), `history` ("all", or the
     number of bars an evaluation starts from).
+
+    A rule with memory overrides `on_bar` in the place of `targets`, and may override `prepare` (columns computed once),
+    `state` and `symbol_state` (what it keeps from bar to bar: a run's record, and one for each name, as in
+    `{"last": float, "levels": (float, 10)}`), and `max_orders` (room for resting orders).
     """
+
+    state: ClassVar[Mapping[str, Any]] = {}
+    symbol_state: ClassVar[Mapping[str, Any]] = {}
+    max_orders: ClassVar[int] = 1024
 
     _declared: ClassVar[dict[str, Param]] = {}
 
@@ -67,12 +77,22 @@ class Strategy:
         for own in declared.values():
             own.check_declaration(cls.__name__)
         cls._declared = declared
+        if cls.on_bar is not Strategy.on_bar:
+            check_memory(cls, Strategy.targets)
 
     # --- what a user overrides ------------------------------------------------------------------------------------
 
     def targets(self, bars: Bars) -> Any:
         """Targets of every bar (T, N): bool, in or out; or float weights of equity, NaN to leave a name as it is."""
         raise ConfigError(f"{type(self).__name__} defines no targets(self, bars), so nothing to do on {bars!r}")
+
+    def on_bar(self, ctx: Context) -> None:
+        """Act on one bar: read `ctx`, order, set goals. Compiled; it sees this bar and those before it."""
+        raise ConfigError(f"{type(self).__name__} defines no on_bar(self, ctx), so nothing to do on {ctx!r}")
+
+    def prepare(self, bars: Bars) -> Mapping[str, Any]:  # noqa: ARG002 - as `rank`
+        """Causal columns, read as `ctx.signals[name][s]`: name -> (T, N) array, or (T,) for all names."""
+        return {}
 
     def rank(self, bars: Bars) -> Any:  # noqa: ARG002 - the name is the contract of those who override it
         """(T, N) numbers, higher first, that choose among more names than `max_names`; None: traded value decides."""
@@ -109,6 +129,11 @@ class Strategy:
     def name(self) -> str:
         """Name of the class."""
         return type(self).__name__
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether `on_bar` acts, not `targets`."""
+        return type(self).on_bar is not Strategy.on_bar
 
     @property
     def params(self) -> dict[str, Any]:

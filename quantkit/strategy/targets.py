@@ -48,6 +48,26 @@ def as_targets(
     return _typed(array, bars, owner, whole_is_bool, allow_empty)
 
 
+def as_matrix(values: object, bars: Bars, *, owner: str) -> NDArray[np.float64]:
+    """Numbers for every bar and symbol, (T, N) float64, C-contiguous; True is 1. (T,) counts for all symbols."""
+    library = type(values).__module__.partition(".")[0]
+    series = getattr(values, "ndim", 2) == 1 or not hasattr(values, "columns")
+    if library == "pandas":
+        array = _from_series(values, bars, owner) if series else _from_pandas(values, bars, owner)
+    elif library == "polars":
+        array = values.to_numpy() if series else _from_polars(values, bars, owner)  # type: ignore[attr-defined]
+    else:
+        array = np.asarray(values)
+    if array.ndim == 1 and len(array) == len(bars):
+        array = np.repeat(array[:, None], len(bars.symbols), axis=1)
+    if array.shape != bars.shape:
+        rows, names = bars.shape
+        raise BadData(f"{owner}: shape {array.shape}; expected (T, N) = ({rows}, {names}), or ({rows},) for all names")
+    if array.dtype.kind not in "biuf":
+        raise BadData(f"{owner}: dtype {array.dtype}; expected numbers, or bool")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
 def _typed(array: NDArray[Any], bars: Bars, owner: str, whole_is_bool: bool, allow_empty: bool) -> Targets:
     if array.dtype == object:
         try:
@@ -107,6 +127,14 @@ def _from_pandas(values: Any, bars: Bars, owner: str) -> NDArray[Any]:
     if not whole and all(pd.api.types.is_integer_dtype(kind) for kind in values.dtypes) and not np.isnan(array).any():
         array = array.astype(np.int64)
     return np.asarray(array[rows][:, columns])
+
+
+def _from_series(values: Any, bars: Bars, owner: str) -> NDArray[Any]:
+    """Values of a series in the order of the panel's rows."""
+    rows: Any = slice(None)
+    if not _unlabelled(values.index, len(bars)):
+        rows = _matched(_stamps(values.index, bars, owner), bars, owner)
+    return np.asarray(values.to_numpy()[rows])
 
 
 def _unlabelled(index: pd.Index[Any], size: int) -> bool:

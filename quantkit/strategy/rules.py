@@ -1,0 +1,280 @@
+"""Rules with memory: from a strategy with `on_bar` to what the fold calls.
+
+    1. the class's parameters and declared state become records                 strategy.memory
+    2. `prepare(bars)` gives signals, checked, one (T, N) array each             here
+    3. `on_bar` becomes native code, once a class                               strategy.compiling
+    4. prices, signals and addresses become a `core.context.Rule`                here
+
+Contract: `on_bar` is called on every bar from the `warmup`-th of the panel on, so `warmup` bars back there is always a
+bar; in one piece, in chunks and bar by bar it is called on the same bars with the same answers. Interpreted, the same
+fold calls the Python method, with a `Context` over the same arrays.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantkit.data.dates import day_text
+from quantkit.errors import BadData, ConfigError
+from quantkit.strategy.blocks import history_of, in_blocks
+from quantkit.strategy.memory import memory_of, params_dtype, params_record, records_in, user_bytes
+from quantkit.strategy.targets import as_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from quantkit.core.context import Frame, Past, Rule
+    from quantkit.core.state import Inputs, Record, State
+    from quantkit.data.bars import Bars
+    from quantkit.strategy.base import Strategy
+
+_STOP_ITERATION = -3  # Numba's code for "a StopIteration was raised"
+
+Signals = dict[str, Any]  # name -> (T, N) float64, C-contiguous
+
+
+def signals_of(strategy: Strategy, bars: Bars, *, first: int = 0) -> Signals:
+    """What `prepare` computes for rows `first` on, checked and C-contiguous, evaluated in blocks as targets are.
+
+    BadData names the signal that is not one number for each bar and name.
+    """
+    owner = f"{strategy!r}.prepare"
+    names: list[str] | None = None
+
+    def compute(part: Bars) -> NDArray[np.float64]:
+        nonlocal names
+        given = _prepared(strategy, part, owner)
+        if names is not None and names != list(given):
+            raise BadData(f"{owner}: gives {', '.join(given)} for {part!r}, and gave {', '.join(names)} before")
+        names = list(given)
+        empty = np.empty((*part.shape, 0))
+        return np.stack(list(given.values()), axis=2) if given else empty
+
+    history = history_of(strategy, intraday=bars.intraday)
+    if history == "all":
+        return {name: values[first:] for name, values in _prepared(strategy, bars, owner).items()}
+    found = in_blocks(compute, bars, history, first=first, owner=owner)
+    return {name: np.ascontiguousarray(found[:, :, k]) for k, name in enumerate(names or ()) if found is not None}
+
+
+def _prepared(strategy: Strategy, bars: Bars, owner: str) -> Signals:
+    """`prepare(bars)`, checked."""
+    try:
+        given = strategy.prepare(bars)
+    except Exception as error:
+        error.add_note(f"while {owner} ran on {bars!r}")
+        raise
+    if not hasattr(given, "items"):
+        raise BadData(f"{owner}: gives {type(given).__name__}; expected a dict of name -> (T, N) array")
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise BadData(f"{owner}: the name {name!r} of a signal is no text")
+    return {name: as_matrix(values, bars, owner=f"{owner}[{name!r}]") for name, values in given.items()}
+
+
+def past_of(bars: Bars) -> Past:
+    """The prices of a panel as a rule looks back on them."""
+    from quantkit.core.context import Past
+    from quantkit.data.actions import changes
+
+    none = np.empty((0, 0))
+    raw = bars.raw
+    return Past(
+        open=raw.open,
+        high=raw.high,
+        low=raw.low,
+        close=raw.close,
+        volume=raw.volume,
+        factor=np.ascontiguousarray(bars.factor) if changes(bars.actions, bars.symbols) else none,
+        share_factor=(
+            np.ascontiguousarray(bars.share_factor)
+            if changes(bars.actions, bars.symbols, field="share_ratio")
+            else none
+        ),
+        times=np.ascontiguousarray(bars.times),
+        days=np.ascontiguousarray(bars.days),
+    )
+
+
+class ReadyRule:
+    """A strategy's `on_bar` over one panel; `rule` is what the fold is given, and lives as long as this."""
+
+    def __init__(self, strategy: Strategy, bars: Bars, rule: Rule, signals: Signals) -> None:
+        self.strategy, self.bars, self.rule, self.signals = strategy, bars, rule, signals
+        self.kept: object = None  # what the rule's addresses point to
+        self.error: BaseException | None = None  # what an interpreted rule raised
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Around a fold: what goes wrong in the rule comes out saying where."""
+        from quantkit.core.context import LookError
+
+        try:
+            yield
+        except LookError:
+            raise self._looked() from None
+        except StopIteration as stop:
+            raised = self.error or stop
+            if isinstance(raised, LookError):
+                raise self._looked() from None
+            raised.add_note(self._where())
+            raise raised from None
+        except Exception as error:
+            error.add_note(self._where())
+            raise
+
+    def _when(self) -> str:
+        from quantkit.core.context import NOW_LEAD, NOW_ROW
+
+        row = int(self.rule.now[NOW_ROW] + self.rule.now[NOW_LEAD])
+        if not 0 <= row < len(self.bars):
+            return "no bar"
+        return str(self.bars.index[row]) if self.bars.intraday else day_text(int(self.bars.days[row]))
+
+    def _where(self) -> str:
+        return f"in {self.strategy!r}.on_bar on {self._when()}"
+
+    def _looked(self) -> ConfigError:
+        """Why a cell that `on_bar` asked for does not exist."""
+        from quantkit.core.context import NOW_DETAIL, NOW_NAME, NOW_REACH
+
+        back, name, reach = (int(self.rule.now[place]) for place in (NOW_DETAIL, NOW_NAME, NOW_REACH))
+        start = f"{self.strategy.name}.on_bar on {self._when()}"
+        names = len(self.bars.symbols)
+        if back < 0:
+            many = "1 bar" if back == -1 else f"{-back} bars"
+            return ConfigError(f"{start}: looked {many} ahead; k counts bars back, 0 is this bar")
+        if back > reach:
+            many = "1 bar" if back == 1 else f"{back} bars"
+            return ConfigError(f"{start}: looked {many} back; warmup is {reach}: declare `warmup = {back}`")
+        return ConfigError(f"{start}: asked for name {name}; the names are 0 to {names - 1} (range(ctx.n))")
+
+
+def with_room(strategy: Strategy | None, state: State) -> State:
+    """A first state with room for what a rule keeps and for its resting orders."""
+    if strategy is None or not strategy.is_rule:
+        return state
+    names = len(state.names)
+    orders = np.zeros(len(state.orders) + strategy.max_orders, state.orders.dtype).view(np.recarray)
+    return state._replace(user=user_bytes(type(strategy), names), orders=orders)
+
+
+@contextmanager
+def rule_over(
+    strategy: Strategy | None,
+    bars: Bars,
+    *,
+    lead: int,
+    state: State,
+    inputs: Inputs,
+    plan: Record,
+    signals: Signals | None = None,
+    interpret: bool = False,
+) -> Iterator[Rule | None]:
+    """Around one fold: the rule of a strategy, see `rule_of`, or None where it has none; errors say where."""
+    if strategy is None or not strategy.is_rule:
+        yield None
+        return
+    ready = rule_of(
+        strategy, bars, lead=lead, state=state, inputs=inputs, plan=plan, signals=signals, interpret=interpret
+    )
+    with ready.reported():
+        yield ready.rule
+
+
+def rule_of(
+    strategy: Strategy,
+    bars: Bars,
+    *,
+    lead: int,
+    state: State,
+    inputs: Inputs,
+    plan: Record,
+    signals: Signals | None = None,
+    interpret: bool = False,
+) -> ReadyRule:
+    """The rule of a strategy over `bars`, whose rows from `lead` on are those of `inputs`.
+
+    signals: `signals_of` the rows from `lead` on, where they are at hand. interpret: run `on_bar` in Python.
+    """
+    import numba
+
+    from quantkit.core.context import NOW_LEAD, NOW_REACH, NOW_SIZE, Frame, Rule
+
+    if signals is None:
+        signals = {name: values[lead:] for name, values in signals_of(strategy, bars).items()}
+    now = np.zeros(NOW_SIZE, np.int64)
+    now[NOW_LEAD], now[NOW_REACH] = lead, strategy.warmup
+    addresses = np.array([values.ctypes.data for values in signals.values()], np.int64)
+    ready = ReadyRule(strategy, bars, Rule(0, 0, past_of(bars), addresses, now), signals)
+    uncompiled = bool(getattr(numba.config, "DISABLE_JIT", 0))
+    if not uncompiled and not interpret:
+        _native(ready, state)
+        return ready
+    none: Any = None  # what a rule does not see, `ask` finds by address
+    frame = Frame(state, inputs, plan, none, ready.rule.past, addresses, now)
+    run = _interpreted(ready, frame)
+    if uncompiled:
+        ready.rule = ready.rule._replace(call=lambda _params, given: run(given))
+    else:
+        _callback(ready, run)
+    return ready
+
+
+def _native(ready: ReadyRule, state: State) -> None:
+    """Let the fold call compiled code."""
+    from quantkit.core.asking import address_of_ask
+    from quantkit.core.context import NOW_ASK, NOW_PARAMS
+    from quantkit.core.reading import ContextType
+    from quantkit.strategy.compiling import compiled
+
+    strategy, rule = ready.strategy, ready.rule
+    cls = type(strategy)
+    records_in(state.user, cls, len(state.names))
+    params = params_dtype(cls, cls.parameters())
+    record = params_record(strategy, params)
+    native = compiled(cls, params, ContextType(tuple(ready.signals), params, *memory_of(cls)))
+    rule.now[NOW_PARAMS], rule.now[NOW_ASK] = record.ctypes.data, address_of_ask()
+    ready.rule = rule._replace(call=native.address, params=record.ctypes.data)
+    ready.kept = (native, record)
+
+
+def _interpreted(ready: ReadyRule, frame: Frame) -> Callable[[Any], None]:
+    """Python's `on_bar` as a function of the frame's address."""
+    from quantkit.core.asking import ask
+    from quantkit.core.interface import Context, Record
+
+    strategy = ready.strategy
+    own, each = records_in(frame.state.user, type(strategy), len(frame.state.names))
+    memory = None if own is None else Record(own)
+
+    def run(address: Any) -> None:
+        ctx = Context(
+            frame, address, ask, params=strategy, signals=ready.signals, state=memory, symbol_state=each
+        )  # fmt: skip
+        with np.errstate(all="ignore"):  # as compiled code divides
+            strategy.on_bar(ctx)
+
+    return run
+
+
+def _callback(ready: ReadyRule, run: Callable[[Any], None]) -> None:
+    """Let the compiled fold call Python: native code with the arguments of a compiled rule."""
+
+    def call(_answer: int, _error: int, _params: int, address: int) -> int:
+        try:
+            run(address)
+        except BaseException as error:  # noqa: BLE001 - whatever it is leaves through compiled code and is raised again
+            ready.error = error
+            return _STOP_ITERATION
+        return 0
+
+    native = ctypes.CFUNCTYPE(ctypes.c_int32, *(ctypes.c_void_p,) * 4)(call)
+    ready.rule = ready.rule._replace(call=ctypes.cast(native, ctypes.c_void_p).value)
+    ready.kept = native
