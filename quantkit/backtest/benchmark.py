@@ -20,20 +20,23 @@ if TYPE_CHECKING:
     from quantkit.data.bars import Bars
 
 
-def benchmark_levels(benchmark: object, bars: Bars) -> tuple[str | None, Floats | None]:
+def benchmark_levels(benchmark: object, bars: Bars, *, held: Held | None = None) -> tuple[str | None, Floats | None]:
     """(name, (T,) levels) of what was asked for; (None, None) for None.
 
     "hold" buys every name listed on the first bar in equal parts and keeps it, without costs; a delisted name stays at
     its last price. A symbol of the bars is its adjusted close. A Series (or a frame with a `close` column) is taken
-    by date.
+    by date. held: the bars' own, where they came in pieces.
     """
     if benchmark is None:
         return None, None
     if isinstance(benchmark, str):
         if benchmark == "hold":
-            return "hold", _held(bars)
+            if held is None:
+                held = Held()
+                held.add(bars)
+            return "hold", held.levels
         if benchmark in bars.symbols:
-            return benchmark, _carried(bars.close[:, bars.symbols.index(benchmark)])
+            return benchmark, _carried(bars.select([benchmark]).close[:, 0])
         raise ConfigError(
             f"benchmark={benchmark!r}: not a symbol of these bars; give one, 'hold', or a Series of levels"
         )
@@ -58,15 +61,33 @@ def _carried(levels: Floats) -> Floats:
     return levels[np.maximum.accumulate(rows)]
 
 
-def _held(bars: Bars) -> Floats:
-    close = bars.close[:, bars.listed[0]]
-    if close.shape[1] == 0:
-        raise BadData(f"benchmark='hold': no name is listed on the first bar, {day_text(int(bars.days[0]))}")
-    if np.isnan(close).any():
-        rows = np.where(np.isnan(close), 0, np.arange(len(close))[:, None])
-        close = np.take_along_axis(close, np.maximum.accumulate(rows, axis=0), axis=0)
-    held: Floats = (close / close[0]).mean(axis=1)
-    return held
+class Held:
+    """Levels of the names of the first bar, bought in equal parts and kept; bars may come in pieces."""
+
+    def __init__(self) -> None:
+        self._columns: Ints | None = None
+        self._first = self._last = np.empty(0)
+        self._parts: list[Floats] = []
+
+    def add(self, bars: Bars) -> None:
+        """The next rows. BadData when no name is listed on the first."""
+        if self._columns is None:
+            self._columns = np.flatnonzero(bars.listed[0])
+            if not len(self._columns):
+                raise BadData(f"benchmark='hold': no name is listed on the first bar, {day_text(int(bars.days[0]))}")
+            self._first = self._last = bars.close[0, self._columns]
+        close = bars.close[:, self._columns]
+        if np.isnan(close).any():
+            close = np.concatenate([self._last[None], close])
+            rows = np.where(np.isnan(close), 0, np.arange(len(close))[:, None])
+            close = np.take_along_axis(close, np.maximum.accumulate(rows, axis=0), axis=0)[1:]
+        self._last = close[-1]
+        self._parts.append((close / self._first).mean(axis=1))
+
+    @property
+    def levels(self) -> Floats:
+        """(T,) mean of what one unit in each name has become."""
+        return np.concatenate(self._parts)
 
 
 def _by_date(series: pd.Series[float], bars: Bars) -> Floats:

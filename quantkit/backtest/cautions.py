@@ -12,6 +12,7 @@ import numpy as np
 
 from quantkit.backtest.wording import count, percent
 from quantkit.core.state import ORDER_STATUS, REASONS, RULES
+from quantkit.strategy.blocks import history_of
 
 if TYPE_CHECKING:
     from quantkit.backtest.result import Result
@@ -77,6 +78,27 @@ def _prices(result: Result) -> list[str]:
     return said
 
 
+def _inside_the_day(result: Result) -> list[str]:
+    """What bars shorter than a day take for granted."""
+    run = result.run
+    said: list[str] = []
+    if not result.bars.intraday or not len(run.fills["bar"]):
+        return said
+    lost = int(run.fills["slippage"].sum())
+    early = "the next bar's open is printed before an order decided on this one can be there"
+    if lost == 0:
+        said.append(f"Fills inside the day without slippage: {early}. Expect less live.")
+    else:
+        share = lost / float((run.fills["price"] * run.fills["quantity"]).sum() * result.bars.minor_unit)
+        said.append(f"Fills inside the day pay {percent(share, digits=2)} of their value in slippage: {early}.")
+    if result.strategy is not None and history_of(result.strategy, intraday=True) == 0:
+        said.append(
+            f"{result.name} declares no warm-up: each session is evaluated from its first bar, so the rule sees its own "
+            "session only. If it looks further back, give its class `warmup`."
+        )
+    return said
+
+
 def _sample(result: Result) -> list[str]:
     """Whether there is enough to judge by."""
     stats = result.figures
@@ -128,7 +150,7 @@ def _orders(result: Result) -> list[str]:
 
 def cautions(result: Result) -> list[str]:
     """All that applies to this result; empty when nothing does."""
-    said = [*_prices(result), *_sample(result), *_orders(result), *_money(result)]
+    said = [*_prices(result), *_inside_the_day(result), *_sample(result), *_orders(result), *_money(result)]
     if not len(result.run.fills["bar"]):
         said.insert(0, "Nothing was ever traded.")
     return said

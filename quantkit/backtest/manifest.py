@@ -19,7 +19,7 @@ from quantkit.core.state import STATE_VERSION
 from quantkit.data.dates import day_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from quantkit.backtest.output import RunOutput
     from quantkit.data.bars import Bars
@@ -30,16 +30,26 @@ _PACKAGES = ("quantkit", "numpy", "pandas", "numba", "pyarrow", "duckdb", "delta
 
 
 def manifest_of(
-    strategy: Strategy | None, bars: Bars, targets: np.ndarray[Any, Any], settings: Mapping[str, object], run: RunOutput
+    strategy: Strategy | None,
+    bars: Bars,
+    targets: np.ndarray[Any, Any] | None,
+    settings: Mapping[str, object],
+    run: RunOutput,
+    *,
+    data_digest: Callable[[], str] | None = None,
 ) -> Callable[[], dict[str, Any]]:
-    """A function that gives the manifest of a run; it hashes on its first call and remembers."""
+    """A function that gives the manifest of a run; it hashes on its first call and remembers.
+
+    targets: those given in place of a strategy. data_digest: what `rows_digest` of the bars gives, where they are not
+    in memory.
+    """
 
     @cache
     def build() -> dict[str, Any]:
         return {
             "manifest_version": MANIFEST_VERSION,
             "strategy": None if strategy is None else strategy.describe(),
-            "targets_sha256": digest(targets) if strategy is None else None,
+            "targets_sha256": None if targets is None else digest(targets),
             "run": dict(settings),
             "data": {
                 "source": bars.source,
@@ -51,7 +61,7 @@ def manifest_of(
                 "first": day_text(int(bars.days[0])),
                 "last": day_text(int(bars.days[-1])),
                 "bars": len(bars),
-                "sha256": digest(bars.times, bars.flags, bars.raw.open, bars.raw.close, bars.actions),
+                "sha256": rows_digest([bars], bars.actions) if data_digest is None else data_digest(),
             },
             "rules": {"sha256": rules_digest(), "state_version": STATE_VERSION},
             "packages": package_versions(),
@@ -72,6 +82,15 @@ def digest(*arrays: np.ndarray[Any, Any]) -> str:
         total.update(f"{array.dtype.descr}{array.shape}".encode())
         total.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
     return total.hexdigest()
+
+
+def rows_digest(pieces: Iterable[Bars], actions: np.ndarray[Any, Any]) -> str:
+    """SHA-256 of the bars of a run, whole or in pieces: times, flags, opens, closes and actions."""
+    totals = [hashlib.sha256() for _ in range(4)]
+    for bars in pieces:
+        for total, array in zip(totals, (bars.times, bars.flags, bars.raw.open, bars.raw.close), strict=True):
+            total.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return hashlib.sha256(b"".join(total.digest() for total in totals) + digest(actions).encode()).hexdigest()
 
 
 @cache

@@ -86,6 +86,7 @@ class RunOutput:
     initial_cash  money before the first bar
     fills, orders, actions   equal-length columns: FILL_FIELDS, ORDER_FIELDS, ACTION_FIELDS; rows in the order they
                   happened (an action of a bar comes before its fills). Other columns are kept out.
+    last_close    (N,) float64 close of the last bar as traded; None: the bars of the result say it
     state         the final state of the fold, for going on; never read here
     """
 
@@ -96,6 +97,7 @@ class RunOutput:
     orders: Columns
     actions: Columns
     initial_cash: int
+    last_close: NDArray[np.float64] | None = None
     state: object | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -59,9 +59,10 @@ def price_column(result: Result, symbol: str | None) -> int | None:
 
 def rebased(result: Result, column: int) -> tuple[Floats, Floats]:
     """Closes of one symbol in the won of the last bar, and the (T,) factor that makes them so."""
-    factor = result.bars.factor[:, column]
+    bars = result.bars.select([result.bars.symbols[column]])
+    factor = bars.factor[:, 0]
     scale = factor / factor[-1]
-    return np.asarray(result.bars.raw.close[:, column] * scale, np.float64), np.asarray(scale, np.float64)
+    return np.asarray(bars.raw.close[:, 0] * scale, np.float64), np.asarray(scale, np.float64)
 
 
 def wide_range(*series: Floats) -> bool:

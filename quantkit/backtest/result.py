@@ -143,7 +143,12 @@ class Result:
         """Trades as arrays; `trades` is the table."""
         from quantkit.backtest.trades import round_trips
 
-        return round_trips(self.run, last_price=self.bars.raw.close[-1], minor_unit=self.bars.minor_unit)
+        return round_trips(self.run, last_price=self.last_close, minor_unit=self.bars.minor_unit)
+
+    @cached_property
+    def last_close(self) -> Floats:
+        """(N,) close of the last bar, as traded."""
+        return self.bars.raw.close[-1] if self.run.last_close is None else self.run.last_close
 
     @cached_property
     def warnings(self) -> list[str]:

@@ -2,9 +2,11 @@
 
     1. take the bars up to `end`; those before `start` only warm up               data.bars
     2. let the strategy compute its targets over them, once                       strategy
-    3. turn policy, costs and limits into numbers, actions and deposits to events core.prepare, core.fold
+    3. turn policy, costs and limits into numbers, actions and deposits to events backtest.pieces, core.prepare
     4. fold the bars from `start` on; `on_bar`, where there is one, acts in it    core.fold, strategy.rules
     5. hand the arrays to the result, which computes figures when asked           backtest.result
+
+A stream goes the same way a chunk at a time (`stream`).
 
 Contract: pure apart from what the strategy itself does; the same inputs give the same bits.
 
@@ -15,33 +17,36 @@ quantkit.errors.ConfigError: backtest(bars=None): give Bars, from Bars.from_pand
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from quantkit.backtest.benchmark import benchmark_levels
 from quantkit.backtest.manifest import manifest_of
 from quantkit.backtest.output import RunOutput
+from quantkit.backtest.pieces import Terms, decide_rows, fold_rows
 from quantkit.backtest.universe import in_universe
-from quantkit.core.fold import Output, plan_of, simulate
 from quantkit.core.policy import FILLS, Policy, RiskLimits
-from quantkit.core.prepare import events_of, first_state, has_universe, inputs_of, valid_after_warmup
+from quantkit.core.prepare import events_of, first_state, valid_after_warmup
 from quantkit.core.state import N_ORDERS, Floats, Ints, State
 from quantkit.data.bars import Bars
 from quantkit.data.dates import day_text, epoch_day
 from quantkit.errors import BadData, ConfigError
 from quantkit.market.costs import Costs
-from quantkit.strategy import Strategy, as_targets
-from quantkit.strategy.rules import rule_over, with_room
+from quantkit.strategy import Strategy
+from quantkit.strategy.rules import with_room
 
 if TYPE_CHECKING:
     from quantkit.backtest.result import Result
+    from quantkit.core.fold import Output
+    from quantkit.data.stream import BarStream
 
 
 def backtest(
     strategy: Strategy | None = None,
-    bars: Bars | None = None,
+    bars: Bars | BarStream | None = None,
     *,
     targets: object = None,
     policy: Policy | None = None,
@@ -59,10 +64,11 @@ def backtest(
     """Run a strategy, or given targets, over bars under the exchange's rules.
 
     strategy   an instance of a `Strategy` class; or none and `targets`: (T, N) bool or float array or frame.
+    bars       `Bars`; or a `lake.stream(...)`, run chunk by chunk with the same result.
     policy     overrides the strategy's own.
     cash       money at the start, in won (US names: dollars).
     start, end sessions to trade, both included; bars before `start` are only history for the strategy.
-    costs      None: the market's own taxes by date and KIS's online commission.
+    costs      None: the market's own taxes by date and KIS's online commission; inside the day a tick of slippage too.
     fill       "next_open", "next_close", or "close" (the close decided on: flagged, cannot be promoted).
     limits     money limits, applied to buys inside the run.
     benchmark  "hold" (the same names bought and held in equal parts), a symbol of the bars, or a Series of levels.
@@ -73,68 +79,111 @@ def backtest(
     Raises ConfigError for an argument out of range and BadData for data that does not fit, each naming the value.
     """
     bars = _checked(strategy, bars, targets=targets, cash=cash, fill=fill)
-    costs = Costs.kis() if costs is None else costs
-    rules = policy or (strategy.policy if strategy is not None else Policy())
+    terms = Terms(
+        strategy=strategy,
+        policy=policy or (strategy.policy if strategy is not None else Policy()),
+        costs=default_costs(bars.intraday) if costs is None else costs,
+        limits=limits,
+        fill=fill,
+        interpret=interpret,
+    )
+    span = Span(cash=float(cash), start=start, end=end, benchmark=benchmark, deposits=deposits)
+    if not isinstance(bars, Bars):
+        from quantkit.backtest.stream import run_stream
+
+        if targets is not None or rank is not None:
+            raise ConfigError("backtest: targets and rank are arrays of all rows; a stream is run with a strategy")
+        return run_stream(terms, bars, span)
     seen = bars.window(None, end) if end is not None else bars
     if strategy is not None:
         seen = in_universe(seen, strategy)
-    first = _first_row(seen, start)
-    values, chosen_by = _evaluated(strategy, seen, targets, rank, rules, limits)
+    first = first_row(seen, start)
+    found = decide_rows(terms, seen, targets=targets, rank=rank)
+    given = None if strategy is not None else found.targets
     run_bars = seen.slice(first, len(seen)) if first else seen
-    paid = _deposit_rows(run_bars, deposits)
-    warmed = valid_after_warmup(seen.flags, strategy.warmup if strategy is not None else 0)
-    inputs = inputs_of(
-        run_bars,
-        np.ascontiguousarray(values[first:], np.float64),
-        policy=rules,
-        flags=warmed[first:],
-        rank=None if chosen_by[0] is None else chosen_by[0][first:],
-        liquidity=None if chosen_by[1] is None else chosen_by[1][first:],
+    paid = deposit_rows(run_bars.days, deposits)
+    state = with_room(strategy, first_state(run_bars, cash=round(span.cash * bars.minor_unit)))
+    output = fold_rows(
+        terms,
+        state,
+        seen,
+        found.rows(first),
+        first=first,
+        flags=valid_after_warmup(seen.flags, terms.warmup)[first:],
+        events=events_of(run_bars, paid),
         after=int(bars.days[len(seen)]) if len(seen) < len(bars) else None,
     )
-    plan = plan_of(
-        rules,
-        costs,
-        limits,
-        fill=fill,
-        minor_unit=bars.minor_unit,
-        grid=bars.prices == "raw",
-        float_targets=values.dtype != np.bool_,
-        has_universe=has_universe(inputs.flags),
-    )
-    initial = round(float(cash) * bars.minor_unit)
-    state = with_room(strategy, first_state(run_bars, cash=initial))
-    with rule_over(strategy, seen, lead=first, state=state, inputs=inputs, plan=plan, interpret=interpret) as rule:
-        output = simulate(state, inputs, events_of(run_bars, paid), plan, rule)
-    run = _run_output(output, state, paid, initial, bars.minor_unit, len(run_bars))
-    name, levels = benchmark_levels(benchmark, run_bars)
-    settings: dict[str, object] = {
-        "history": day_text(int(bars.days[0])),
-        "start": None if start is None else day_text(epoch_day(start, what="start")),
-        "end": None if end is None else str(end),
-        "benchmark": name,
-        "deposits": [[day_text(int(run_bars.days[row])), amount] for row, amount in paid],
-    }
-    settings |= {"cash": float(cash), "fill": fill, "policy": rules.to_dict(), "costs": costs.to_dict()}
-    settings["limits"] = limits and limits.to_dict()
+    levels = benchmark_levels(benchmark, run_bars)
+    return result_of(terms, span, run_bars, output, state, paid, levels, history=int(bars.days[0]), targets=given)
+
+
+def default_costs(intraday: bool) -> Costs:
+    """KIS's commission and the market's taxes; inside the day at least a tick of slippage, since the next bar's open
+    is printed before an order decided on this one can be there."""
+    return replace(Costs.kis(), slippage_ticks=1.0) if intraday else Costs.kis()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Money and time of a run, as given."""
+
+    cash: float
+    start: object
+    end: object
+    benchmark: object
+    deposits: object
+
+
+def result_of(
+    terms: Terms,
+    span: Span,
+    bars: Bars,
+    output: Output,
+    state: State,
+    paid: list[tuple[int, float]],
+    levels: tuple[str | None, Floats | None],
+    *,
+    history: int,
+    targets: Floats | None = None,
+    data_digest: Callable[[], str] | None = None,
+) -> Result:
+    """The result of a fold over `bars` (one row each), with the settings that repeat it.
+
+    history: epoch day of the first bar the strategy saw. data_digest: in place of one over the bars' matrices.
+    """
     from quantkit.backtest.result import Result
 
+    run = _run_output(output, state, paid, round(span.cash * bars.minor_unit), bars.minor_unit, len(bars))
+    settings = {
+        "cash": span.cash,
+        "history": day_text(history),
+        "start": None if span.start is None else day_text(epoch_day(span.start, what="start")),
+        "end": None if span.end is None else str(span.end),
+        "fill": terms.fill,
+        "benchmark": levels[0],
+        "deposits": [[day_text(int(bars.days[row])), amount] for row, amount in paid],
+        "policy": terms.policy.to_dict(),
+        "costs": terms.costs.to_dict(),
+        "limits": terms.limits and terms.limits.to_dict(),
+    }
     return Result(
-        bars=run_bars,
+        bars=bars,
         run=run,
-        manifest=manifest_of(strategy, run_bars, values, settings, run),
-        benchmark=levels,
-        benchmark_name=name,
-        strategy=strategy,
-        policy=rules,
-        fill=fill,
+        manifest=manifest_of(terms.strategy, bars, targets, settings, run, data_digest=data_digest),
+        benchmark=levels[1],
+        benchmark_name=levels[0],
+        strategy=terms.strategy,
+        policy=terms.policy,
+        fill=terms.fill,
     )
 
 
-def _checked(strategy: object, bars: object, *, targets: object, cash: object, fill: str) -> Bars:
+def _checked(strategy: object, bars: object, *, targets: object, cash: object, fill: str) -> Bars | BarStream:
     """The bars, when every argument is of the kind and in the range it must be; else ConfigError naming it."""
-    if not isinstance(bars, Bars):
-        raise ConfigError(f"backtest(bars={bars!r}): give Bars, from Bars.from_pandas(frame) or Lake(path).bars(...)")
+    if not isinstance(bars, Bars) and not (hasattr(bars, "chunks") and hasattr(bars, "cuts")):
+        raise ConfigError(
+            f"backtest(bars={bars!r}): give Bars, from Bars.from_pandas(frame) or Lake(path).bars(...), or a stream"
+        )
     if (strategy is None) == (targets is None):
         raise ConfigError("backtest: give a strategy or targets, one of them")
     if strategy is not None and not isinstance(strategy, Strategy):
@@ -144,10 +193,10 @@ def _checked(strategy: object, bars: object, *, targets: object, cash: object, f
         raise ConfigError(f"backtest(fill={fill!r}): choose one of {', '.join(FILLS)}")
     if isinstance(cash, bool) or not isinstance(cash, int | float | np.number) or not 0 < float(cash) < 9e15:
         raise ConfigError(f"backtest(cash={cash!r}): expected an amount of money above 0")
-    return bars
+    return cast("Bars | BarStream", bars)
 
 
-def _first_row(bars: Bars, start: object) -> int:
+def first_row(bars: Bars | BarStream, start: object) -> int:
     """Row of the first bar to trade. BadData when no bar is left."""
     if len(bars) == 0:
         raise BadData("no bars to run on: the panel is empty in the range asked for")
@@ -159,40 +208,12 @@ def _first_row(bars: Bars, start: object) -> int:
     return row
 
 
-def _evaluated(
-    strategy: Strategy | None, bars: Bars, targets: object, rank: object, policy: Policy, limits: RiskLimits | None
-) -> tuple[Any, tuple[Floats | None, Floats | None]]:
-    """(targets, (rank, liquidity)); the latter two only where names may have to be chosen."""
-    whole_is_bool = policy.weighting in ("equal", "equal_held")
-    if strategy is None:
-        values = as_targets(targets, bars, whole_is_bool=whole_is_bool)
-    else:  # a rule has no targets of its own: none for any name
-        values = np.empty((len(bars), 0)) if strategy.is_rule else strategy.evaluate(bars)
-    if values.dtype != np.bool_ and bool((values < 0).any()):
-        row, column = (int(place[0]) for place in np.nonzero(values < 0))
-        raise BadData(
-            f"target {values[row, column]:g} for {bars.symbols[column]} on {day_text(int(bars.days[row]))} is "
-            "negative: short positions are not simulated; use weights from 0"
-        )
-    if policy.max_names is None and (limits is None or limits.max_names is None):
-        return values, (None, None)
-    given = rank if rank is not None else (strategy.rank(bars) if strategy is not None else None)
-    ranks = None
-    if given is not None:
-        ranks = np.ascontiguousarray(given, np.float64)
-        if ranks.shape != bars.shape:
-            raise BadData(f"rank has shape {ranks.shape}; expected {bars.shape} (bars x symbols)")
-    from quantkit.indicators import sma
-
-    return values, (ranks, sma(bars.value, 20))
-
-
-def _deposit_rows(bars: Bars, deposits: object) -> list[tuple[int, float]]:
+def deposit_rows(days: Ints, deposits: object) -> list[tuple[int, float]]:
     """(row, amount) of each deposit: a date between bars counts on the next one."""
     if deposits is None:
         return []
     if isinstance(deposits, int | float | np.number) and not isinstance(deposits, bool):
-        months = bars.days.astype("datetime64[D]").astype("datetime64[M]")
+        months = days.astype("datetime64[D]").astype("datetime64[M]")
         return [(int(row), float(deposits)) for row in np.flatnonzero(months[1:] != months[:-1]) + 1]
     items = getattr(deposits, "items", None)
     if not isinstance(deposits, Mapping) and items is None:
@@ -201,10 +222,10 @@ def _deposit_rows(bars: Bars, deposits: object) -> list[tuple[int, float]]:
         )
     rows = []
     for date, amount in deposits.items() if isinstance(deposits, Mapping) else items():  # type: ignore[misc]
-        row = int(np.searchsorted(bars.days, epoch_day(date, what="deposits")))
+        row = int(np.searchsorted(days, epoch_day(date, what="deposits")))
         if not np.isfinite(amount) or amount < 0:
             raise ConfigError(f"deposits[{date}] = {amount}: expected an amount of money, 0 or more")
-        if row < len(bars):
+        if row < len(days):
             rows.append((row, float(amount)))
     return sorted(rows)
 
@@ -241,5 +262,6 @@ def _run_output(
         orders=orders,
         actions={name: output.actions[name] for name in output.actions.dtype.names},
         initial_cash=initial,
+        last_close=state.names["last_close"].copy(),
         state=state,
     )

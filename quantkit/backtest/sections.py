@@ -329,7 +329,7 @@ def open_positions(result: Result) -> str:
     for column in columns:
         mine = still & (trades.symbol == column)
         shares, gain = int(trades.quantity[mine].sum()), float(trades.pnl[mine].sum())
-        close = float(bars.raw.close[-1, column])
+        close = float(result.last_close[column])
         rows.append(
             f'<tr><td class="text">{_who(result, bars.symbols[column])}</td><td>{shares:,}</td>'
             f"<td>{price_text(close)}</td><td>{money(shares * close, bars.currency)}</td>"

@@ -74,16 +74,21 @@ def _session_after(day: int, market: str) -> int:
     return (calendar.next_session(today) - dt.date(1970, 1, 1)).days
 
 
-def valid_after_warmup(flags: Bytes, warmup: int) -> Bytes:
-    """Flags with VALID off on each name's first `warmup` listed bars."""
+def valid_after_warmup(flags: Bytes, warmup: int, *, listed_before: Ints | None = None) -> Bytes:
+    """Flags with VALID off on each name's first `warmup` listed bars.
+
+    listed_before: (N,) listed bars of each name before these rows; None: these are the first.
+    """
     if warmup <= 0:
         return flags
     warmed = flags.copy()
     listed = (flags & LISTED) != 0
-    if listed.all():
+    if listed_before is None and listed.all():
         warmed[:warmup] &= np.uint8(255 - VALID)
         return warmed
-    seen = np.cumsum(listed, axis=0, dtype=np.int32)
+    seen = np.cumsum(listed, axis=0, dtype=np.int64)
+    if listed_before is not None:
+        seen += listed_before
     warmed[seen <= warmup] &= np.uint8(255 - VALID)
     return warmed
 
@@ -99,11 +104,13 @@ def inputs_of(
     after: int | None = None,
     volume: bool = False,
     vwap: bool = False,
+    dates: Records | None = None,
 ) -> Inputs:
     """What the fold reads of these bars. `targets`, `rank` and `liquidity` are (T, N) float64.
 
     flags: in place of the bars' own, for example after warm-up. after: see `rebalance_dates`.
     volume, vwap: whether the run reads these: a participation cap or impact, fills at the next bar's average price.
+    dates: these rows of `dates_in`, where the bars are a piece of a run; None: the bars are all of it.
     """
     return Inputs(
         open=bars.raw.open,
@@ -117,12 +124,14 @@ def inputs_of(
         liquidity=_NONE if liquidity is None else liquidity,
         volume=bars.field("volume") if volume else _NONE,
         vwap=average_prices(bars) if vwap else _NONE,
-        dates=dates_of(
-            bars.days,
-            rebalance_dates(bars.days, policy, after=after, market=(*bars.markets, "KOSPI")[0]),
-            phases_of(bars),
-        ),
+        dates=dates_in(bars, policy, after=after) if dates is None else dates,
     )
+
+
+def dates_in(bars: Bars, policy: Policy, *, after: int | None = None) -> Records:
+    """The (T,) DATE rows of a run over all of these bars. after: see `rebalance_dates`."""
+    market = (*bars.markets, "KOSPI")[0]
+    return dates_of(bars.days, rebalance_dates(bars.days, policy, after=after, market=market), phases_of(bars))
 
 
 def average_prices(bars: Bars) -> Floats:

@@ -121,9 +121,9 @@ class BarStream:
         """The whole range as `Bars` whose fields are read when asked for, all at once: for a look at one symbol."""
         return self.part(0)
 
-    def part(self, first: int) -> Bars:
-        """`panel` from row `first` on."""
-        return LakeBars(self, first)
+    def part(self, first: int, stop: int | None = None) -> Bars:
+        """`panel` from row `first` to row `stop` (exclusive)."""
+        return LakeBars(self, first, len(self) if stop is None else stop)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -168,13 +168,13 @@ class BarStream:
             low, high = max(start, begin), min(stop, int(self.cuts[number + 1]))
             out[low - start : high - start] = matrix(self._panel(number))[low - begin : high - begin]
 
-    def columns(self, symbols: Sequence[str], first: int) -> Bars:
-        """Some symbols over all rows from `first` on, read at once."""
+    def columns(self, symbols: Sequence[str], first: int, stop: int) -> Bars:
+        """Some symbols over rows first..stop, read at once."""
         wanted = tuple(symbols)
         panel = make_panel(self._context, wanted, self._times, self._actions)
         fields = {name: partial(panel.field, name) for name in self._facts["fields"]}
         bars = self._made(slice(0, len(self)), wanted, fields, panel.flags)
-        return bars.slice(first, len(bars)) if first else bars
+        return bars.slice(first, stop)
 
     def _made(
         self, rows: slice, symbols: tuple[str, ...], fields: dict[str, Any], flags: FlagArray | Callable[[], FlagArray]
@@ -199,15 +199,14 @@ class BarStream:
 class LakeBars(Bars):
     """The range of a stream as bars: axes and facts at hand, matrices read from the lake when asked for."""
 
-    def __init__(self, stream: BarStream, first: int = 0) -> None:
-        self._stream, self._first = stream, first
-        rows = len(stream)
+    def __init__(self, stream: BarStream, first: int, stop: int) -> None:
+        self._stream, self._rows = stream, (first, stop)
         super().__init__(
-            times=stream.times[first:],
-            days=stream.days[first:],
+            times=stream.times[first:stop],
+            days=stream.days[first:stop],
             symbols=stream.symbols,
-            fields={name: partial(stream.rows, name, first, rows) for name in stream._facts["fields"]},
-            flags=partial(stream.flag_rows, first, rows),
+            fields={name: partial(stream.rows, name, first, stop) for name in stream._facts["fields"]},
+            flags=partial(stream.flag_rows, first, stop),
             **stream.facts(),
         )
 
@@ -215,7 +214,7 @@ class LakeBars(Bars):
     def prior_close(self) -> FloatArray:
         """(N,) adjusted close before the first session here; NaN where the stream begins."""
         row = int(np.searchsorted(self._stream.days, self.days[0])) - 1
-        return super().prior_close if row < 0 else LakeBars(self._stream, row).slice(0, 1).close[0]
+        return super().prior_close if row < 0 else LakeBars(self._stream, row, row + 1).close[0]
 
     def select(self, symbols: Sequence[str]) -> Bars:
         """These symbols in this order, read by symbol. ConfigError names one the stream does not have."""
@@ -223,7 +222,7 @@ class LakeBars(Bars):
         unknown = [symbol for symbol in wanted if symbol not in self.symbols]
         if unknown:
             raise ConfigError(f"no bars for {', '.join(map(repr, unknown))}; the stream has {len(self.symbols)} others")
-        return self._stream.columns(wanted, self._first)
+        return self._stream.columns(wanted, *self._rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As plain bars, everything read."""

@@ -93,9 +93,14 @@ def _typed(array: NDArray[Any], bars: Bars, owner: str, whole_is_bool: bool, all
     return numbers
 
 
+def no_value(values: Targets) -> bool:
+    """Whether these are float targets without a single value."""
+    return values.dtype == np.float64 and values.size > 0 and bool(np.isnan(values).all())
+
+
 def refuse_empty(values: Targets, bars: Bars, owner: str) -> None:
     """BadData for float targets without a single value."""
-    if values.dtype == np.float64 and values.size and bool(np.isnan(values).all()):
+    if no_value(values):
         raise BadData(
             f"{owner}: no value at all, every target is NaN; are {len(bars)} bars fewer than its windows need?"
         )
