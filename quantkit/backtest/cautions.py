@@ -91,10 +91,11 @@ def _inside_the_day(result: Result) -> list[str]:
     else:
         share = lost / float((run.fills["price"] * run.fills["quantity"]).sum() * result.bars.minor_unit)
         said.append(f"Fills inside the day pay {percent(share, digits=2)} of their value in slippage: {early}.")
-    if result.strategy is not None and history_of(result.strategy, intraday=True) == 0:
+    strategy = result.strategy
+    if strategy is not None and not strategy.is_rule and history_of(strategy, intraday=True) == 0:
         said.append(
-            f"{result.name} declares no warm-up: each session is evaluated from its first bar, so the rule sees its own "
-            "session only. If it looks further back, give its class `warmup`."
+            f"{result.name} declares no warm-up: each session is evaluated from its first bar, so the rule sees its own"
+            " session only. If it looks further back, give its class `warmup`."
         )
     return said
 

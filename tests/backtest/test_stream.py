@@ -59,7 +59,28 @@ class Called(Cross):
         return np.concatenate([np.zeros_like(above[:1]), above[:-1]])
 
 
-STRATEGIES = (Cross, Ranked, Chosen, Called)
+class Resting(Strategy):
+    """A rule with memory: rests a limit order below the close of two bars back, sells after three bars."""
+
+    warmup = 2
+    symbol_state = {"bought": int}
+
+    def prepare(self, bars: Bars):
+        return {"mean": ta.sma(bars.close, 2)}
+
+    def on_bar(self, ctx):
+        for s in range(ctx.n):
+            kept = ctx.symbol_state[s]
+            if ctx.position[s] > 0:
+                kept.bought += 1
+                if kept.bought >= 3:
+                    ctx.sell(s, ctx.position[s])
+                    kept.bought = 0
+            elif ctx.close[0, s] >= ctx.signals["mean"][s]:
+                ctx.buy(s, 5, limit=ctx.close[2, s])
+
+
+STRATEGIES = (Cross, Ranked, Chosen, Called, Resting)
 
 
 def same(left: Result, right: Result) -> None:
