@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 import numpy as np
 
 if TYPE_CHECKING:
@@ -45,7 +47,45 @@ def frozen(arrays: A) -> A:
     return cast("A", arrays._make(views))  # type: ignore[attr-defined]
 
 
-_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+class _NoCode:
+    """Stands in for the engine that native code is handed to."""
+
+    @staticmethod
+    def set_env(_name: str, _env: object) -> None:
+        """An inner step has no native code of its own whose environment could be set."""
+
+
+class _InnerLibrary(JITCodeLibrary):
+    """A step that only other kernels call: LLVM gets to see it once, inside the kernel that Python calls.
+
+    Numba optimises every function, with all it calls, and makes it native code at each level of calls; for a fold of a
+    hundred steps that is most of the time to compile, and none of it is ever run.
+    """
+
+    codegen = _NoCode  # asked for by who would run the step
+
+    def _optimize_final_module(self) -> None:
+        """Left to the kernel it ends up in."""
+
+    def _finalize_final_module(self) -> None:
+        cast("Any", self)._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, _name: str) -> int:
+        return 0
+
+
+class _InnerCompiler(Compiler):
+    """Numba's own pipeline into an `_InnerLibrary`."""
+
+    def define_pipelines(self) -> Any:
+        if self.state.library is None:
+            name = self.state.func_id.func_qualname
+            self.state.library = cast("Any", _InnerLibrary)(self.state.targetctx.codegen(), name)
+        return cast("Any", super()).define_pipelines()
+
+
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _InnerCompiler}
 
 
 @cache

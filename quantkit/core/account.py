@@ -107,7 +107,7 @@ def activate(state: State, s: int) -> None:
         state.account[N_ACTIVE] = place + 1
 
 
-@njit_bare
+@njit_call
 def apply(
     state: State, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int, rule: int
 ) -> None:
@@ -138,7 +138,7 @@ def apply(
         account[WAITING] = 1
 
 
-@njit_bare
+@njit_call
 def write_fill(
     log: Log, bar: int, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int,
     slippage: int, order: int, rule: int, proceeds: int, ambiguous: int,
@@ -162,7 +162,7 @@ def write_fill(
     log.used[0] = k + 1
 
 
-@njit_bare
+@njit_call
 def write_order(
     log: Log, order: int, bar: int, s: int, side: int, quantity: int, filled: int, kind: int, status: int, reason: int,
     done: int, tag: int,

@@ -6,9 +6,12 @@ the cash allow, books through `pricing.book_fill`, and says in the order's recor
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from quantkit.core.account import cash_of, commission_of, money
+from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import affordable, spendable
 from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_limit, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, slipped
@@ -37,14 +40,14 @@ from quantkit.core.state import (
     TIF_GTC,
     TIF_IOC,
     TOO_THIN,
-    Inputs,
-    Log,
     Record,
-    State,
     i64,
 )
 from quantkit.jit import njit_bare, njit_call
 from quantkit.market.kernels import ceil_tick, floor_tick
+
+if TYPE_CHECKING:
+    from quantkit.core.context import Address
 
 
 @njit_bare
@@ -74,12 +77,13 @@ def is_beyond(plan: Record, order: Record, price: float) -> bool:
     return gap >= 0.0
 
 
-@njit_bare
-def _final_price(
-    state: State, inputs: Inputs, plan: Record, t: int, k: int, quantity: int, price: float, taking: int
-) -> float:
+@njit_call
+def _final_price(frame: Address, t: int, k: int, quantity: int, price: float, taking: int) -> float:
     """`price` after slippage: none for a limit that waited, up to the limit for one that takes a price, up to
     the collar for a market order; negative where a market order's collar is crossed."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
     order = state.orders[k]
     s, side = order.symbol, order.side
     market, row = state.names[s].market, inputs.dates[t].row
@@ -99,12 +103,16 @@ def _final_price(
 
 
 @njit_call
-def _trigger(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int) -> None:
+def _trigger(frame: Address, t: int, k: int) -> None:
     """A stop-limit becomes a limit, if the day's limits allow its price."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    log = log_of(frame)
     order = state.orders[k]
     order.stage = STAGE_TRIGGERED
     order.fresh = 2
-    set_level(state, inputs, plan, t, k)
+    set_level(frame, t, k)
     lower, upper = day_limits(state, inputs, plan, t, order.symbol)
     if order.level > upper or order.level < lower:
         if order.tif == TIF_GTC:
@@ -115,14 +123,16 @@ def _trigger(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: in
 
 
 @njit_call
-def act(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, price: float, opening: int, taking: int
-) -> None:
+def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int) -> None:
     """Let an own order act at a price of the path: trigger, or fill.
 
     opening: 1 at the bar's open. taking: 1 when the price of the moment was there before the order (or the bar), 0 when
     the path came to the order's price.
     """
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    log = log_of(frame)
     order = state.orders[k]
     s, side = order.symbol, order.side
     name = state.names[s]
@@ -133,7 +143,7 @@ def act(
         order.reason = LOCKED
         return
     if order.kind == KIND_STOP_LIMIT and order.stage == STAGE_LIVE:
-        _trigger(state, inputs, plan, log, t, k)
+        _trigger(frame, t, k)
         return
     quantity = order.qty - order.filled
     if side < 0 and plan.shorting == 0 and name.shares < quantity:
@@ -157,13 +167,13 @@ def act(
             quantity = room if order.tif != TIF_FOK else i64(0)
             if quantity <= 0:
                 return
-    final = _final_price(state, inputs, plan, t, k, quantity, price, taking)
+    final = _final_price(frame, t, k, quantity, price, taking)
     if final < 0.0:
         order.reason = BEYOND_COLLAR
         order.mute = MUTED
         return
     if side > 0:
-        fits = _fits(state, plan, k, final, quantity)
+        fits = _fits(frame, k, final, quantity)
         if fits < quantity:
             order.reason = NO_CASH
             if fits == 0 or order.tif == TIF_FOK:
@@ -171,15 +181,16 @@ def act(
                 return
             quantity = fits
             order.qty = order.filled + quantity
-    _book(state, inputs, plan, log, t, k, quantity, final, price, opening)
+    _book(frame, t, k, quantity, final, price, opening)
 
 
 @njit_call
-def _book(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, quantity: int, final: float, price: float,
-    opening: int,
-) -> None:  # fmt: skip
+def _book(frame: Address, t: int, k: int, quantity: int, final: float, price: float, opening: int) -> None:  # fmt: skip
     """Book a fill on the path and what follows from it."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    log = log_of(frame)
     order = state.orders[k]
     s, side = order.symbol, order.side
     name = state.names[s]
@@ -193,7 +204,7 @@ def _book(
     book_fill(state, inputs, plan, log, t, s, side, quantity, final, price, order.id, k, i64(rule), proceeds)
     if side > 0:
         state.account[CASH_BEFORE] -= min(cost, state.account[CASH_BEFORE])
-    _spend(state, plan, k, cash - cash_of(state))
+    _spend(frame, k, cash - cash_of(state))
     if before == 0:
         name.marks |= CLOSE_ENTRY  # its peak is followed on the path, not taken from the bar's high
     order.filled += quantity
@@ -202,9 +213,11 @@ def _book(
         end_order(state, log, k, order.reason)
 
 
-@njit_bare
-def _fits(state: State, plan: Record, k: int, price: float, quantity: int) -> int:
+@njit_call
+def _fits(frame: Address, k: int, price: float, quantity: int) -> int:
     """How many of `quantity` shares the cash for buys on the path pays for."""
+    state = state_of(frame)
+    plan = plan_of(frame)
     account = state.account
     order = state.orders[k]
     market = state.names[order.symbol].market
@@ -220,8 +233,10 @@ def _fits(state: State, plan: Record, k: int, price: float, quantity: int) -> in
 
 
 @njit_bare
-def _spend(state: State, plan: Record, k: int, cost: int) -> None:
+def _spend(frame: Address, k: int, cost: int) -> None:
     """Take a fill's cost off what the path may still spend; a sale's proceeds serve its own name until the bar ends."""
+    state = state_of(frame)
+    plan = plan_of(frame)
     account = state.account
     order = state.orders[k]
     if plan.funding_cash:

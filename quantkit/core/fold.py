@@ -108,27 +108,27 @@ def _run(
             return t
         open_bar(state, inputs, events, plan, log, t, rare)
         if rule is not None:
-            open_orders(state, log)
+            open_orders(frame)
         if account[N_ORDERS] > 0:
             if rare is not None:
                 kept = i64(0)
                 if rule is not None:
-                    release_own(state, inputs, plan, log, t)
+                    release_own(frame, t)
                     if plan.funding_cash:
-                        kept = reserve(state, inputs, plan, t, i64(0), i64(0))
+                        kept = reserve(frame, t, i64(0), i64(0))
                 taken = kept + release(state, inputs, plan, log, t, kept)
                 if rule is not None and plan.funding_cash:
-                    account[RESERVED] = kept + reserve(state, inputs, plan, t, taken, i64(1))
+                    account[RESERVED] = kept + reserve(frame, t, taken, i64(1))
             match_open(state, inputs, plan, log, t, rare, rule)
         if rule is not None:
-            match_path(state, inputs, plan, log, t)
+            match_path(frame, t)
         else:
             match_stops(state, inputs, plan, log, t)
         if account[N_ORDERS] > 0:
             match_close(state, inputs, plan, log, t, rare, rule)
             expire(state, log, rule)
         if rule is not None:
-            expire_own(state, inputs, log, t, i64(0))
+            expire_own(frame, t, i64(0))
         mark(state, inputs, plan, t)
         if rule is not None:
             step_rule(rule.call, rule.params, frame, rule.now, t)
@@ -137,7 +137,7 @@ def _run(
             match_close(state, inputs, plan, log, t, rare, rule)
             expire(state, log, rule)
             if rule is not None:
-                expire_own(state, inputs, log, t, i64(1))
+                expire_own(frame, t, i64(1))
             mark(state, inputs, plan, t)
         equity[t] = account[EQUITY]
         cash[t] = cash_of(state)
@@ -179,8 +179,8 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
     if rule is not None:
         rule = rule._replace(past=frozen(rule.past))
     names = len(state.names)
-    orders = len(state.orders) if rule is not None else 0
-    log, room = new_log(names, orders=orders), room_for_bar(names, orders)
+    resting = len(state.orders) if rule is not None else 0
+    log, room = new_log(names, orders=resting), room_for_bar(names, resting)
     rare = 1 if rule is not None or is_rare(state, events, plan) else None
     equity, cash = np.empty(len(inputs.dates), np.int64), np.empty(len(inputs.dates), np.int64)
     parts = []

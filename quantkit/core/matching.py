@@ -54,7 +54,7 @@ from quantkit.market.kernels import ceil_tick, floor_tick
 SCALE, SEQUENCE = 0, 1  # indices in core.policy.SHORTFALLS; the third, reject, is what is left
 
 
-@njit_bare
+@njit_call
 def affordable(plan: Record, market: int, price: float, cash: int) -> int:
     """Most shares whose value and commission fit `cash`."""
     if cash <= 0:
@@ -69,7 +69,7 @@ def affordable(plan: Record, market: int, price: float, cash: int) -> int:
     return i64(0)
 
 
-@njit_bare
+@njit_call
 def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float) -> int:
     """Value and commission of the waiting buys when each quantity is cut by `ratio` to whole shares."""
     total = i64(0)
@@ -154,7 +154,7 @@ def spendable(plan: Record, cash: int) -> int:
     return cash - i64(np.floor(plan.min_cash * plan.unit + 0.5))
 
 
-@njit_bare
+@njit_call
 def reserve_price(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
     """What a broker reserves for a share of a buy: its limit, else the upper price limit, else the reference."""
     order = state.orders[k]
@@ -220,7 +220,7 @@ def _fills_here(order: Record, kind: int) -> bool:
     return order.kind == kind or (kind == KIND_CLOSE and order.kind == KIND_CONDITIONAL)
 
 
-@njit_bare
+@njit_call
 def print_limit(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
     """Limit price of an order that fills at a print: a strategy's own, or the collar."""
     order = state.orders[k]
@@ -255,7 +255,7 @@ def _cut_to_volume(state: State, inputs: Inputs, plan: Record, t: int, k: int) -
 
 @njit_call
 def _match(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rare: int | None, book: int | None
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rare: int | None, book: object
 ) -> None:
     """Fill the orders of one kind at the bar's open, close or average: sells, then buys."""
     account = state.account
@@ -305,7 +305,7 @@ def _match(
 @njit_call
 def _match_buys(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, rare: int | None,
-    book: int | None,
+    book: object,
 ) -> None:  # fmt: skip
     """Cut the buys listed in the work space to the cash and fill them."""
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
@@ -326,7 +326,7 @@ def _match_buys(
 @njit_call
 def _fill_print(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, price: float, unslipped: float,
-    proceeds: int, book: int | None,
+    proceeds: int, book: object,
 ) -> None:  # fmt: skip
     """Fill what is left of an order at a print."""
     order = state.orders[k]
@@ -344,17 +344,13 @@ def _fill_print(
 
 
 @njit_bare
-def match_open(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: int | None
-) -> None:
+def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: object) -> None:
     """Step 3: orders "at open"."""
     _match(state, inputs, plan, log, t, i64(KIND_OPEN), rare, book)
 
 
 @njit_bare
-def match_close(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: int | None
-) -> None:
+def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: object) -> None:
     """Step 5: orders "at close" or at the average, and those of `fill="close"` on the bar they were decided on."""
     if plan.fill_kind != KIND_OPEN:
         _match(state, inputs, plan, log, t, plan.fill_kind, rare, book)
@@ -363,7 +359,7 @@ def match_close(
 
 
 @njit_call
-def expire(state: State, log: Log, book: int | None) -> None:
+def expire(state: State, log: Log, book: object) -> None:
     """Step 6: the day's orders of goals end; each becomes a row with what it filled and why not more."""
     account = state.account
     for k in range(account[N_ORDERS]):

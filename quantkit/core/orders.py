@@ -51,7 +51,7 @@ def is_print(order: Record) -> bool:
     return order.kind <= KIND_VWAP
 
 
-@njit_bare
+@njit_call
 def end_order(state: State, log: Log, k: int, reason: int) -> None:
     """Write the row of an order whose life ends, and take it off its name; a child that never lived ends with it."""
     order = state.orders[k]

@@ -7,10 +7,13 @@ orders take the short way of `matching.policy_stop`. Contract: reads one bar; th
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from quantkit.core.account import cash_of
 from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond
+from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import reserved_for_later
 from quantkit.core.orders import MUTED, is_limit
 from quantkit.core.resting import set_level
@@ -30,10 +33,8 @@ from quantkit.core.state import (
     RULE_TRAIL,
     STAGE_LIVE,
     STAGE_TRIGGERED,
-    Inputs,
     Log,
     Record,
-    State,
     i64,
 )
 from quantkit.core.stops import OPTIMISTIC, fire_stop, high_first, policy_stop
@@ -41,12 +42,17 @@ from quantkit.data.bars import TRADED
 from quantkit.jit import njit_bare, njit_call
 from quantkit.market.kernels import ceil_tick, floor_tick
 
+if TYPE_CHECKING:
+    from quantkit.core.context import Address
+
 NOTHING, POLICY = -1, -2  # instead of a place in the table of orders
 
 
 @njit_bare
-def _policy_levels(state: State, plan: Record, s: int) -> tuple[float, float, int]:
+def _policy_levels(frame: Address, s: int) -> tuple[float, float, int]:
     """(price whose loss sells, price whose gain sells before the grid, rule of the former); 0 and inf without."""
+    state = state_of(frame)
+    plan = plan_of(frame)
     name = state.names[s]
     entry = name.entry_value / plan.unit / name.entry_qty
     stop = entry * (1.0 - plan.stop_loss) if plan.stop_loss > 0.0 else 0.0
@@ -67,8 +73,10 @@ def _better(up: bool, a: float, b: float) -> bool:
 
 
 @njit_call
-def _stop_comes(state: State, inputs: Inputs, t: int, k: int) -> bool:
+def _stop_comes(frame: Address, t: int, k: int) -> bool:
     """Whether the other extreme of the bar reaches a stop of the same group: then the stop goes first."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
     mine = state.orders[k]
     c = state.names[mine.symbol].first
     while c >= 0:
@@ -84,17 +92,20 @@ def _stop_comes(state: State, inputs: Inputs, t: int, k: int) -> bool:
 
 @njit_call
 def _next_on_leg(
-    state: State, inputs: Inputs, plan: Record, t: int, s: int, start: float, end: float, policy: int, early: int
+    frame: Address, t: int, s: int, start: float, end: float, policy: int, early: int
 ) -> tuple[int, float]:
     """(place of the order that acts first between two prices of the path, or POLICY or NOTHING; the price there).
 
     early: the other extreme of the bar is still to come, and a stop it brings goes before a take.
     """
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
     up = end > start
     name = state.names[s]
     chosen, where, rank = i64(NOTHING), end, i64(9)
     if policy and name.shares > 0:
-        stop, take, _ = _policy_levels(state, plan, s)
+        stop, take, _ = _policy_levels(frame, s)
         level = ceil_tick(plan, inputs.dates[t].row, name.market, take) if up else stop
         if up and early:
             trail = max(name.peak, inputs.high[t, s]) * (1.0 - plan.trailing_stop) if plan.trailing_stop > 0.0 else 0.0
@@ -112,7 +123,7 @@ def _next_on_leg(
             reached = level <= end if up else end <= level
             if limit and not plan.touch and level == end:
                 reached = False
-            if reached and limit and early and order.group > 0 and _stop_comes(state, inputs, t, k):
+            if reached and limit and early and order.group > 0 and _stop_comes(frame, t, k):
                 reached = False
             if reached:
                 level = max(level, start) if up else min(level, start)
@@ -124,15 +135,16 @@ def _next_on_leg(
 
 
 @njit_call
-def _act_beyond(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float, opening: int, policy: int
-) -> int:
+def _act_beyond(frame: Address, t: int, s: int, price: float, opening: int, policy: int) -> int:
     """Let the first order that is beyond its price at this moment act; 0 when there is none, 2 a policy stop that
     could not sell all."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
     name = state.names[s]
     chosen, rank, rule = i64(NOTHING), i64(9), i64(RULE_TAKE)
     if policy and name.shares > 0:
-        stop, take, stop_rule = _policy_levels(state, plan, s)
+        stop, take, stop_rule = _policy_levels(frame, s)
         if price <= stop:
             chosen, rank, rule = i64(POLICY), i64(1), stop_rule
         elif price >= ceil_tick(plan, inputs.dates[t].row, name.market, take):
@@ -153,14 +165,18 @@ def _act_beyond(
     if chosen == NOTHING:
         return i64(0)
     if chosen == POLICY:
-        return _fire(state, inputs, plan, log, t, s, price, rule + (RULE_STOP_GAP - RULE_STOP) * opening)
-    act(state, inputs, plan, log, t, chosen, price, opening, i64(1))
+        return _fire(frame, t, s, price, rule + (RULE_STOP_GAP - RULE_STOP) * opening)
+    act(frame, t, chosen, price, opening, i64(1))
     return i64(1)
 
 
 @njit_bare
-def _fire(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float, rule: int) -> int:
+def _fire(frame: Address, t: int, s: int, price: float, rule: int) -> int:
     """A policy stop on the path; 2 when it could not sell all."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    log = log_of(frame)
     cash = cash_of(state)
     fire_stop(state, inputs, plan, log, t, s, price, rule)
     if plan.funding_cash == 0:
@@ -169,8 +185,9 @@ def _fire(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, 
 
 
 @njit_bare
-def _follow(state: State, inputs: Inputs, plan: Record, t: int, s: int, price: float) -> None:
+def _follow(frame: Address, t: int, s: int, price: float) -> None:
     """The price came here: peaks and trailing extremes take it in."""
+    state = state_of(frame)
     name = state.names[s]
     if name.shares > 0 and price > name.peak:
         name.peak = price
@@ -180,16 +197,20 @@ def _follow(state: State, inputs: Inputs, plan: Record, t: int, s: int, price: f
         trails = order.kind == KIND_HELD_TRAIL and STAGE_LIVE <= order.stage <= STAGE_TRIGGERED
         if trails and order.side * (order.extreme - price) > 0.0:
             order.extreme = price
-            set_level(state, inputs, plan, t, k)
+            set_level(frame, t, k)
         k = order.next
 
 
 @njit_call
-def _walk(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool, stop_first: int) -> int:
+def _walk(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> int:
     """One name's path: at the open, along three legs. Returns the fills written when the open was over.
 
     stop_first: 1 where a stop that the other extreme brings goes before a take on the first leg.
     """
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    log = log_of(frame)
     name = state.names[s]
     o, high, low, c = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s], inputs.close[t, s]
     state.account[OWN_CASH] = 0
@@ -197,7 +218,7 @@ def _walk(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, 
     held = policy if name.marks & OPEN_ENTRY == 0 and name.shares > 0 else i64(0)
     opening = i64(1)
     while True:
-        done = _act_beyond(state, inputs, plan, log, t, s, o, opening, held)
+        done = _act_beyond(frame, t, s, o, opening, held)
         if done == 0:
             break
         if done == 2 or name.shares <= 0:
@@ -209,36 +230,33 @@ def _walk(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, 
         if at_once(order) and can_act(order):
             order.mute = MUTED
         k = order.next
-    _follow(state, inputs, plan, t, s, o)
+    _follow(frame, t, s, o)
     opened = log.used[0]
     price = o
     for leg in range(3):
         end = c
         if leg < 2:
             end = high if upward == (leg == 0) else low
-        price, policy = _leg(state, inputs, plan, log, t, s, price, end, policy, stop_first if leg == 0 else i64(0))
+        price, policy = _leg(frame, t, s, price, end, policy, stop_first if leg == 0 else i64(0))
     return opened
 
 
 @njit_call
-def _leg(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, start: float, end: float, policy: int,
-    early: int,
-) -> tuple[float, int]:  # fmt: skip
+def _leg(frame: Address, t: int, s: int, start: float, end: float, policy: int, early: int) -> tuple[float, int]:
     """One leg of the path; returns where it ended and whether the policy's stops are still looked at."""
     price = start
     while price != end:
-        k, where = _next_on_leg(state, inputs, plan, t, s, price, end, policy, early)
+        k, where = _next_on_leg(frame, t, s, price, end, policy, early)
         price = where
-        _follow(state, inputs, plan, t, s, price)
+        _follow(frame, t, s, price)
         if k == NOTHING:
             break
         if k == POLICY:
-            policy = _policy_acts(state, inputs, plan, log, t, s, price)
+            policy = _policy_acts(frame, t, s, price)
         else:
-            act(state, inputs, plan, log, t, k, price, i64(0), i64(0))
+            act(frame, t, k, price, i64(0), i64(0))
         while True:
-            done = _act_beyond(state, inputs, plan, log, t, s, price, i64(0), policy)
+            done = _act_beyond(frame, t, s, price, i64(0), policy)
             if done == 0:
                 break
             if done == 2:
@@ -247,22 +265,28 @@ def _leg(
 
 
 @njit_call
-def _policy_acts(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float) -> int:
+def _policy_acts(frame: Address, t: int, s: int, price: float) -> int:
     """A stop or take profit met inside the bar; 0 when it could not sell all and waits for the next bar."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
     name = state.names[s]
-    stop, _, rule = _policy_levels(state, plan, s)
+    stop, _, rule = _policy_levels(frame, s)
     at = price
     if price <= stop:
         at = max(floor_tick(plan, inputs.dates[t].row, name.market, price), inputs.low[t, s])
     else:
         rule = i64(RULE_TAKE)
-    return i64(1) if _fire(state, inputs, plan, log, t, s, at, rule) == 1 else i64(0)
+    return i64(1) if _fire(frame, t, s, at, rule) == 1 else i64(0)
 
 
 @njit_call
-def _reach(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> int:
+def _reach(frame: Address, t: int, s: int) -> int:
     """What a bar's range may bring to act: bit 1 something below, 2 something above, 4 both orders of the extremes
     matter whatever is met; and fixes triggers that hang on the open."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
     name = state.names[s]
     o, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
     found = i64(0)
@@ -271,7 +295,7 @@ def _reach(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> int:
         order = state.orders[k]
         if order.kind == KIND_FROM_OPEN and order.stop != order.stop and order.stage == STAGE_LIVE:
             order.stop = o + order.side * order.from_open * name.range
-            set_level(state, inputs, plan, t, k)
+            set_level(frame, t, k)
         if can_act(order):
             if at_once(order) or (order.stage == STAGE_TRIGGERED and not is_limit(order)):
                 found |= 1
@@ -284,7 +308,7 @@ def _reach(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> int:
                 found |= 4
         k = order.next
     if name.shares > 0 and (plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0):
-        stop, take, _ = _policy_levels(state, plan, s)
+        stop, take, _ = _policy_levels(frame, s)
         found |= (1 if low <= stop else 0) | (2 if high >= take else 0) | (4 if plan.trailing_stop > 0.0 else 0)
     elif plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0:
         found |= 4
@@ -292,8 +316,10 @@ def _reach(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> int:
 
 
 @njit_call
-def _keep(state: State, log: Log, s: int, back: int) -> None:
+def _keep(frame: Address, s: int, back: int) -> None:
     """Note a name, its orders and the account as they are, or (back) make them so again."""
+    state = state_of(frame)
+    log = log_of(frame)
     if back:
         state.names[s] = log.kept_name[0]
         for i in range(len(state.account)):
@@ -314,31 +340,30 @@ def _keep(state: State, log: Log, s: int, back: int) -> None:
 
 
 @njit_call
-def _try(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool, stop_first: int
-) -> tuple[int, int]:
+def _try(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> tuple[int, int]:
     """Walk a path for its fills only, which stay in the log above those of before; returns where they begin and how
     many of them the open made."""
+    state = state_of(frame)
+    log = log_of(frame)
     rows, start, target = log.used[1], log.used[0], state.target[s]
-    _keep(state, log, s, i64(0))
-    opened = _walk(state, inputs, plan, log, t, s, upward, stop_first)
-    _keep(state, log, s, i64(1))
+    _keep(frame, s, i64(0))
+    opened = _walk(frame, t, s, upward, stop_first)
+    _keep(frame, s, i64(1))
     state.target[s] = target
     log.used[1] = rows
     return start, opened
 
 
 @njit_call
-def _walk_marked(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, upward: bool, stop_first: int
-) -> None:
+def _walk_marked(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> None:
     """Walk the path, and mark its fills after the open when another order of the extremes, or a take before its stop,
     would have given others."""
+    log = log_of(frame)
     first = log.used[0]
-    other, _ = _try(state, inputs, plan, log, t, s, not upward, i64(1))
-    third, _ = _try(state, inputs, plan, log, t, s, True, i64(0))
+    other, _ = _try(frame, t, s, not upward, i64(1))
+    third, _ = _try(frame, t, s, upward or not upward, i64(0))
     mine = log.used[0]
-    opened = _walk(state, inputs, plan, log, t, s, upward, stop_first)
+    opened = _walk(frame, t, s, upward, stop_first)
     made = log.used[0] - mine
     same = _same_fills(log, other, third, mine, made) and _same_fills(log, third, mine, mine, made)
     for i in range(made):
@@ -361,8 +386,12 @@ def _same_fills(log: Log, start: int, stop: int, mine: int, made: int) -> bool:
 
 
 @njit_call
-def match_path(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+def match_path(frame: Address, t: int) -> None:
     """Step 4 where a strategy has own orders; otherwise `matching.match_stops` is the whole of it."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    log = log_of(frame)
     account = state.account
     account[POOL] = min(cash_of(state), account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     if plan.funding_cash:
@@ -386,17 +415,17 @@ def match_path(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> 
             count += 1
     for n in range(count):
         s = log.work[n].i
-        found = _reach(state, inputs, plan, t, s)
+        found = _reach(frame, t, s)
         o, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
         upward = high_first(plan, o, high, low, state.names[s].shares)
         if found == 3 or found >= 5:
-            _walk_marked(state, inputs, plan, log, t, s, upward, stop_first)
+            _walk_marked(frame, t, s, upward, stop_first)
         elif found:
-            _walk(state, inputs, plan, log, t, s, upward, stop_first)
+            _walk(frame, t, s, upward, stop_first)
         else:
-            _follow(state, inputs, plan, t, s, o)
-            _follow(state, inputs, plan, t, s, high)
-            _follow(state, inputs, plan, t, s, low)
+            _follow(frame, t, s, o)
+            _follow(frame, t, s, high)
+            _follow(frame, t, s, low)
     for s in range(len(state.names)):
         if inputs.flags[t, s] & TRADED:
             name = state.names[s]

@@ -10,7 +10,7 @@ import numpy as np
 from quantkit.core.account import apply, commission_of, money, previous_close, tax_of, write_fill
 from quantkit.core.state import BARS, DAY, KIND_SAME_CLOSE, NEW_SESSION, PREV_ROW, Inputs, Log, Record, State, i64
 from quantkit.data.bars import FIRST_DAY, LIQUIDATION
-from quantkit.jit import njit_bare
+from quantkit.jit import njit_bare, njit_call
 from quantkit.market.kernels import (
     FIRST_DAY_BAND,
     FIRST_DAY_OPENING,
@@ -36,7 +36,7 @@ def base_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> fl
     return ceil_tick(plan, inputs.dates[t].row, name.market, price)
 
 
-@njit_bare
+@njit_call
 def day_limits(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> tuple[float, float]:
     """(lower, upper) price limit of the bar's session; (0, inf) where there is none."""
     name = state.names[s]
@@ -61,7 +61,7 @@ def reference_price(state: State, inputs: Inputs, plan: Record, t: int, s: int) 
     return previous_close(state, inputs, t, s)
 
 
-@njit_bare
+@njit_call
 def order_limit(state: State, inputs: Inputs, plan: Record, t: int, s: int, side: int, kind: int) -> float:
     """Limit price of an order at open or close: the collar around the reference; inf or 0 for a market order."""
     if plan.collar < 0.0 or kind == KIND_SAME_CLOSE:
@@ -73,7 +73,7 @@ def order_limit(state: State, inputs: Inputs, plan: Record, t: int, s: int, side
     return ceil_tick(plan, row, market, reference * (1.0 - plan.collar))
 
 
-@njit_bare
+@njit_call
 def slipped(
     inputs: Inputs, plan: Record, t: int, s: int, market: int, side: int, quantity: int, price: float, limit: float
 ) -> float:
@@ -89,7 +89,7 @@ def slipped(
     return min(worse, price)
 
 
-@njit_bare
+@njit_call
 def book_fill(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, side: int, quantity: int,
     price: float, unslipped: float, order: int, k: int, rule: int, proceeds: int,

@@ -6,9 +6,12 @@ Contract: `open_orders`, `release_own` with `reserve`, and `expire_own` are the 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from quantkit.core.account import cash_of, commission_of, money
+from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import affordable, reserve_price, spendable
 from quantkit.core.orders import PARKED, close_order, is_limit, is_print
 from quantkit.core.pricing import day_limits
@@ -43,23 +46,26 @@ from quantkit.core.state import (
     TIF_IOC,
     UNCLOSED,
     Inputs,
-    Log,
     Record,
-    State,
     i64,
 )
 from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
 from quantkit.jit import njit_bare, njit_call
 from quantkit.market.kernels import ceil_tick, floor_tick
 
+if TYPE_CHECKING:
+    from quantkit.core.context import Address
+
 
 @njit_bare
-def open_orders(state: State, log: Log) -> None:
+def open_orders(frame: Address) -> None:
     """Step 1 of own orders: a session that ended without its closing auction ends now; ranges start anew."""
+    state = state_of(frame)
+    log = log_of(frame)
     account = state.account
     if account[NEW_SESSION]:
         if account[UNCLOSED]:
-            end_session(state, log)
+            end_session(frame)
         for k in range(account[N_ORDERS]):  # a closing auction that never came
             order = state.orders[k]
             if order.own and order.at == AT_CLOSE and order.stage == STAGE_LIVE:
@@ -73,8 +79,10 @@ def open_orders(state: State, log: Log) -> None:
 
 
 @njit_call
-def end_session(state: State, log: Log) -> None:
+def end_session(frame: Address) -> None:
     """One session less to live for each order that was live in this one."""
+    state = state_of(frame)
+    log = log_of(frame)
     state.account[UNCLOSED] = 0
     for k in range(state.account[N_ORDERS]):
         order = state.orders[k]
@@ -84,9 +92,12 @@ def end_session(state: State, log: Log) -> None:
                 close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
 
 
-@njit_bare
-def _level(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
+@njit_call
+def _level(frame: Address, t: int, k: int) -> float:
     """Where an order acts today: limits on the grid inward, triggers outward; NaN: not yet known."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
     order = state.orders[k]
     row, market = inputs.dates[t].row, state.names[order.symbol].market
     if is_limit(order) or is_print(order):
@@ -102,12 +113,13 @@ def _level(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> float:
 
 
 @njit_bare
-def set_level(state: State, inputs: Inputs, plan: Record, t: int, k: int) -> None:
+def set_level(frame: Address, t: int, k: int) -> None:
     """Put an order's price of today into `level`."""
-    state.orders[k].level = _level(state, inputs, plan, t, k)
+    state = state_of(frame)
+    state.orders[k].level = _level(frame, t, k)
 
 
-@njit_bare
+@njit_call
 def _not_accepted(inputs: Inputs, t: int, order: Record, lower: float, upper: float) -> bool:
     """Whether the exchange would refuse an order of this kind on this bar."""
     special = order.kind == KIND_CONDITIONAL or order.tif == TIF_IOC or order.tif == TIF_FOK
@@ -121,11 +133,14 @@ def _not_accepted(inputs: Inputs, t: int, order: Record, lower: float, upper: fl
 
 
 @njit_call
-def release_own(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+def release_own(frame: Address, t: int) -> None:
     """Step 2 of own orders: what was decided goes live; each morning what rests is looked at again.
 
     Builds the list of each name's orders that this bar's path may meet (`NAME.first`, `ORDER.next`).
     """
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    log = log_of(frame)
     account = state.account
     morning = account[NEW_SESSION] == 1
     for i in range(account[N_ORDERS]):
@@ -148,28 +163,32 @@ def release_own(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
             order.stage = STAGE_LIVE
         if is_print(order):
             if fresh and order.limit == order.limit and order.kind <= KIND_CLOSE:
-                _look_anew(state, inputs, plan, log, t, k)
+                _look_anew(frame, t, k)
             continue
         if morning or order.mute != PARKED:
             order.reason = NO_REASON
             order.mute = 0
         order.fresh = 1 if fresh or morning or order.fresh == 2 else 0
         if order.stage != STAGE_CHILD and (fresh or morning):
-            _look_anew(state, inputs, plan, log, t, k)
+            _look_anew(frame, t, k)
         if order.stage != STAGE_OVER:
-            set_level(state, inputs, plan, t, k)
+            set_level(frame, t, k)
             order.next = state.names[s].first
             state.names[s].first = k
 
 
 @njit_call
-def _look_anew(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int) -> None:
+def _look_anew(frame: Address, t: int, k: int) -> None:
     """The morning of an order: may it stand in today's book?"""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    log = log_of(frame)
     order = state.orders[k]
     s = order.symbol
     if not is_limit(order) and not is_print(order):
         return
-    set_level(state, inputs, plan, t, k)
+    set_level(frame, t, k)
     lower, upper = day_limits(state, inputs, plan, t, s)
     if _not_accepted(inputs, t, order, lower, upper):
         close_order(state, log, k, i64(NOT_ACCEPTED))
@@ -182,13 +201,16 @@ def _look_anew(state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: 
 
 
 @njit_call
-def reserve(state: State, inputs: Inputs, plan: Record, t: int, taken: int, fresh: int) -> int:
+def reserve(frame: Address, t: int, taken: int, fresh: int) -> int:
     """Step 2 with `funding="cash"`: what limit buys reserve of the cash held now, older first; what does not fit is
     cut. Returns the sum.
 
     fresh: 0 for orders that were placed before on this session, whose reservation stands; 1 for the others, after
     `taken` is gone.
     """
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
     account = state.account
     left = spendable(plan, cash_of(state)) - taken
     total = i64(0)
@@ -214,8 +236,11 @@ def reserve(state: State, inputs: Inputs, plan: Record, t: int, taken: int, fres
 
 
 @njit_call
-def expire_own(state: State, inputs: Inputs, log: Log, t: int, deciding: int) -> None:
+def expire_own(frame: Address, t: int, deciding: int) -> None:
     """Step 6 of own orders; then the table is made dense again. deciding: the second look of `fill="close"`."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    log = log_of(frame)
     account = state.account
     phase = inputs.dates[t].phase
     for k in range(account[N_ORDERS]):
@@ -236,7 +261,7 @@ def expire_own(state: State, inputs: Inputs, log: Log, t: int, deciding: int) ->
             if order.tif == TIF_IOC or order.tif == TIF_FOK or order.qty <= order.filled:
                 close_order(state, log, k, order.reason if order.reason != NO_REASON else why)
     if deciding == 0 and phase & CLOSING and account[UNCLOSED]:
-        end_session(state, log)
+        end_session(frame)
     kept = i64(0)
     for k in range(account[N_ORDERS]):
         if state.orders[k].own and state.orders[k].stage != STAGE_OVER:
