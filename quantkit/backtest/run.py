@@ -112,6 +112,7 @@ def backtest(
         flags=valid_after_warmup(seen.flags, terms.warmup)[first:],
         events=events_of(run_bars, paid),
         after=int(bars.days[len(seen)]) if len(seen) < len(bars) else None,
+        volume=costs.impact > 0.0 or rules.participation is not None,
     )
     levels = benchmark_levels(benchmark, run_bars)
     return result_of(terms, span, run_bars, output, state, paid, levels, history=int(bars.days[0]), targets=given)

@@ -63,7 +63,7 @@ from quantkit.core.state import (
 from quantkit.data.bars import TRADED
 from quantkit.jit import njit_bare, njit_call
 
-__all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "open_bar", "tax_of"]
+__all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "more_commission", "open_bar", "tax_of"]
 
 
 @njit_bare
@@ -81,6 +81,17 @@ def commission_of(plan: Record, market: int, value: int) -> int:
     if raw < plan.minimum:
         raw = plan.minimum
     return i64(np.floor((raw + 1e-6) / plan.truncate_to) * plan.truncate_to)
+
+
+@njit_bare
+def more_commission(plan: Record, working: Record, market: int, value: int) -> int:
+    """Commission on a further fill of an order worth `value`: its own, or what it adds to that of the order's session.
+
+    `working` is the order's record; whoever books the fill adds `value` and the answer to its `value` and `fee`.
+    """
+    if plan.per_order_day == 0:
+        return commission_of(plan, market, value)
+    return commission_of(plan, market, working.value + value) - working.fee
 
 
 @njit_bare
@@ -356,6 +367,9 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
             for s in range(len(state.names)):
                 name = state.names[s]
                 name.session_close = name.last_close
+        for k in range(account[N_ORDERS]):  # a new order-day of commissions
+            state.orders[k].value = 0
+            state.orders[k].fee = 0
         if rare is not None and account[N_PAY] > 0:
             _pay_dividends(state)
     else:

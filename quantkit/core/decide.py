@@ -121,6 +121,8 @@ def _make_order(state: State, plan: Record, s: int, side: int, want: int, quanti
     working.parent = -1
     working.tag = 0
     working.own = 0
+    working.value = 0
+    working.fee = 0
     account[NEXT_ID] += 1
     account[N_ORDERS] = k + 1
 

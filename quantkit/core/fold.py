@@ -254,6 +254,8 @@ def book(state: State, fill: Fill) -> None:
     working = int(state.account[N_ORDERS])
     for k in np.flatnonzero(state.orders["id"][:working] == fill.order):
         state.orders["filled"][k] += fill.quantity
+        state.orders["value"][k] += fill.value
+        state.orders["fee"][k] += fill.commission
 
 
 def plan_of(
@@ -303,6 +305,8 @@ def plan_of(
         "fill_kind": FILLS.index(fill),
         "slip_ticks": float(costs.slippage_ticks),
         "slip_bps": float(costs.slippage_bps),
+        "impact": float(costs.impact),
+        "per_order_day": int(costs.per == "order_day"),
         "commission": _rates(costs),
         "minimum": float(costs.minimum),
         "truncate_to": float(costs.truncate_to),

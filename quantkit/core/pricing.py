@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import apply, commission_of, money, previous_close, tax_of, write_fill
+from quantkit.core.account import apply, commission_of, money, more_commission, previous_close, tax_of, write_fill
 from quantkit.core.state import BARS, DAY, KIND_SAME_CLOSE, NEW_SESSION, PREV_ROW, Inputs, Log, Record, State, i64
 from quantkit.data.bars import FIRST_DAY, LIQUIDATION
 from quantkit.jit import njit_bare, njit_call
@@ -77,11 +77,16 @@ def order_limit(state: State, inputs: Inputs, plan: Record, t: int, s: int, side
 def slipped(
     inputs: Inputs, plan: Record, t: int, s: int, market: int, side: int, quantity: int, price: float, limit: float
 ) -> float:
-    """`price` after slippage, on the grid against the trader, inside the bar and inside the order's limit."""
-    if (plan.slip_ticks == 0.0 and plan.slip_bps == 0.0) or (side < 0 and plan.slip_entry_only):
+    """`price` after slippage, on the grid against the trader, inside the bar and inside the order's limit.
+
+    quantity: what the order asks for at that moment; the price moves by the square root of its part in the volume.
+    """
+    if (plan.slip_ticks == 0.0 and plan.slip_bps == 0.0 and plan.impact == 0.0) or (side < 0 and plan.slip_entry_only):
         return price
     row = inputs.dates[t].row
     move = plan.slip_ticks * tick_at(plan, row, market, price) + price * (plan.slip_bps / 10000.0)
+    if plan.impact > 0.0 and len(inputs.volume) > 0 and inputs.volume[t, s] > 0.0:
+        move += plan.impact * price * np.sqrt(quantity / inputs.volume[t, s])
     if side > 0:
         worse = min(ceil_tick(plan, row, market, price + move), inputs.high[t, s], limit)
         return max(worse, price)
@@ -97,7 +102,13 @@ def book_fill(
     """Book a fill of the simulator with its costs. k: the order's place in the table, -1 where it has none."""
     market = state.names[s].market
     value = money(price, quantity, plan.unit)
-    commission = commission_of(plan, market, value)
+    if k >= 0:
+        working = state.orders[k]
+        commission = more_commission(plan, working, market, value)
+        working.value += value
+        working.fee += commission
+    else:
+        commission = commission_of(plan, market, value)
     tax = tax_of(plan, plan.tax_rate[inputs.dates[t].row, market], value) if side < 0 else i64(0)
     slippage = side * (value - money(unslipped, quantity, plan.unit))
     if plan.participation < np.inf:

@@ -318,6 +318,7 @@ PLAN = np.dtype(
         ("slip_entry_only", np.int64),
         ("fill_kind", np.int64),  # not "fill", a method of NumPy records; KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
         ("has_universe", np.int64),
+        ("per_order_day", np.int64),  # 1: commission on an order's fills of a session together
         ("shorting", np.int64),  # 1: sells may go below nothing held
         ("touch", np.int64),  # 1: a limit order fills when its price is touched
         ("path", np.int64),  # index in core.policy.PATHS
@@ -331,6 +332,7 @@ PLAN = np.dtype(
         ("cash_buffer", np.float64),
         ("slip_ticks", np.float64),
         ("slip_bps", np.float64),
+        ("impact", np.float64),
         ("minimum", np.float64),  # minor units, as `fixed`
         ("truncate_to", np.float64),
         ("fixed", np.float64),

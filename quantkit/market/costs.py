@@ -6,8 +6,13 @@ minor unit, commission to a multiple of `truncate_to`.
 `core` reads the numbers; `to_dict` puts them into a manifest and `from_dict` reads them back.
 
 Sources of the schedules: the brokers' published online rates, which include the fees of the exchange and its bodies
-(KIS BanKIS; Kiwoom online, whose API samples cut the commission to 10 won). How KIS cuts is not confirmed: 1 won is
-assumed.
+(KIS BanKIS; Kiwoom online, whose API samples cut the commission to 10 won). Not confirmed, and assumed: KIS cuts to
+1 won; both cut once for an order's fills of a day (`per="order_day"`), which never charges less than fill by fill.
+
+Impact: an order moves the price by impact x price x sqrt(quantity / volume of the bar), the square-root law of Almgren,
+Thum, Hauptmann and Li, "Direct estimation of equity market impact", Risk 18 (2005), and Toth et al., "Anomalous price
+impact and the critical nature of liquidity in financial markets", Physical Review X 1 (2011). The factor is about the
+name's daily volatility: 0.02 moves the price 1 % where an order is a quarter of the volume.
 
 >>> Costs.kiwoom().commission_on(1_234_567, market="KOSPI")
 180
@@ -20,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +34,7 @@ from quantkit.errors import ConfigError
 from quantkit.market import MARKET_ID, MARKETS
 
 DEFAULT = "default"
+PER = ("fill", "order_day")
 HIGHEST_RATE = 0.1
 """A commission or tax above a tenth of the value is a percentage typed as a fraction, not a rate."""
 
@@ -73,6 +80,9 @@ class Costs:
     slippage_ticks  ticks lost on each fill, against the trader
     slippage_bps    basis points of the price lost on each fill, against the trader
     fixed           minor units added to every fill's commission, before the cut
+    per             what a commission is worked out on: each "fill", or one order's fills of a session together
+                    ("order_day": a later fill is charged what it adds)
+    impact          fraction of the price lost by an order as large as its bar's volume; falls with the square root
 
     ConfigError names the field that is out of range.
     """
@@ -84,6 +94,8 @@ class Costs:
     slippage_ticks: float = 0.0
     slippage_bps: float = 0.0
     fixed: float = 0.0
+    per: Literal["fill", "order_day"] = "fill"
+    impact: float = 0.0
 
     def __post_init__(self) -> None:
         commission: float | dict[str, float]
@@ -106,19 +118,23 @@ class Costs:
             "slippage_ticks": _number("slippage_ticks", self.slippage_ticks),
             "slippage_bps": _number("slippage_bps", self.slippage_bps, 10_000.0),
             "fixed": _number("fixed", self.fixed),
+            "impact": _number("impact", self.impact, 10.0),
         }
+        if self.per not in PER:
+            raise _refuse("per", self.per, f"one of {', '.join(PER)}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     @classmethod
     def kis(cls) -> Costs:
         """한국투자증권 BanKIS, online: 0.0140527 %, ETF and ETN 0.0146527 %. US names are free of commission here."""
-        return cls({DEFAULT: 0.000140527, "ETF": 0.000146527, "ETN": 0.000146527, **_NOT_KOREAN})
+        rates = {DEFAULT: 0.000140527, "ETF": 0.000146527, "ETN": 0.000146527, **_NOT_KOREAN}
+        return cls(rates, per="order_day")
 
     @classmethod
     def kiwoom(cls) -> Costs:
         """키움증권, online: 0.015 %, cut to 10 won. US names are free of commission here."""
-        return cls({DEFAULT: 0.00015, **_NOT_KOREAN}, truncate_to=10)
+        return cls({DEFAULT: 0.00015, **_NOT_KOREAN}, truncate_to=10, per="order_day")
 
     @classmethod
     def free(cls) -> Costs:
@@ -138,7 +154,7 @@ class Costs:
         return np.array([self.rate(name) for name in MARKETS])
 
     def commission_on(self, value: float, *, market: str = "KOSPI") -> int:
-        """Commission on one fill of `value` minor units, in minor units; a fill of nothing costs nothing."""
+        """Commission on one fill (or one order's day) of `value` minor units, in minor units; on nothing, nothing."""
         if not value > 0:
             return 0
         return cut(max(value * self.rate(market) + self.fixed, self.minimum), self.truncate_to)

@@ -204,7 +204,7 @@ def panel_of(bars: Bars) -> Panel:
     return Panel(
         days, symbols, raw["open"], raw["high"], raw["low"], raw["close"], bars.flags.tolist(), worth, market, events,
         bars.field("base").tolist() if bars.has("base") else None, bars.leverage.tolist(), bars.minor_unit,
-        bars.prices == "raw",
+        bars.prices == "raw", raw["volume"],
     )  # fmt: skip
 
 
@@ -260,6 +260,8 @@ COSTS = st.builds(
     slippage_ticks=st.sampled_from((0.0, 0.0, 1.0, 2.5)),
     slippage_bps=st.sampled_from((0.0, 0.0, 7.0)),
     fixed=st.sampled_from((0.0, 0.0, 250.0)),
+    per=st.sampled_from(("fill", "order_day")),
+    impact=st.sampled_from((0.0, 0.0, 0.0, 0.02)),
 )
 
 

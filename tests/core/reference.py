@@ -9,7 +9,7 @@ with the compiled fold means something. From target to order is in `reference_de
 
 from __future__ import annotations
 
-from math import floor, isnan, nan
+from math import floor, isnan, nan, sqrt
 
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.market.costs import Costs
@@ -113,12 +113,14 @@ class Run:
             return self.floor_tick(t, s, reference * (1 + self.policy.collar))
         return self.ceil_tick(t, s, reference * (1 - self.policy.collar))
 
-    def slipped(self, t: int, s: int, side: int, price: float, limit: float = nan) -> float:
+    def slipped(self, t: int, s: int, side: int, quantity: int, price: float, limit: float = nan) -> float:
         """The price after slippage: to the grid against the trader, inside the bar, not past the order's limit."""
         if side < 0 and self.policy.slippage_on == "entry":
             return price
         step = tick(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else 0.0
         loss = self.costs.slippage_ticks * step + price * (self.costs.slippage_bps / 10_000)
+        if self.costs.impact and self.panel.volume[t][s] > 0:
+            loss += self.costs.impact * price * sqrt(quantity / self.panel.volume[t][s])
         if loss == 0:
             return price
         if side > 0:
@@ -279,7 +281,7 @@ class Run:
             if order.side < 0:
                 self.sell(t, order, rule, prints[order.column])
         buys = [order for order in ready if order.side > 0 and self.can_fill(t, order, prints[order.column])]
-        prices = [self.slipped(t, o.column, 1, prints[o.column], self.order_limit(t, o)) for o in buys]
+        prices = [self.slipped(t, o.column, 1, o.open, prints[o.column], self.order_limit(t, o)) for o in buys]
         cash = min(account.cash, account.cash_before) if self.policy.funding == "cash" else account.cash
         spent, made = 0, []
         for order, price, quantity in zip(buys, prices, self.fit_cash(t, buys, prices, cash), strict=True):
@@ -306,7 +308,7 @@ class Run:
             if held == 0:
                 order.end(t)
                 return
-        sold = self.slipped(t, s, -1, price, self.order_limit(t, order))
+        sold = self.slipped(t, s, -1, order.open, price, self.order_limit(t, order))
         self.account.apply(self.make_fill(t, s, -1, order.open, sold, price, rule))
         order.filled += order.open
         order.end(t)
@@ -382,7 +384,7 @@ class Run:
         if price <= self.price_limits(t, s)[0]:
             order.end(t, "LIMIT_LOCKED")
             return
-        account.apply(self.make_fill(t, s, -1, order.open, self.slipped(t, s, -1, price), price, rule))
+        account.apply(self.make_fill(t, s, -1, order.open, self.slipped(t, s, -1, order.open, price), price, rule))
         order.filled = order.quantity
         order.end(t)
         account.goals[s], account.stopped[s] = 0, account.counted[s] not in (None, 0.0)

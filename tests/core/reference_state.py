@@ -47,6 +47,7 @@ class Panel:
     leverage: list[float] = field(default_factory=list)
     unit: int = 1
     grid: bool = True
+    volume: list[list[float]] = field(default_factory=list)
 
     def has(self, t: int, s: int, flag: int) -> bool:
         return bool(self.flags[t][s] & flag)

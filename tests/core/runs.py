@@ -34,6 +34,7 @@ def prepare(case: Case) -> Prepared:
         policy=case.policy,
         rank=case.rank,
         liquidity=sma(bars.value, 20),
+        volume=case.costs.impact > 0.0 or case.policy.participation is not None,
     )
     plan = plan_of(
         case.policy,

@@ -464,6 +464,7 @@ def test_a_transfer_brings_the_new_markets_ticks() -> None:
     assert [f[2] for f in play(bars, [1.0, 2.0], costs=SLIP).fills] == [150_100.0, 150_500.0]
 
 
+@row("commission", "sale tax", '`per="fill"` (default)')
 def test_commission_and_tax_are_cut_as_the_page_says() -> None:
     bars = hand_bars([10_000] * 3)
     policy = replace(TEN, amount=100)

@@ -154,7 +154,10 @@ def test_other_prices_tomorrow_leave_today_as_it_was(case: Case, stop: int, fact
 # --- costs ----------------------------------------------------------------------------------------------------------
 
 
-@given(cases(calm=True), st.sampled_from(("commission", "tax", "slippage_bps", "slippage_ticks", "fixed", "minimum")))
+@given(
+    cases(calm=True),
+    st.sampled_from(("commission", "tax", "slippage_bps", "slippage_ticks", "fixed", "minimum", "impact")),
+)
 def test_more_cost_never_helps(case: Case, what: str) -> None:
     """A theorem only where costs cannot change what is traded.
 
@@ -171,6 +174,7 @@ def test_more_cost_never_helps(case: Case, what: str) -> None:
         "slippage_ticks": 2.0,
         "fixed": 700.0,
         "minimum": 5000,
+        "impact": 0.05,
     }
     dear = cheap.but(costs=replace(cheap.costs, **{what: more[what]}))
     low, high = compiled(cheap)[0], compiled(dear)[0]

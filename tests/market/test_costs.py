@@ -28,6 +28,11 @@ def test_kiwoom_cuts_its_commission_to_ten_won() -> None:
     assert Costs.kiwoom().commission_on(10_000) == 0
 
 
+def test_both_brokers_cut_once_for_an_orders_day() -> None:
+    assert Costs.kis().per == Costs.kiwoom().per == "order_day"
+    assert Costs(0.00015).per == "fill"
+
+
 def test_free_costs_nothing_and_taxes_nothing() -> None:
     assert Costs.free().commission_on(10**12) == 0
     assert Costs.free().tax_on(10**9, market_rate=0.002) == 0
@@ -51,7 +56,9 @@ def test_rates_come_by_market_id() -> None:
     assert rates[MARKET_ID["KOSPI"]] == rates[MARKET_ID["US"]] == 0.001
 
 
-@pytest.mark.parametrize("costs", [Costs.kis(), Costs.kiwoom(), Costs.free(), Costs(0.0001, 100, 10, 0.002, 1, 2.5, 3)])
+@pytest.mark.parametrize(
+    "costs", [Costs.kis(), Costs.kiwoom(), Costs.free(), Costs(0.0001, 100, 10, 0.002, 1, 2.5, 3, "order_day", 0.01)]
+)
 def test_a_manifest_gives_the_same_costs_back(costs: Costs) -> None:
     assert Costs.from_dict(json.loads(json.dumps(costs.to_dict()))) == costs
     assert pickle.loads(pickle.dumps(costs)) == costs
@@ -87,6 +94,9 @@ def test_a_larger_fill_never_costs_less(one: int, other: int) -> None:
         ({"commission": 0.0, "slippage_bps": 20_000}, "slippage_bps"),
         ({"commission": 0.0, "fixed": float("inf")}, "fixed"),
         ({"commission": 0.0, "tax": True}, "tax"),
+        ({"commission": 0.0, "per": "order"}, "order_day"),
+        ({"commission": 0.0, "impact": -0.1}, "impact"),
+        ({"commission": 0.0, "impact": float("nan")}, "impact"),
     ],
 )
 def test_a_field_out_of_range_is_named(settings: dict[str, object], named: str) -> None:
