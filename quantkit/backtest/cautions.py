@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.backtest.wording import count, percent
-from quantkit.core.state import ORDER_STATUS, REASONS, RULES
+from quantkit.core.state import ENTRY_UNKNOWN, ORDER_STATUS, REASONS, RULES
 from quantkit.strategy.blocks import history_of
 
 if TYPE_CHECKING:
@@ -69,11 +69,18 @@ def _prices(result: Result) -> list[str]:
             "The prices are adjusted, not as traded: tick sizes and price limits were off, share counts and minimum "
             "commissions are approximate, and dividends may already be in the prices."
         )
-    unknown = int(run.actions["unknown"].sum())
+    actions = run.actions
+    unknown = int((actions["kind"] == ENTRY_UNKNOWN).sum())
     if unknown:
         said.append(
             f"{_plural(unknown, 'corporate action')} of unknown kind on held names: treated as a split that leaves the "
             "value unchanged. Look them up."
+        )
+    sold = int(actions["assumed"].sum()) - unknown
+    if sold:
+        said.append(
+            f"{_plural(sold, 'right')} (or part of a company spun off) of held names taken as sold at the theoretical "
+            "value: what they would have fetched is not in the data."
         )
     return said
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from quantkit.backtest import metrics
 from quantkit.backtest.holdings import names_held
+from quantkit.core.state import ENTRY_BORROW, ENTRY_INTEREST
 
 if TYPE_CHECKING:
     from quantkit.backtest.comparison import Benchmark
@@ -141,6 +142,9 @@ def _money(run: RunOutput, unit: float) -> dict[str, float]:
         "tax": float(fills["tax"].sum()) / unit,
         "slippage": float(fills["slippage"].sum()) / unit,
         "dividends": float(run.actions["cash"].sum()) / unit,
+        "dividend_tax": float(run.actions["tax"].sum()) / unit,
+        "interest": float(run.flows["cash"][run.flows["kind"] == ENTRY_INTEREST].sum()) / unit,
+        "borrow_cost": -float(run.flows["cash"][run.flows["kind"] == ENTRY_BORROW].sum()) / unit,
     }
 
 

@@ -22,7 +22,7 @@ from quantkit.errors import Bug
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ACTION_FIELDS", "FILL_FIELDS", "ORDER_FIELDS", "Columns", "RunOutput"]
+__all__ = ["ACTION_FIELDS", "FILL_FIELDS", "FLOW_FIELDS", "ORDER_FIELDS", "Columns", "RunOutput"]
 
 Columns = dict[str, NDArray[Any]]
 Ints = NDArray[np.int64]
@@ -57,9 +57,16 @@ ORDER_FIELDS = {
 ACTION_FIELDS = {
     "bar": np.int64,
     "symbol": np.int32,
-    "share_delta": np.int64,  # shares added (split) or taken away (merger of shares)
-    "cash": np.int64,  # dividends and paid-out fractions
-    "unknown": np.int8,  # 1: an action of unknown kind, treated as value-neutral
+    "kind": np.int8,  # index in core.state.ENTRY_KINDS
+    "share_delta": np.int64,  # shares added (split, bonus: also those listed later) or taken away (reduction)
+    "cash": np.int64,  # dividends after tax, rights sold, paid-out fractions; from the ex-date on
+    "tax": np.int64,  # withheld
+    "assumed": np.int8,  # 1: what it was worth is assumed (unknown kind; a right sold at its theoretical value)
+}
+FLOW_FIELDS = {
+    "bar": np.int64,
+    "kind": np.int8,  # index in core.state.ENTRY_KINDS: interest, borrow
+    "cash": np.int64,  # received; a cost is negative
 }
 
 
@@ -87,6 +94,7 @@ class RunOutput:
     fills, orders, actions   equal-length columns: FILL_FIELDS, ORDER_FIELDS, ACTION_FIELDS; rows in the order they
                   happened (an action of a bar comes before its fills). Other columns are kept out.
     last_close    (N,) float64 close of the last bar as traded; None: the bars of the result say it
+    flows         interest and borrowing fees: FLOW_FIELDS
     state         the final state of the fold, for going on; never read here
     """
 
@@ -98,6 +106,7 @@ class RunOutput:
     actions: Columns
     initial_cash: int
     last_close: NDArray[np.float64] | None = None
+    flows: Columns = field(default_factory=dict)
     state: object | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +119,7 @@ class RunOutput:
         self.fills = _columns(self.fills, FILL_FIELDS, "fills")
         self.orders = _columns(self.orders, ORDER_FIELDS, "orders")
         self.actions = _columns(self.actions, ACTION_FIELDS, "actions")
+        self.flows = _columns(self.flows, FLOW_FIELDS, "flows")
 
     @classmethod
     def empty(cls, equity: ArrayLike, *, initial_cash: int) -> RunOutput:

@@ -61,6 +61,11 @@ class Terms:
         return self.policy.max_names is not None or (self.limits is not None and self.limits.max_names is not None)
 
     @property
+    def reads_volume(self) -> bool:
+        """Whether fills depend on how much was traded."""
+        return self.costs.impact > 0.0 or self.policy.participation is not None
+
+    @property
     def reach(self) -> int:
         """Bars that a run looks back besides the strategy's own evaluation."""
         return max(LIQUIDITY_BARS if self.chooses else 0, self.warmup)
@@ -164,7 +169,7 @@ def fold_rows(
     own = bars.slice(first, len(bars)) if first else bars
     inputs = inputs_of(
         own, decided.targets, policy=terms.policy, flags=flags, rank=decided.rank, liquidity=decided.liquidity,
-        after=after, dates=dates,
+        after=after, dates=dates, volume=terms.reads_volume, vwap=terms.fill == "next_bar_vwap",
     )  # fmt: skip
     plan = plan_of(
         terms.policy,

@@ -225,6 +225,21 @@ class Result:
         return tables.orders_table(self)
 
     @cached_property
+    def actions(self) -> pd.DataFrame:
+        """Corporate actions on names that were held: kind, change of shares, cash after tax, tax withheld; `assumed`
+        where nothing says what it was worth (unknown kind, a right taken as sold at its theoretical value)."""
+        from quantkit.backtest import tables
+
+        return tables.actions_table(self)
+
+    @cached_property
+    def cash_flows(self) -> pd.DataFrame:
+        """Interest on idle cash and fees on borrowed shares: time, kind, amount (a cost is negative)."""
+        from quantkit.backtest import tables
+
+        return tables.flows_table(self)
+
+    @cached_property
     def trades(self) -> pd.DataFrame:
         """Round trips, first in first out, oldest exit first and open ones last; `pnl` is after costs, with
         dividends."""
@@ -234,7 +249,8 @@ class Result:
 
     @cached_property
     def positions(self) -> pd.DataFrame:
-        """Shares at each close, one column a symbol. Made of fills and share actions when first asked for."""
+        """Shares at each close, one column a symbol, with those listed later. Made of fills and share actions when
+        first asked for."""
         import pandas as pd
 
         shares = holdings.position_matrix(self.run, len(self.bars.symbols))

@@ -25,7 +25,7 @@ import numpy as np
 
 from quantkit.backtest.benchmark import benchmark_levels
 from quantkit.backtest.manifest import manifest_of
-from quantkit.backtest.output import RunOutput
+from quantkit.backtest.output import FLOW_FIELDS, RunOutput
 from quantkit.backtest.pieces import Terms, decide_rows, fold_rows
 from quantkit.backtest.universe import in_universe
 from quantkit.core.policy import FILLS, Policy, RiskLimits
@@ -112,7 +112,6 @@ def backtest(
         flags=valid_after_warmup(seen.flags, terms.warmup)[first:],
         events=events_of(run_bars, paid),
         after=int(bars.days[len(seen)]) if len(seen) < len(bars) else None,
-        volume=costs.impact > 0.0 or rules.participation is not None,
     )
     levels = benchmark_levels(benchmark, run_bars)
     return result_of(terms, span, run_bars, output, state, paid, levels, history=int(bars.days[0]), targets=given)
@@ -255,13 +254,15 @@ def _run_output(
             "tag": working["tag"],
         }
         orders = {name: np.concatenate([orders[name], tail[name]]) for name in orders}
+    of_names = output.actions["symbol"] >= 0
     return RunOutput(
         equity=output.equity,
         cash=output.cash,
         deposits=deposits,
         fills={name: output.fills[name] for name in output.fills.dtype.names},
         orders=orders,
-        actions={name: output.actions[name] for name in output.actions.dtype.names},
+        actions={name: output.actions[name][of_names] for name in output.actions.dtype.names},
+        flows={name: output.actions[name][~of_names] for name in FLOW_FIELDS},
         initial_cash=initial,
         last_close=state.names["last_close"].copy(),
         state=state,

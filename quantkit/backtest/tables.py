@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from quantkit.backtest import figures
 from quantkit.backtest.wording import FIGURES, show
-from quantkit.core.state import ORDER_KINDS, ORDER_STATUS, REASONS, RULES
+from quantkit.core.state import ENTRY_KINDS, ORDER_KINDS, ORDER_STATUS, REASONS, RULES
 
 if TYPE_CHECKING:
     from quantkit.backtest.result import Result
 
 __all__ = [
+    "actions_table",
     "costs_table",
     "fills_table",
+    "flows_table",
     "monthly_table",
     "orders_table",
     "summary_html",
@@ -93,6 +95,34 @@ def orders_table(result: Result) -> pd.DataFrame:
             "status": _text(ORDER_STATUS, orders["status"]),
             "reason": _text(REASONS, orders["reason"]),
             "done": _when(result, orders["done_bar"]),
+        }
+    )
+
+
+def actions_table(result: Result) -> pd.DataFrame:
+    """`Result.actions`: corporate actions on names that were held; cash after tax, from the ex-date on."""
+    actions, unit = result.run.actions, result.bars.minor_unit
+    return pd.DataFrame(
+        {
+            "time": _when(result, actions["bar"]),
+            **_who(result, actions["symbol"]),
+            "kind": _text(ENTRY_KINDS, actions["kind"]),
+            "shares": actions["share_delta"],
+            "cash": actions["cash"] / unit,
+            "tax": actions["tax"] / unit,
+            "assumed": actions["assumed"] != 0,
+        }
+    )
+
+
+def flows_table(result: Result) -> pd.DataFrame:
+    """`Result.cash_flows`: money that belongs to no name: interest received, fees on borrowed shares (negative)."""
+    flows = result.run.flows
+    return pd.DataFrame(
+        {
+            "time": _when(result, flows["bar"]),
+            "kind": _text(ENTRY_KINDS, flows["kind"]),
+            "amount": flows["cash"] / result.bars.minor_unit,
         }
     )
 

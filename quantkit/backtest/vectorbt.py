@@ -32,11 +32,12 @@ Ints = NDArray[np.int64]
 
 def _refuse_cash_flows(result: Result) -> None:
     unit = result.bars.minor_unit
-    paid, dividends = int(result.run.deposits.sum()), int(result.run.actions["cash"].sum())
-    if paid or dividends:
-        what = "deposits" if paid else "cash from dividends or fractions of shares"
+    run = result.run
+    paid, other = int(run.deposits.sum()), int(run.actions["cash"].sum() + run.flows["cash"].sum())
+    if paid or run.actions["cash"].any() or run.flows["cash"].any():
+        what = "deposits" if paid else "cash from dividends, fractions of shares or interest"
         raise ConfigError(
-            f"to_vectorbt: this run has {what} ({(paid or dividends) / unit:,.0f} in all), and vectorbt knows no cash "
+            f"to_vectorbt: this run has {what} ({(paid or other) / unit:,.0f} in all), and vectorbt knows no cash "
             "but that of orders; run without them to compare"
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import activate, cash_of, commission_of, money, write_order
+from quantkit.core.account import activate, cash_of, commission_of, money, owned, write_order
 from quantkit.core.sizing import best, set_goal, size
 from quantkit.core.state import (
     BARS,
@@ -61,7 +61,7 @@ def _take_value(state: State, s: int, value: float) -> None:
         if name.marks & IN:
             state.account[SET_CHANGED] = 1
         name.marks &= ~(BLOCKED | IN)
-        if name.goal != 0 or name.shares != 0:
+        if name.goal != 0 or owned(name) != 0:
             set_goal(state, s, i64(0))
     else:
         activate(state, s)
@@ -138,7 +138,7 @@ def denied(state: State, plan: Record, s: int, quantity: int, price: float, clos
     value = money(price, quantity, plan.unit)
     if value > plan.max_order_value * plan.unit or quantity > plan.max_order_shares:
         return TOO_LARGE
-    if value + money(close, state.names[s].shares, plan.unit) > plan.max_weight * account[EQUITY]:
+    if value + money(close, owned(state.names[s]), plan.unit) > plan.max_weight * account[EQUITY]:
         return OVER_WEIGHT
     return NO_REASON
 
@@ -156,7 +156,7 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
     while i < account[N_ACTIVE]:
         s = state.names[i].active
         name = state.names[s]
-        want = name.goal - name.shares
+        want = name.goal - owned(name)
         if want == 0 and name.goal == 0 and state.target[s] == 0.0 and name.resting == 0:
             name.marks &= ~FRESH_GOAL
             last = account[N_ACTIVE] - 1
@@ -176,8 +176,10 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
             continue
         if want < 0:
-            _make_order(state, plan, s, i64(SELL), -want, -want, i64(NO_REASON))
-            expected += money(inputs.close[t, s], -want, plan.unit)
+            quantity = min(-want, name.shares)  # what is still on its way cannot be sold
+            if quantity > 0:
+                _make_order(state, plan, s, i64(SELL), quantity, quantity, i64(NO_REASON))
+                expected += money(inputs.close[t, s], quantity, plan.unit)
         else:
             log.work[buys].i = s
             buys += 1
@@ -196,7 +198,7 @@ def _make_buys(
     for b in range(buys):
         s = log.work[b].i
         name = state.names[s]
-        quantity = name.goal - name.shares
+        quantity = name.goal - owned(name)
         reason = i64(NO_REASON)
         if rare is not None:
             reason = denied(state, plan, s, quantity, inputs.close[t, s], inputs.close[t, s])
@@ -218,7 +220,7 @@ def _make_buys(
     for b in range(kept):
         s = log.work[b].i
         name = state.names[s]
-        want = name.goal - name.shares
+        want = name.goal - owned(name)
         quantity = want if ratio >= 1.0 else i64(np.floor(want * ratio))
         if quantity > 0:
             _make_order(state, plan, s, i64(BUY), want, quantity, NO_REASON if quantity == want else i64(OVER_EXPOSURE))
@@ -231,13 +233,13 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
     """Keep buys of names already held and the best-ranked newcomers that `max_positions` leaves room for."""
     held = i64(0)
     for i in range(state.account[N_ACTIVE]):
-        if state.names[state.names[i].active].shares > 0:
+        if owned(state.names[state.names[i].active]) > 0:
             held += 1
     holders, newcomers = i64(0), i64(0)
     for b in range(buys):  # newcomers to the front of work_i, holders aside
         s = log.work[b].i
         name = state.names[s]
-        if name.shares > 0:
+        if owned(name) > 0:
             log.work[holders].j = s
             holders += 1
         else:
@@ -256,7 +258,7 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
         name = state.names[s]
         if name.marks & SCRATCH:
             name.marks &= ~SCRATCH
-            _note(state, plan, log, s, name.goal - name.shares, i64(TOO_MANY_NAMES))
+            _note(state, plan, log, s, name.goal - owned(name), i64(TOO_MANY_NAMES))
     for h in range(holders):
         log.work[kept + h].i = log.work[h].j
     return kept + holders
@@ -269,14 +271,14 @@ def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int
     for i in range(state.account[N_ACTIVE]):
         s = state.names[i].active
         name = state.names[s]
-        if name.shares != 0:
-            room -= money(inputs.close[t, s], name.shares, plan.unit)
+        if owned(name) != 0:
+            room -= money(inputs.close[t, s], owned(name), plan.unit)
     wanted = i64(0)
     for b in range(buys):
         s = log.work[b].i
         name = state.names[s]
-        wanted += money(inputs.close[t, s], name.goal - name.shares, plan.unit)
-    return 1.0 if wanted <= room else max(0.0, room / wanted)
+        wanted += money(inputs.close[t, s], name.goal - owned(name), plan.unit)
+    return 1.0 if wanted <= max(room, 0.0) else max(0.0, room / wanted)
 
 
 @njit_bare

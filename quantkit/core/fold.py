@@ -14,15 +14,15 @@ Numbers: money int64 minor units, shares int64, prices float64 in the won of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from quantkit.core.account import apply, cash_of, mark, open_bar
+from quantkit.core.account import apply, cash_of, mark
 from quantkit.core.context import Frame, Rule, frame_address, step_rule
 from quantkit.core.decide import decide
 from quantkit.core.matching import expire, match_close, match_open, release
+from quantkit.core.morning import open_bar
 from quantkit.core.path import match_path
 from quantkit.core.policy import FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
 from quantkit.core.resting import expire_own, open_orders, release_own, reserve
@@ -45,7 +45,6 @@ from quantkit.core.state import (
     RULES_OF_DATES,
     SETTLED,
     Bytes,
-    Floats,
     Inputs,
     Ints,
     Log,
@@ -58,10 +57,11 @@ from quantkit.core.state import (
 )
 from quantkit.core.stops import match_stops
 from quantkit.jit import frozen, njit_entry
-from quantkit.market import MARKETS
 from quantkit.market.rules import rule_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from quantkit.market.costs import Costs
 
 
@@ -165,7 +165,7 @@ def is_rare(state: State, events: Records, plan: Record) -> bool:
     """Whether a run needs more than the small kernel: events, places, risk limits, another funding than by proceeds."""
     limits = ("max_order_value", "max_order_shares", "max_weight", "max_positions", "max_exposure")
     limited = any(plan[name] < np.inf for name in (*limits, "max_daily_loss", "max_drawdown"))
-    owed = len(events) > 0 or state.account[N_PAY] > 0
+    owed = len(events) > 0 or state.account[N_PAY] > 0 or plan["interest"] > 0.0
     capped = plan["participation"] < np.inf
     return bool(owed or limited or capped or plan["max_names"] or plan["funding_cash"] or plan["shortfall"])
 
@@ -303,15 +303,6 @@ def plan_of(
         "rounding_order": int(policy.rounding == "order"),
         "slip_entry_only": int(policy.slippage_on == "entry"),
         "fill_kind": FILLS.index(fill),
-        "slip_ticks": float(costs.slippage_ticks),
-        "slip_bps": float(costs.slippage_bps),
-        "impact": float(costs.impact),
-        "per_order_day": int(costs.per == "order_day"),
-        "commission": _rates(costs),
-        "minimum": float(costs.minimum),
-        "truncate_to": float(costs.truncate_to),
-        "fixed": float(costs.fixed),
-        "tax": -1.0 if costs.tax is None else float(costs.tax),
         "unit": float(minor_unit),
         "has_universe": int(has_universe),
         "shorting": 0,
@@ -328,7 +319,7 @@ def plan_of(
         "min_cash": or_none(cap.min_cash),
     }
     record = np.zeros(1, PLAN).view(np.recarray)
-    for name, value in numbers.items():
+    for name, value in (numbers | _costs_in_numbers(costs)).items():
         record[name] = value
     for name, table in zip(RULES_OF_DATES, rule_tables(np.zeros(0, np.int64), grid=grid)[1:], strict=True):
         record[name] = table
@@ -349,9 +340,18 @@ def dates_of(days: Ints, rebalance: Bytes | None = None, phase: Bytes | None = N
     return dates
 
 
-def _rates(costs: Costs) -> Floats:
-    """Commission rate by market id."""
-    rate = costs.commission
-    if isinstance(rate, Mapping):
-        return np.array([float(rate.get(name, rate.get("default", 0.0))) for name in MARKETS])
-    return np.full(len(MARKETS), float(rate))
+def _costs_in_numbers(costs: Costs) -> dict[str, object]:
+    """The part of a plan that says what a fill and a day cost."""
+    return {
+        "slip_ticks": float(costs.slippage_ticks),
+        "slip_bps": float(costs.slippage_bps),
+        "impact": float(costs.impact),
+        "per_order_day": int(costs.per == "order_day"),
+        "commission": costs.rates(),
+        "minimum": float(costs.minimum),
+        "truncate_to": float(costs.truncate_to),
+        "fixed": float(costs.fixed),
+        "interest": float(costs.interest),
+        "dividend_tax": costs.dividend_tax_rates(),
+        "tax": -1.0 if costs.tax is None else float(costs.tax),
+    }

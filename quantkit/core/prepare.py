@@ -157,26 +157,28 @@ def has_universe(flags: Bytes) -> bool:
 
 def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records:
     """Corporate actions, market transfers, delistings and (row, amount) deposits of these bars, sorted by row."""
-    rows: list[tuple[int, int, int, float, float, float, int, int]] = []
-    rows.extend((row, -1, EVENT_DEPOSIT, 1.0, 1.0, amount, 0, 0) for row, amount in deposits)
+    rows: list[tuple[float, ...]] = []  # EVENT_ROW
+    rows.extend((row, -1, EVENT_DEPOSIT, 1.0, 1.0, amount, 0, 0, 0) for row, amount in deposits)
     column_of = {symbol: column for column, symbol in enumerate(bars.symbols)}
     for day, symbol, market in bars.market_changes:
         row = int(np.searchsorted(bars.days, day))
         if symbol in column_of and 0 < row < len(bars):
-            rows.append((row, column_of[symbol], EVENT_MARKET, 1.0, 1.0, 0.0, 0, MARKET_ID[market]))
+            rows.append((row, column_of[symbol], EVENT_MARKET, 1.0, 1.0, 0.0, 0, MARKET_ID[market], 0))
     placed = locate(bars.actions, bars.days, bars.symbols)
     for row, column, action in zip(placed.row, placed.column, placed.table, strict=True):
-        unknown = int(action["kind"]) == KIND_ID["unknown"]
-        ratio = np.nan if unknown else float(action["share_ratio"])
+        kind = int(action["kind"])
+        ratio = np.nan if kind == KIND_ID["unknown"] else float(action["share_ratio"])
         rows.append(
             (int(row), int(column), EVENT_ACTION, float(action["price_factor"]), ratio,
-             float(action["cash_per_share"]), int(action["pay_day"]), 0)
+             float(action["cash_per_share"]), int(action["pay_day"]), kind, int(action["receivable"]))
         )  # fmt: skip
     gone = (bars.flags & LISTED) == 0
     gone[1:] &= ~gone[:-1]  # the first bar outside the listing; row 0: whoever is outside
     for row, column in np.argwhere(gone) if gone.any() else ():
-        rows.append((int(row), int(column), EVENT_DELISTED, 1.0, 1.0, 0.0, 0, 0))
-    rows.sort(key=lambda event: (event[0], event[2], event[5] == 0.0))  # a dividend is due on the shares before a split
+        rows.append((int(row), int(column), EVENT_DELISTED, 1.0, 1.0, 0.0, 0, 0, 0))
+    paying = (KIND_ID["rights"], KIND_ID["spinoff"])
+    # Money is due on the shares before a split of the same day.
+    rows.sort(key=lambda row: (row[0], row[2], row[2] == EVENT_ACTION and row[5] == 0.0 and row[7] not in paying))
     return np.array(rows, EVENT_ROW).view(np.recarray)
 
 

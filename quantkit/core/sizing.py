@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import activate, cash_of
+from quantkit.core.account import activate, cash_of, owned
 from quantkit.core.state import (
     BLOCKED,
     EQUITY,
@@ -133,7 +133,7 @@ def _shares_wanted(state: State, inputs: Inputs, plan: Record, t: int, s: int, n
     if plan.weighting == CASH:
         return value * plan.amount * plan.unit / close
     if plan.weighting == BUYING_POWER:
-        return state.names[s].shares + value * plan.amount * cash_of(state) / close
+        return owned(state.names[s]) + value * plan.amount * cash_of(state) / close
     weight = value
     if plan.weighting == EQUAL:
         weight = plan.gross / (plan.max_names if plan.max_names > 0 else members)
@@ -147,9 +147,9 @@ def _whole(state: State, plan: Record, s: int, wanted: float) -> int:
     """The goal in whole shares, never below none."""
     name = state.names[s]
     if plan.rounding_order:
-        gap = wanted - name.shares
+        gap = wanted - owned(name)
         step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
-        return max(i64(0), name.shares + i64(step))
+        return max(i64(0), owned(name) + i64(step))
     return max(i64(0), i64(np.floor(wanted + 1e-9)))
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.data.actions import KIND_ID, KINDS
 from quantkit.errors import BadData
 from quantkit.market import MARKETS
 from quantkit.market.rules import RuleTables, rule_tables
@@ -270,7 +271,8 @@ EVENT_ROW = np.dtype(
         ("share_ratio", np.float64),  # nan: unknown
         ("cash", np.float64),  # per share (action) or in all (deposit), in money
         ("pay_day", np.int64),  # epoch day; <= today: at once
-        ("value", np.int64),  # market id
+        ("value", np.int64),  # id of a market, or of an action's kind
+        ("receivable", np.int64),  # 1: new shares come on the pay day
     ]
 )
 
@@ -297,7 +299,22 @@ ORDER_ROW = np.dtype(
                                    "reason", "done_bar", "tag")]
 )  # fmt: skip
 
-ACTION_ROW = np.dtype([(name, np.int64) for name in ("bar", "symbol", "share_delta", "cash", "unknown")])
+ENTRY_KINDS = (*KINDS, "interest", "borrow")
+ENTRY_DIVIDEND, ENTRY_RIGHTS = KIND_ID["dividend"], KIND_ID["rights"]
+ENTRY_SPINOFF, ENTRY_UNKNOWN = KIND_ID["spinoff"], KIND_ID["unknown"]
+ENTRY_INTEREST, ENTRY_BORROW = len(KINDS), len(KINDS) + 1
+
+ACTION_ROW = np.dtype(
+    [
+        ("bar", np.int64),
+        ("symbol", np.int64),  # -1: interest, borrowing
+        ("kind", np.int64),  # index in ENTRY_KINDS
+        ("share_delta", np.int64),
+        ("cash", np.int64),  # after tax, also where it is paid later; a cost is negative
+        ("tax", np.int64),  # withheld
+        ("assumed", np.int64),  # 1: nothing says what it was worth; see docs/execution.md
+    ]
+)
 
 WORK = np.dtype([("i", np.int64), ("j", np.int64), ("f", np.float64)])
 
@@ -335,6 +352,7 @@ PLAN = np.dtype(
         ("impact", np.float64),
         ("minimum", np.float64),  # minor units, as `fixed`
         ("truncate_to", np.float64),
+        ("interest", np.float64),  # a year, on settled cash
         ("fixed", np.float64),
         ("tax", np.float64),  # < 0: the market's own
         ("unit", np.float64),  # minor units in one unit of price
@@ -347,6 +365,7 @@ PLAN = np.dtype(
         ("max_drawdown", np.float64),
         ("min_cash", np.float64),
         ("commission", np.float64, (len(MARKETS),)),  # rate by market id
+        ("dividend_tax", np.float64, (len(MARKETS),)),
         *((name, table.dtype, table.shape) for name, table in zip(RULES_OF_DATES, TABLES, strict=True)),
     ]
 )

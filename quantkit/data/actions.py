@@ -214,6 +214,11 @@ def _ratios(action: Action, where: str) -> tuple[float, float]:
         raise BadData(f"{where}: a {action.kind} needs share_ratio (new shares for one old), for example 50 for 50:1")
     if action.kind == "rights" and math.isnan(price):
         raise BadData(f"{where}: rights need price_factor = last close / ex-rights base price")
+    if action.kind == "rights" and not math.isnan(share) and share != 1.0:
+        raise BadData(f"{where}: rights change no shares (share_ratio {share}): they are taken as sold; leave it out")
+    paid = _number(action.cash_per_share) > 0.0
+    if action.kind == "reduction" and paid and math.isnan(price):
+        raise BadData(f"{where}: a reduction that pays cash needs price_factor = last close / base price")
     if neutral:
         price, share = (share if math.isnan(price) else price), (price if math.isnan(share) else share)
     price = 1.0 if math.isnan(price) else price
@@ -225,7 +230,7 @@ def _ratios(action: Action, where: str) -> tuple[float, float]:
     for name, value in (("price_factor", price), ("share_ratio", share)):
         if not (math.isfinite(value) and value > 0):
             raise BadData(f"{where}: {name} {value} must be a finite number above 0")
-    if neutral and abs(price / share - 1.0) > _NEUTRAL_TOLERANCE:
+    if neutral and not paid and abs(price / share - 1.0) > _NEUTRAL_TOLERANCE:
         raise BadData(
             f"{where}: price_factor {price} and share_ratio {share} disagree for a {action.kind}; price_factor is what "
             f"raw prices are multiplied by from the ex-date on (last close / base), here about {share}"

@@ -38,6 +38,11 @@ PER = ("fill", "order_day")
 HIGHEST_RATE = 0.1
 """A commission or tax above a tenth of the value is a percentage typed as a fraction, not a rate."""
 
+DIVIDEND_TAX: dict[str, float] = {DEFAULT: 0.154, "US": 0.15, "NONE": 0.0}
+"""Withheld from cash dividends by market: in Korea 14 % income tax and a tenth of it for the municipality, since 2005
+(before, more); from US names 15 % by treaty, to which Korea adds nothing. General knowledge, not checked at the source.
+"""
+
 _NOT_KOREAN: dict[str, float] = {"US": 0.0, "NONE": 0.0}
 
 
@@ -82,6 +87,9 @@ class Costs:
     fixed           minor units added to every fill's commission, before the cut
     per             what a commission is worked out on: each "fill", or one order's fills of a session together
                     ("order_day": a later fill is charged what it adds)
+    interest        a year, on positive settled cash, for the calendar days between sessions (a year has 365)
+    borrow          a year, on the value of short positions at the last close, likewise
+    dividend_tax    withheld from cash dividends; None: the market's own, see `DIVIDEND_TAX`
     impact          fraction of the price lost by an order as large as its bar's volume; falls with the square root
 
     ConfigError names the field that is out of range.
@@ -96,6 +104,9 @@ class Costs:
     fixed: float = 0.0
     per: Literal["fill", "order_day"] = "fill"
     impact: float = 0.0
+    interest: float = 0.0
+    borrow: float = 0.0
+    dividend_tax: float | None = None
 
     def __post_init__(self) -> None:
         commission: float | dict[str, float]
@@ -119,6 +130,9 @@ class Costs:
             "slippage_bps": _number("slippage_bps", self.slippage_bps, 10_000.0),
             "fixed": _number("fixed", self.fixed),
             "impact": _number("impact", self.impact, 10.0),
+            "interest": _number("interest", self.interest, 1.0),
+            "borrow": _number("borrow", self.borrow, 10.0),
+            "dividend_tax": None if self.dividend_tax is None else _number("dividend_tax", self.dividend_tax, 1.0),
         }
         if self.per not in PER:
             raise _refuse("per", self.per, f"one of {', '.join(PER)}")
@@ -138,8 +152,8 @@ class Costs:
 
     @classmethod
     def free(cls) -> Costs:
-        """No commission, no tax, no slippage."""
-        return cls(0.0, tax=0.0)
+        """No commission, no tax, not on dividends either, no slippage."""
+        return cls(0.0, tax=0.0, dividend_tax=0.0)
 
     def rate(self, market: str) -> float:
         """Commission rate of one market. ConfigError when the market is not known."""
@@ -152,6 +166,11 @@ class Costs:
     def rates(self) -> npt.NDArray[np.float64]:
         """Commission rates by market id: (M,) float64."""
         return np.array([self.rate(name) for name in MARKETS])
+
+    def dividend_tax_rates(self) -> npt.NDArray[np.float64]:
+        """Rates withheld from cash dividends by market id: (M,) float64."""
+        own = [DIVIDEND_TAX.get(name, DIVIDEND_TAX[DEFAULT]) for name in MARKETS]
+        return np.array(own if self.dividend_tax is None else [self.dividend_tax] * len(MARKETS))
 
     def commission_on(self, value: float, *, market: str = "KOSPI") -> int:
         """Commission on one fill (or one order's day) of `value` minor units, in minor units; on nothing, nothing."""

@@ -13,6 +13,7 @@ import numpy as np
 from quantkit.backtest.output import ACTION_FIELDS, FILL_FIELDS, ORDER_FIELDS, RunOutput
 from quantkit.backtest.result import Result
 from quantkit.core.state import ORDER_KINDS, ORDER_STATUS, REASONS, RULES
+from quantkit.data.actions import KIND_ID
 from quantkit.data.bars import Bars, midnights
 
 NAMES = {"005930": "삼성전자", "000660": "SK하이닉스", "035420": "NAVER", "005380": "현대차", "051910": "LG화학",
@@ -63,10 +64,12 @@ class Account:
         self.deposits[t] += amount
         self.cash += amount
 
-    def act(self, t: int, s: int, *, delta: int = 0, cash: int = 0, unknown: int = 0) -> None:
+    def act(self, t: int, s: int, *, delta: int = 0, cash: int = 0, kind: str = "dividend") -> None:
         self.shares[s] += delta
         self.cash += cash
-        for name, value in zip(ACTION_FIELDS, (t, s, delta, cash, unknown), strict=True):
+        for name, value in zip(
+            ACTION_FIELDS, (t, s, KIND_ID[kind], delta, cash, 0, int(kind == "unknown")), strict=True
+        ):
             self.actions[name].append(value)
 
     def fill(
@@ -80,7 +83,7 @@ class Account:
         self.cash -= side * value + commission + tax
         self.shares[s] += side * quantity
         order = len(self.orders["bar"])
-        row = (t, s, side, quantity, price, commission, tax, slippage, order, RULES.index(rule), proceeds)
+        row = (t, s, side, quantity, price, commission, tax, slippage, order, RULES.index(rule), proceeds, False)
         for name, cell in zip(FILL_FIELDS, row, strict=True):
             self.fills[name].append(cell)
         self.order(t, s, side, quantity, filled=quantity)
@@ -88,7 +91,7 @@ class Account:
     def order(self, t: int, s: int, side: int, quantity: int, *, filled: int = 0, reason: str = "") -> None:
         status = "filled" if filled == quantity else "cut" if filled else "dropped"
         row = (len(self.orders["bar"]), max(t - 1, 0), s, side, quantity, filled, ORDER_KINDS.index("at_open"),
-               ORDER_STATUS.index(status), REASONS.index(reason), t)  # fmt: skip
+               ORDER_STATUS.index(status), REASONS.index(reason), t, 0)  # fmt: skip
         for name, cell in zip(ORDER_FIELDS, row, strict=True):
             self.orders[name].append(cell)
 
@@ -121,7 +124,7 @@ def random_run(bars: Bars, *, seed: int = 3, cash: int = 100_000_000, actions: b
                 factor[s] = 2
                 prices[t:, s] = np.round(prices[t:, s] / 2)  # two new shares for one
                 if account.shares[s]:
-                    account.act(t, s, delta=int(account.shares[s]), unknown=int(rng.random() < 0.3))
+                    account.act(t, s, delta=int(account.shares[s]), kind="unknown" if rng.random() < 0.3 else "split")
         if t % every == 0 and t:
             for s in rng.permutation(names):
                 held = int(account.shares[s])

@@ -253,7 +253,7 @@ def warned(build: Callable[[Account], None], bars: Bars) -> str:
         (lambda account: account.fill(1, 0, 1, 10, proceeds=True), "100.0% of what was bought"),
         (lambda account: account.fill(1, 0, 1, 10, commission=90_000), "Costs are"),
         (lambda account: account.order(1, 0, 1, 10, reason="COLLAR"), "1 of 1 order cut or dropped"),
-        (lambda account: account.act(1, 0, delta=5, unknown=1), "1 corporate action of unknown kind"),
+        (lambda account: account.act(1, 0, delta=5, kind="unknown"), "1 corporate action of unknown kind"),
     ],
 )
 def test_a_warning_is_said(build: Callable[[Account], None], said: str) -> None:

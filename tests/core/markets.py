@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from quantkit.core.policy import Policy, RiskLimits
-from quantkit.data.actions import ACTION_DTYPE, KIND_ID
+from quantkit.data.actions import ACTION_DTYPE, KIND_ID, KINDS
 from quantkit.data.bars import FIRST_DAY, LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
 from quantkit.data.dates import NO_DAY, epoch_day
 from quantkit.market.costs import Costs
@@ -32,6 +32,10 @@ ACTIONS: tuple[tuple[str, float, float, float], ...] = (  # kind, price factor, 
     ("bonus", 1.07, 1.07, 0.0),
     ("unknown", 1.3, np.nan, 0.0),
     ("rights", 1.05, 1.0, 0.0),
+    ("stock_dividend", 1.1, 1.1, 0.0),  # listed later where it has a pay day
+    ("spinoff", 1.6, 0.7, 0.0),
+    ("reduction", 1.25, 0.5, 250.0),
+    ("merger", 1.2, 1.2, 100.0),
 )
 
 
@@ -168,7 +172,14 @@ def make_bars(
         del fields["base"]
     table = np.array(
         [
-            (SYMBOLS[s], days[t], KIND_ID[ACTIONS[k][0]], *ACTIONS[k][1:], days[t] + wait if wait else NO_DAY, False)
+            (
+                SYMBOLS[s],
+                days[t],
+                KIND_ID[ACTIONS[k][0]],
+                *ACTIONS[k][1:],
+                days[t] + wait if wait else NO_DAY,
+                ACTIONS[k][0] == "stock_dividend",
+            )
             for t, s, k, wait in events
         ],
         dtype=ACTION_DTYPE,
@@ -197,7 +208,8 @@ def panel_of(bars: Bars) -> Panel:
             pay = int(action["pay_day"])
             events.append(
                 Event(row, symbols.index(str(action["symbol"])), float(action["price_factor"]),
-                      float(action["share_ratio"]), float(action["cash_per_share"]), None if pay == NO_DAY else pay)
+                      float(action["share_ratio"]), float(action["cash_per_share"]), None if pay == NO_DAY else pay,
+                      KINDS[action["kind"]], bool(action["receivable"]))
             )  # fmt: skip
     raw = {name: bars.field(name).tolist() for name in ("open", "high", "low", "close", "volume")}
     worth = bars.field("value").tolist() if bars.has("value") else (bars.field("close") * bars.field("volume")).tolist()
@@ -262,6 +274,8 @@ COSTS = st.builds(
     fixed=st.sampled_from((0.0, 0.0, 250.0)),
     per=st.sampled_from(("fill", "order_day")),
     impact=st.sampled_from((0.0, 0.0, 0.0, 0.02)),
+    interest=st.sampled_from((0.0, 0.0, 0.03)),
+    dividend_tax=st.sampled_from((None, 0.0, 0.22)),
 )
 
 
@@ -294,7 +308,10 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
             first = draw(st.sampled_from((0, 0, 0, rows // 3)))
             listed[s] = (first, draw(st.sampled_from((rows - 1, rows - 1, rows - 1, max(first, rows - 1 - rows // 4)))))
         one = st.tuples(
-            st.integers(1, rows - 1), st.integers(0, names - 1), st.integers(0, 5), st.sampled_from((0, 3, 20))
+            st.integers(1, rows - 1),
+            st.integers(0, names - 1),
+            st.integers(0, len(ACTIONS) - 1),
+            st.sampled_from((0, 3, 20)),
         )
         actions = [tuple(a) for a in draw(st.lists(one, max_size=3, unique_by=lambda a: (a[0], a[1])))]
         transfer = draw(st.sampled_from((None, None, None, rows // 2)))

@@ -149,19 +149,28 @@ class Run:
     def open_bar(self, t: int) -> None:
         account = self.account
         if self.new_session(t):
-            account.unsettled = [account.unsettled[1], 0]
             today = self.panel.days[t]
+            if t:
+                settled = account.cash - sum(account.unsettled)
+                days = today - self.panel.days[t - 1]
+                account.cash += max(0, floor(settled * self.costs.interest * days / 365 + 1e-6))
+            account.unsettled = [account.unsettled[1], 0]
             account.cash += sum(amount for day, amount in account.receivable if day <= today)
             account.receivable = [(day, amount) for day, amount in account.receivable if day > today]
+            for day, s, shares in account.shares_due:
+                account.shares[s] += shares if day <= today else 0
+            account.shares_due = [due for due in account.shares_due if due[0] > today]
             account.day_equity = account.equity
             account.no_buys_today = False
         paid_in = self.deposits.get(t, 0)
         account.cash += paid_in
         account.day_equity += paid_in  # a deposit is no gain, and does not hide a loss
         account.highest_equity += paid_in
-        self.pay_dividends(t)
         for event in self.panel.events:
-            if event.bar == t:
+            if event.bar == t and (event.cash_per_share or event.kind in ("rights", "spinoff")):
+                self.change_shares(t, event)
+        for event in self.panel.events:
+            if event.bar == t and not (event.cash_per_share or event.kind in ("rights", "spinoff")):
                 self.change_shares(t, event)
         for s in range(len(self.panel.symbols)):
             if not self.panel.has(t, s, LISTED):
@@ -169,23 +178,43 @@ class Run:
         account.cash_before = account.cash
         self.held_before = list(account.shares)
 
-    def pay_dividends(self, t: int) -> None:
-        """Shares held at the start of the ex-date x cash per share."""
-        for event in self.panel.events:
-            amount = self.money(event.cash_per_share, self.account.shares[event.column]) if event.bar == t else 0
-            if amount and event.pay_day is not None and event.pay_day > self.panel.days[t]:
-                self.account.receivable.append((event.pay_day, amount))
-            else:
-                self.account.cash += amount
+    def cash_of_action(self, t: int, event: Event, ratio: float) -> int:
+        """A dividend after tax, or what a right or a part of the company is taken to fetch."""
+        s, each = event.column, event.cash_per_share
+        if each == 0 and event.kind in ("rights", "spinoff"):
+            last = self.panel.close[t - 1][s]
+            each = max(last - last / event.price_factor * ratio, 0.0)
+        amount = self.money(each, self.account.owned(s))
+        if event.kind != "dividend":
+            return amount
+        rate = self.costs.dividend_tax
+        if rate is None:
+            rate = {"US": 0.15, "NONE": 0.0}.get(self.panel.market[t][s], 0.154)
+        return amount - floor(amount * rate + 1e-6)
 
     def change_shares(self, t: int, event: Event) -> None:
         account, s = self.account, event.column
         ratio = event.price_factor if isnan(event.share_ratio) else event.share_ratio
-        if account.shares[s]:
-            exact = account.shares[s] * ratio
-            account.shares[s] = floor(exact + 1e-9)
-            fraction = max(0.0, exact - account.shares[s])
-            account.cash += self.money(self.panel.close[t - 1][s] / event.price_factor, fraction)
+        owned, later = account.owned(s), event.pay_day is not None and event.pay_day > self.panel.days[t]
+        amount = self.cash_of_action(t, event, ratio)
+        if ratio != 1 and event.receivable and later and ratio > 1:
+            new = floor(owned * ratio + 1e-9) - owned
+            assert event.pay_day is not None
+            account.shares_due.append((event.pay_day, s, new))
+        elif ratio != 1:
+            account.shares[s] = floor(account.shares[s] * ratio + 1e-9)
+            account.shares_due = [
+                (day, k, floor(n * ratio + 1e-9) if k == s else n) for day, k, n in account.shares_due
+            ]
+        fraction = owned * ratio - account.owned(s)
+        if fraction > 1e-9:
+            amount += self.money(self.panel.close[t - 1][s] / event.price_factor * fraction, 1)
+        if later:
+            assert event.pay_day is not None
+            account.receivable.append((event.pay_day, amount))
+        else:
+            account.cash += amount
+        if owned:
             account.bought[s] *= event.price_factor
             account.peak[s] /= event.price_factor
         account.goals[s] = floor(account.goals[s] * ratio + 1e-9)
@@ -197,6 +226,8 @@ class Run:
 
     def settle_delisted(self, t: int, s: int) -> None:
         account = self.account
+        account.shares[s] = account.owned(s)
+        account.shares_due = [due for due in account.shares_due if due[1] != s]
         if account.shares[s]:
             price = self.panel.close[t - 1][s]
             value = self.money(price, account.shares[s])
@@ -405,7 +436,8 @@ class Run:
 
     def mark(self, t: int) -> None:
         account = self.account
-        value = sum(self.money(self.panel.close[t][s], n) for s, n in enumerate(account.shares) if n)
+        held = [account.owned(s) for s in range(len(account.shares))]
+        value = sum(self.money(self.panel.close[t][s], n) for s, n in enumerate(held) if n)
         account.equity = account.cash + sum(amount for _, amount in account.receivable) + value
         account.highest_equity = max(account.highest_equity, account.equity)
         daily, drawdown = self.limits.max_daily_loss, self.limits.max_drawdown

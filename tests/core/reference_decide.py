@@ -133,7 +133,7 @@ def goal_of(run: Run, t: int, s: int) -> int:
     account, policy, panel = run.account, run.policy, run.panel
     value = account.counted[s]
     assert value is not None
-    close, held = panel.close[t][s], account.shares[s]
+    close, held = panel.close[t][s], account.owned(s)
     if policy.weighting == "buying_power":
         return held + floor(value * policy.amount * (account.cash / panel.unit) / close + 1e-9)
     if policy.weighting == "cash":
@@ -160,7 +160,9 @@ def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], k
     account = run.account
     orders = []
     for s in sorted(range(len(values)), key=lambda k: run.panel.symbols[k]):
-        want = account.goals[s] - account.shares[s]
+        want = account.goals[s] - account.owned(s)
+        if want < 0:
+            want = -min(-want, account.shares[s])
         if run.panel.has(t, s, VALID) and want and (run.policy.retry or s in fresh):
             orders.append(Order(t, s, 1 if want > 0 else -1, abs(want), kind, open=abs(want)))
     sells = [order for order in orders if order.side < 0]
@@ -196,7 +198,7 @@ def order_value(run: Run, t: int, order: Order) -> int:
 
 
 def position(run: Run, t: int, s: int) -> int:
-    return run.money(run.panel.close[t][s], run.account.shares[s]) if run.account.shares[s] else 0
+    return run.money(run.panel.close[t][s], run.account.owned(s)) if run.account.owned(s) else 0
 
 
 def within_limits(run: Run, t: int, buys: list[Order]) -> list[Order]:
@@ -227,10 +229,8 @@ def within_all_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -
     """The buys that pass the limits on all of them together."""
     account, limits, passed = run.account, run.limits, list(buys)
     if limits.max_names is not None:
-        newcomers = sorted(
-            (o for o in passed if not account.shares[o.column]), key=lambda o: rank_key(run, t, o.column)
-        )
-        room = max(0, limits.max_names - sum(1 for n in account.shares if n))
+        newcomers = sorted((o for o in passed if not account.owned(o.column)), key=lambda o: rank_key(run, t, o.column))
+        room = max(0, limits.max_names - sum(1 for s in range(len(account.shares)) if account.owned(s)))
         for order in newcomers[room:]:
             deny(run, t, order, "MAX_POSITIONS")
             passed.remove(order)

@@ -27,6 +27,7 @@ class Event:
     cash_per_share: float
     pay_day: int | None
     kind: str = ""
+    receivable: bool = False
 
 
 @dataclass
@@ -106,6 +107,7 @@ class Account:
         self.places: set[int] = set()  # names in
         self.places_before: set[int] = set()  # as the last decision left them
         self.receivable: list[tuple[int, int]] = []  # (pay day, amount)
+        self.shares_due: list[tuple[int, int, int]] = []  # (pay day, column, shares)
         self.equity = cash
         self.day_equity = cash
         self.highest_equity = cash
@@ -117,12 +119,16 @@ class Account:
         self.cash_by_bar: list[int] = []
         self.equity_by_bar: list[int] = []
 
+    def owned(self, s: int) -> int:
+        """Shares held, with those that come later."""
+        return self.shares[s] + sum(shares for _, column, shares in self.shares_due if column == s)
+
     def apply(self, fill: Fill) -> None:
         """Book one fill, whoever made it."""
         s = fill.column
         if fill.side > 0:
             flow = -(fill.value + fill.commission)
-            if self.shares[s] == 0:
+            if self.owned(s) == 0:
                 self.paid[s] = self.bought[s] = self.peak[s] = 0.0
             self.peak[s] = max(self.peak[s], fill.price)
             self.paid[s] += fill.value

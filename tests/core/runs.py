@@ -134,6 +134,7 @@ def differences(case: Case) -> list[str]:
         ("cash", output.cash.tolist(), account.cash_by_bar),
         ("equity", output.equity.tolist(), account.equity_by_bar),
         ("shares", state.names["shares"].tolist(), account.shares),
+        ("due", state.names["due"].tolist(), [account.owned(s) - n for s, n in enumerate(account.shares)]),
         ("goals", state.names["goal"].tolist(), account.goals),
     ]
     found = []
