@@ -39,7 +39,7 @@ from quantkit.core.state import (
     i64,
 )
 from quantkit.data.bars import TRADED
-from quantkit.jit import njit_bare
+from quantkit.jit import njit_bare, njit_call
 
 __all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "more_commission", "owned", "tax_of"]
 
