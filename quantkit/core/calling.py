@@ -1,4 +1,4 @@
-"""`ctx` in compiled code, part two: what its actions become.
+"""`ctx` in compiled code, part three: what its actions become.
 
 `ctx.buy(s, 10, limit=p)` becomes one call of `asking.ask` by the address in `Frame.now`. Arguments are those of the
 methods of `Context`. Texts (`at="close"`) are read when the rule compiles; one that is no choice, or is not written in
@@ -20,7 +20,8 @@ from numba.extending import intrinsic, lower_builtin, overload_method
 
 from quantkit.core.context import LOOKED, NOW_ASK, NOW_DETAIL, NOW_ERROR, NOW_NAME, LookError, now_of, state_of
 from quantkit.core.interface import ARGUMENTS, ORDER_VIEW, REQUESTS, TEXTS, Context
-from quantkit.core.reading import MARK, METHODS, OVERLOADED, ContextType, Reader
+from quantkit.core.kinds import MARK, METHODS, OVERLOADED, ContextType
+from quantkit.core.reading import Reader
 from quantkit.core.state import BARS, BUY, N_ORDERS, SELL, STAGE_OVER
 from quantkit.jit import njit_shared
 

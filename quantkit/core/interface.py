@@ -1,9 +1,9 @@
 """`Context`: what a rule with memory sees and may do, in Python.
 
 Contract: `Strategy.on_bar(self, ctx)` is called with one on every bar. In a usual run the rule is compiled and `ctx` is
-an address (`reading`, `calling`); interpreted, for debugging, it is this class over the same arrays: the same names and
-the same answers to the bit. Prices are in the won of today, quantities in shares; names are columns `s` from 0 to
-n - 1; `k` counts bars back, 0 is this bar. What lies before a name's listing is NaN.
+an address (`kinds`, `reading`, `calling`); interpreted, for debugging, it is this class over the same arrays: the same
+names and the same answers to the bit. Prices are in the won of today, quantities in shares; names are columns `s` from
+0 to n - 1; `k` counts bars back, 0 is this bar. What lies before a name's listing is NaN.
 """
 
 from __future__ import annotations

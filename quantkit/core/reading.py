@@ -1,26 +1,22 @@
-"""`ctx` in compiled code, part one: what reading it becomes.
+"""`ctx` in compiled code, part two: what reading it becomes.
 
-A `ContextType` is the address of a frame. `ctx.close[k, s]` becomes one look at the frame for the array, one for the
-row, and a load; nothing else of the frame is touched and nothing is called. `ctx.close` alone is the same address again
-under a `ViewType` that remembers which column is meant.
-
-The names and what they give are those of `quantkit.Context`, which says the same in Python; a test compares them.
+`ctx.close[k, s]` becomes one look at the frame for the array, one for the row, and a load; nothing else of the frame is
+touched and nothing is called. What it gives is what `quantkit.Context` gives, to the bit.
 """
 
 from __future__ import annotations
 
-import difflib
 import operator
-from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
-from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer, infer_getattr, infer_global
-from numba.extending import lower_builtin, lower_getattr_generic, models, register_model
-from numba.np.numpy_support import from_dtype
+from numba.core.imputils import lower_setattr_generic
+from numba.core.typing.templates import signature as typed
+from numba.extending import lower_builtin, lower_getattr_generic
+from numba.np.arrayobj import record_getattr, record_setattr
 
 from quantkit.core.context import (
     LOOKED,
@@ -36,145 +32,12 @@ from quantkit.core.context import (
     Past,
     frame_type,
 )
+from quantkit.core.kinds import FLAGS, MARK, METHODS, SCALARS, ContextType, MemoryType, ViewType
 from quantkit.core.state import BARS, EQUITY, NAME, NEW_SESSION, NEXT_1, NEXT_2, PLAN, SETTLED, Inputs, State
-from quantkit.data.bars import MEMBER, TRADED, VALID
 from quantkit.data.dates import DAY_US, SEOUL_US
-
-MARK = "on_bar: "  # begins every message of our own inside one of Numba's
-
-PRICES = ("open", "high", "low", "close", "volume")
-FLAGS = {"valid": VALID, "traded": TRADED, "member": MEMBER}
-SCALARS = {
-    "i": types.int64,
-    "n": types.int64,
-    "time": types.int64,
-    "day": types.int64,
-    "minute": types.int64,
-    "new_session": types.boolean,
-    "cash": types.float64,
-    "equity": types.float64,
-}
-COLUMNS = (*PRICES, *FLAGS, "position", "entry")
-RECORDS = ("params", "state", "symbol_state", "signals")
-METHODS: dict[str, Any] = {}  # name -> template; `calling` fills it,
-OVERLOADED: set[str] = set()  # and this with the methods that are written as overloads
 
 _I64 = ir.IntType(64)
 _MINUTE_US = 60_000_000
-
-
-class ContextType(types.Opaque):
-    """The address of a frame, with what differs from class to class.
-
-    signals: names of `prepare`'s columns. params, state, symbol_state: dtypes of the records; an empty dtype: none.
-    """
-
-    def __init__(
-        self, signals: tuple[str, ...], params: np.dtype[Any], state: np.dtype[Any], symbol_state: np.dtype[Any]
-    ) -> None:
-        self.signals, self.params, self.state, self.symbol_state = signals, params, state, symbol_state
-        super().__init__(f"Context({signals}, {params}, {state}, {symbol_state})")
-
-
-class ViewType(types.Opaque):
-    """One column of a context, not yet indexed. `place` counts signals."""
-
-    def __init__(self, owner: ContextType, what: str, place: int = 0) -> None:
-        self.owner, self.what, self.place = owner, what, place
-        super().__init__(f"{owner}.{what}.{place}")
-
-
-register_model(ContextType)(models.OpaqueModel)
-register_model(ViewType)(models.OpaqueModel)
-
-
-def known_names() -> list[str]:
-    """Every name that `ctx` offers."""
-    return sorted([*SCALARS, *COLUMNS, *RECORDS, *METHODS, *OVERLOADED])
-
-
-@cache
-def record_type(dtype: np.dtype[Any]) -> Any:
-    """The Numba type of one record."""
-    return from_dtype(dtype)
-
-
-# --- types ----------------------------------------------------------------------------------------------------------
-
-
-@infer_getattr
-class _Attributes(AttributeTemplate):
-    key = ContextType
-
-    def generic_resolve(self, typ: ContextType, attr: str) -> Any:  # type: ignore[override]
-        if attr in SCALARS:
-            return SCALARS[attr]
-        if attr in COLUMNS or attr == "signals":
-            return ViewType(typ, attr)
-        if attr == "params":
-            return record_type(typ.params)
-        if attr in ("state", "symbol_state"):
-            if not getattr(typ, attr).names:
-                raise TypingError(f"{MARK}the class declares no {attr}; say what it holds: {attr} = {{'last': float}}")
-            return record_type(typ.state) if attr == "state" else ViewType(typ, attr)
-        if attr in METHODS:
-            return types.BoundFunction(METHODS[attr], typ)
-        if attr in OVERLOADED:
-            return None
-        near = difflib.get_close_matches(attr, known_names(), n=1)
-        hint = f"; did you mean ctx.{near[0]}?" if near else ""
-        raise TypingError(f"{MARK}ctx has no {attr!r}{hint} It has {', '.join(known_names())}")
-
-
-@infer_global(operator.getitem)
-class _Index(AbstractTemplate):
-    prefer_literal = False
-
-    def generic(self, args: Any, _kws: Any) -> Any:
-        view, index = args
-        if not isinstance(view, ViewType):
-            return None
-        what = view.what
-        if what == "signals":
-            raise TypingError(f"{MARK}ctx.signals[...] takes the name of a signal as text, as in ctx.signals['sma'][s]")
-        pair = isinstance(index, types.BaseTuple)
-        parts = tuple(index) if pair else (index,)
-        if not all(isinstance(part, types.Integer) for part in parts):
-            raise TypingError(f"{MARK}ctx.{what}[...] takes whole numbers; int(x) makes one of a float")
-        if what in PRICES and len(parts) != 2:
-            raise TypingError(f"{MARK}ctx.{what} takes how many bars back and which name, as in ctx.{what}[0, s]")
-        if what not in PRICES and pair:
-            shown = f"ctx.signals[{view.owner.signals[view.place]!r}]" if what == "signal" else f"ctx.{what}"
-            raise TypingError(f"{MARK}{shown} takes one number, the name: {shown}[s]")
-        kind = types.UniTuple(types.intp, 2) if pair else types.intp
-        return self.answer(view)(view, kind)
-
-    @staticmethod
-    def answer(view: ViewType) -> Any:
-        """The type of one cell."""
-        if view.what == "symbol_state":
-            return record_type(view.owner.symbol_state)
-        if view.what == "position":
-            return types.int64
-        return types.boolean if view.what in FLAGS else types.float64
-
-
-@infer
-class _SignalByName(AbstractTemplate):
-    key = "static_getitem"
-
-    def generic(self, args: Any, _kws: Any) -> Any:
-        view, name = args
-        if not isinstance(view, ViewType) or view.what != "signals" or not isinstance(name, str):
-            return None
-        known = view.owner.signals
-        if name not in known:
-            have = f"prepare gives {', '.join(map(repr, known))}" if known else "there is no prepare that gives any"
-            raise TypingError(f"{MARK}no signal {name!r}; {have}")
-        return ViewType(view.owner, "signal", known.index(name))(view, types.literal(name))
-
-
-# --- code -----------------------------------------------------------------------------------------------------------
 
 
 class Reader:
@@ -300,14 +163,14 @@ def _number(reader: Reader, attr: str) -> Any:
     return builder.sdiv(within, reader.constant(_MINUTE_US))
 
 
-def _attribute(context: Any, builder: Any, typ: ContextType, value: Any, attr: str) -> Any:
+def _attribute(context: Any, builder: Any, _typ: ContextType, value: Any, attr: str) -> Any:
     reader = Reader(context, builder, value)
     if attr in SCALARS:
         return _number(reader, attr)
     if attr == "params":
-        return builder.inttoptr(reader.now(NOW_PARAMS), context.get_value_type(record_type(typ.params)))
+        return builder.inttoptr(reader.now(NOW_PARAMS), cgutils.voidptr_t)
     if attr == "state":
-        return builder.bitcast(reader.data("state", "user"), context.get_value_type(record_type(typ.state)))
+        return builder.bitcast(reader.data("state", "user"), cgutils.voidptr_t)
     return value if attr not in METHODS else context.get_dummy_value()
 
 
@@ -325,7 +188,7 @@ def _read(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         first = builder.bitcast(reader.data("state", "user"), cgutils.voidptr_t)
         size = reader.constant(view.owner.symbol_state.itemsize)
         place = builder.add(reader.constant(view.owner.state.itemsize), builder.mul(s, size))
-        return builder.bitcast(builder.gep(first, [place]), context.get_value_type(signature.return_type))
+        return builder.gep(first, [place])
     if view.what in FLAGS:
         cell = builder.add(builder.mul(reader.now(NOW_ROW), reader.size(1, "inputs", "flags")), s)
         flags = reader.load(builder.gep(reader.data("inputs", "flags"), [cell]))
@@ -373,6 +236,23 @@ def _named_signal(_context: Any, _builder: Any, _signature: Any, args: Any) -> A
     return args[0]
 
 
+def _field(context: Any, builder: Any, typ: MemoryType, value: Any, attr: str) -> Any:
+    """One field of a record."""
+    place = builder.bitcast(value, context.get_value_type(typ.record))
+    return record_getattr(context, builder, typ.record, place, attr)
+
+
+def _set_field(context: Any, builder: Any, signature: Any, args: Any, attr: str) -> Any:
+    """Write one field of a record."""
+    typ, value = signature.args
+    if typ.what == "self":
+        raise TypingError(f"{MARK}parameters are fixed: self.{attr} cannot be set; what changes goes into state")
+    place = builder.bitcast(args[0], context.get_value_type(typ.record))
+    return record_setattr(context, builder, typed(types.void, typ.record, value), (place, args[1]), attr)
+
+
 lower_getattr_generic(ContextType)(_attribute)
+lower_getattr_generic(MemoryType)(_field)
+lower_setattr_generic(MemoryType)(_set_field)
 lower_builtin(operator.getitem, ViewType, types.Any)(_read)
 lower_builtin("static_getitem", ViewType, types.StringLiteral)(_named_signal)

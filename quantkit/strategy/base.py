@@ -16,7 +16,7 @@ import numpy as np
 from quantkit.errors import ConfigError
 from quantkit.strategy.blocks import history_of, in_blocks
 from quantkit.strategy.loading import restore
-from quantkit.strategy.memory import check_memory
+from quantkit.strategy.memory import check_rule
 from quantkit.strategy.params import Param
 from quantkit.strategy.sources import FILE_MARK, Source, source_of
 from quantkit.strategy.targets import as_targets, refuse_empty
@@ -78,7 +78,7 @@ class Strategy:
             own.check_declaration(cls.__name__)
         cls._declared = declared
         if cls.on_bar is not Strategy.on_bar:
-            check_memory(cls, Strategy.targets)
+            check_rule(cls, Strategy.targets)
 
     # --- what a user overrides ------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from quantkit.core.reading import ContextType
+    from quantkit.core.kinds import ContextType
 
 _PLAIN = (int, float, bool, str, bytes, type(None), np.generic)
 
@@ -33,22 +33,21 @@ class Native(NamedTuple):
 _known: dict[tuple[Any, ...], Native] = {}
 
 
-def compiled(cls: type, params: np.dtype[np.void], ctx: ContextType) -> Native:
-    """The native `on_bar(self, ctx)` of a class."""
+def compiled(cls: type, ctx: ContextType) -> Native:
+    """The native `on_bar(self, ctx)` of a class; `ctx.params` is the type of `self`."""
     function = cls.on_bar  # type: ignore[attr-defined]
     print_ = fingerprint(function)
-    key = (print_, str(params), ctx.key)
+    key = (print_, ctx.key)
     if key not in _known:
-        _known[key] = _compile(cls, function, print_, params, ctx)
+        _known[key] = _compile(cls, function, print_, ctx)
     return _known[key]
 
 
-def _compile(cls: type, function: Any, print_: str, params: np.dtype[np.void], ctx: ContextType) -> Native:
+def _compile(cls: type, function: Any, print_: str, ctx: ContextType) -> Native:
     import numba
-    from numba.core.errors import NumbaError, NumbaWarning
+    from numba.core.errors import NumbaWarning
 
     from quantkit.core import calling  # noqa: F401 - gives ctx its methods
-    from quantkit.core.reading import record_type
     from quantkit.jit import stamped
     from quantkit.strategy.explaining import explained
 
@@ -64,8 +63,8 @@ def _compile(cls: type, function: Any, print_: str, params: np.dtype[np.void], c
         except RuntimeError:  # typed at a prompt: there is no file a copy on disk could belong to
             dispatcher = numba.njit(**settings)(own)
         try:
-            dispatcher.compile(numba.types.none(record_type(params), ctx))
-        except NumbaError as error:
+            dispatcher.compile(numba.types.none(ctx.params, ctx))
+        except Exception as error:  # Numba lets errors of any type through when it meets what it does not know
             raise explained(error, cls, function) from error
     result = next(iter(dispatcher.overloads.values()))
     return Native(result.library.get_pointer_to_function(result.fndesc.llvm_func_name), dispatcher)

@@ -9,16 +9,17 @@ Contract: whole numbers are int64, numbers float64, yes-or-no bool; text stays i
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantkit.errors import ConfigError
+from quantkit.strategy.params import Param
 
 if TYPE_CHECKING:
     from quantkit.core.state import Bytes
-    from quantkit.strategy.params import Param
 
 _KINDS: dict[type, Any] = {int: np.int64, float: np.float64, bool: np.bool_}
 _NONE = np.dtype([])
@@ -54,6 +55,26 @@ def params_dtype(cls: type, declared_params: Mapping[str, Param]) -> np.dtype[np
     return _whole_words([(name, kind, ()) for name, kind in kinds.items()])
 
 
+def beside_params(cls: Any) -> tuple[tuple[str, str], ...]:
+    """What else a class has that compiled code may try to read of `self`, each with what to say of it."""
+    found = {}
+    for name in dir(cls):
+        value = inspect.getattr_static(cls, name)
+        if name.startswith("__") or type(value) in _KINDS or name == "warmup":
+            continue
+        if isinstance(value, Param):
+            if value.type is str:
+                found[name] = f"self.{name} is text, which compiled code cannot read; branch on it in prepare(bars)"
+        elif isinstance(value, property):
+            found[name] = f"self.{name} is a property, which is Python; compute it in prepare(bars)"
+        elif callable(value) or isinstance(value, classmethod | staticmethod):
+            found[name] = f"self.{name} is a method; make it a function of the module, def {name}(...), and call that"
+        else:
+            kind = type(value).__name__
+            found[name] = f"self.{name} is a {kind}; make it a param, or a tuple or number of the module"
+    return tuple(sorted(found.items()))
+
+
 def params_record(strategy: Any, dtype: np.dtype[np.void]) -> Any:
     """The values of one strategy, (1,) of `dtype`."""
     record = np.zeros(1, dtype)
@@ -62,9 +83,16 @@ def params_record(strategy: Any, dtype: np.dtype[np.void]) -> Any:
     return record
 
 
-def check_memory(cls: Any, default: Any) -> None:
-    """ConfigError when what a rule declares cannot be. default: `targets` of a class that has none."""
-    memory_of(cls)
+def check_rule(cls: Any, default: Any) -> None:
+    """ConfigError for a rule that cannot be one. default: `targets` of a class that has none."""
+    where, function = f"{cls.__name__}.on_bar", cls.on_bar
+    if not inspect.isfunction(function):
+        raise ConfigError(f"{where} is a {type(function).__name__}; write it as def on_bar(self, ctx):")
+    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        raise ConfigError(f"{where} cannot yield or await; it acts through ctx and returns nothing")
+    names = list(inspect.signature(function).parameters)
+    if len(names) != 2:
+        raise ConfigError(f"{where}({', '.join(names)}): write it as def on_bar(self, ctx):")
     if cls.targets is not default:
         raise ConfigError(
             f"{cls.__name__} defines both targets and on_bar; keep one: on_bar may read what prepare(bars) computes "
@@ -72,6 +100,7 @@ def check_memory(cls: Any, default: Any) -> None:
         )
     if type(cls.max_orders) is not int or cls.max_orders < 1:
         raise ConfigError(f"{cls.__name__}.max_orders = {cls.max_orders!r}: expected a whole number, 1 or more")
+    memory_of(cls)
 
 
 def memory_of(cls: Any) -> tuple[np.dtype[np.void], np.dtype[np.void]]:

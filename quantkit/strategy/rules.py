@@ -21,7 +21,7 @@ import numpy as np
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData, ConfigError
 from quantkit.strategy.blocks import history_of, in_blocks
-from quantkit.strategy.memory import memory_of, params_dtype, params_record, records_in, user_bytes
+from quantkit.strategy.memory import beside_params, memory_of, params_dtype, params_record, records_in, user_bytes
 from quantkit.strategy.targets import as_matrix
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantkit.core.context import Frame, Past, Rule
+    from quantkit.core.kinds import ContextType
     from quantkit.core.state import Inputs, Record, State
     from quantkit.data.bars import Bars
     from quantkit.strategy.base import Strategy
@@ -227,11 +228,18 @@ def rule_of(
     return ready
 
 
+def context_type(cls: Any, signals: tuple[str, ...]) -> ContextType:
+    """What `ctx` is to the compiler in a class's `on_bar`."""
+    from quantkit.core.kinds import ContextType, MemoryType
+
+    own = MemoryType("self", params_dtype(cls, cls.parameters()), beside_params(cls))
+    return ContextType(signals, own, *memory_of(cls))
+
+
 def _native(ready: ReadyRule, state: State) -> None:
     """Let the fold call compiled code."""
     from quantkit.core.asking import address_of_ask
     from quantkit.core.context import NOW_ASK, NOW_PARAMS
-    from quantkit.core.reading import ContextType
     from quantkit.strategy.compiling import compiled
 
     strategy, rule = ready.strategy, ready.rule
@@ -239,7 +247,7 @@ def _native(ready: ReadyRule, state: State) -> None:
     records_in(state.user, cls, len(state.names))
     params = params_dtype(cls, cls.parameters())
     record = params_record(strategy, params)
-    native = compiled(cls, params, ContextType(tuple(ready.signals), params, *memory_of(cls)))
+    native = compiled(cls, context_type(cls, tuple(ready.signals)))
     rule.now[NOW_PARAMS], rule.now[NOW_ASK] = record.ctypes.data, address_of_ask()
     ready.rule = rule._replace(call=native.address, params=record.ctypes.data)
     ready.kept = (native, record)
