@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import numba
+import numpy as np
+from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
-import numpy as np
+
+from quantkit.compiling import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+watch = Watch()
+event.register("numba:compile", watch)
+_stored: list[Any] = []
 
 A = TypeVar("A", bound=tuple[Any, ...])
 
@@ -117,6 +124,7 @@ def stamped(compiled: Any, *more: object) -> Any:
 def njit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` on first call; typed as the plain function so that strict checking goes on through it."""
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    _stored.append(compiled)
     return cast("Callable[P, R]", compiled)
 
 
@@ -134,9 +142,19 @@ def njit_call(function: Callable[P, R]) -> Callable[P, R]:
 
 def njit_shared(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit`, for what strategies' compiled rules call and what reads the core's records."""
-    return cast("Callable[P, R]", stamped(numba.njit(cache=True, nogil=True, error_model="numpy")(function)))
+    compiled = stamped(numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    _stored.append(compiled)
+    return cast("Callable[P, R]", compiled)
 
 
 def njit_entry(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for the few kernels that Python calls."""
-    return _bare(function, cache=True, no_cfunc_wrapper=True)
+    compiled = _bare(function, cache=True, no_cfunc_wrapper=True)
+    _stored.append(compiled)
+    watch.add(function)
+    return compiled
+
+
+def stored_kernels() -> list[Any]:
+    """The kernels kept on disk, of all modules loaded so far, as Numba's dispatchers; none without compilation."""
+    return [kernel for kernel in _stored if hasattr(kernel, "stats")]

@@ -51,7 +51,7 @@ def shown_commands() -> list[str]:
 def test_commands_of_the_pages_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = [line for block in blocks("README.md", "") for line in block.splitlines() if "AAPL" in line or "IBM" in line]
     commands = [*shown_commands(), *told]
-    assert len(commands) == 11
+    assert len(commands) == 12
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "quantkit"

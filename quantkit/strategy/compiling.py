@@ -48,7 +48,7 @@ def _compile(cls: type, function: Any, print_: str, ctx: ContextType) -> Native:
     from numba.core.errors import NumbaWarning
 
     from quantkit.core import calling  # noqa: F401 - gives ctx its methods
-    from quantkit.jit import stamped
+    from quantkit.jit import stamped, watch
     from quantkit.strategy.explaining import explained
 
     settings: dict[str, Any] = {
@@ -56,6 +56,7 @@ def _compile(cls: type, function: Any, print_: str, ctx: ContextType) -> Native:
         "no_cfunc_wrapper": True,
     }  # fmt: skip
     own = with_helpers(function)
+    watch.add(own, f"compiling {cls.__name__}.on_bar, once until it changes")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
         try:

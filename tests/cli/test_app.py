@@ -84,3 +84,11 @@ def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[s
     with console.progress("ingest") as advance:
         advance(1, 2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_warming_up_says_what_was_compiled_and_where_it_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["warmup", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"seconds", "compiled", "loaded", "folder"}
+    assert app.run(["warmup"]) == 0
+    assert found["folder"] in capsys.readouterr().out

@@ -1,0 +1,106 @@
+"""Compile every kernel ahead, so that no first call has to.
+
+Contract: runs each entry of the fold, each indicator and the trade list once, on a few made-up bars, with the types
+they are always called with; Numba keeps what it compiles on disk. Changes nothing else.
+Called by `quantkit warmup`.
+
+    1. the fold in its sizes: plain, with money limits, with a rule's own orders   core.fold.simulate
+    2. one bar fed from outside, as live trading does                              core.fold.feed
+    3. the trades of a result                                                      backtest.lots
+    4. the indicators                                                              indicators
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from quantkit.backtest.run import backtest
+from quantkit.core.fold import Fill, feed, plan_of
+from quantkit.core.policy import Policy, RiskLimits
+from quantkit.core.prepare import events_of, first_state, inputs_of
+from quantkit.core.state import BUY, RULE_OPEN
+from quantkit.data.bars import Bars, midnights
+from quantkit.jit import stored_kernels
+from quantkit.market.costs import Costs
+from quantkit.strategy import Strategy
+
+if TYPE_CHECKING:
+    from quantkit.core.interface import Context
+
+
+class Warmed(NamedTuple):
+    """What `warm_up` did."""
+
+    seconds: float
+    compiled: int  # kernels (by types) that had to be compiled
+    loaded: int  # kernels that were there already
+    folder: str  # where they are kept; empty where nothing is compiled
+
+
+def warm_up() -> Warmed:
+    """Compile, or find compiled, every kernel."""
+    start = time.perf_counter()
+    bars = _bars()
+    _fold(bars)
+    _indicators(bars)
+    kernels = stored_kernels()
+    folders = sorted({kernel.stats.cache_path for kernel in kernels})
+    return Warmed(
+        seconds=time.perf_counter() - start,
+        compiled=sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels),
+        loaded=sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels),
+        folder=os.path.commonpath(folders) if folders else "",
+    )
+
+
+class _Rule(Strategy):
+    """Has an order waiting below the market."""
+
+    def on_bar(self, ctx: Context) -> None:
+        if len(ctx.orders(0)) == 0:
+            ctx.buy(0, 1, limit=ctx.close[0, 0] - 100.0)
+
+
+def _bars() -> Bars:
+    """Forty sessions of two names."""
+    close = np.add.outer(np.arange(40.0) % 7, [1_000.0, 2_000.0])
+    fields = {"open": close, "high": close + 5.0, "low": close - 5.0, "close": close, "volume": np.full((40, 2), 9.0)}
+    return Bars(times=midnights(np.arange(19_724, 19_764)), symbols=("000001", "000002"), fields=fields)
+
+
+def _fold(bars: Bars) -> None:
+    """The fold's entries, and the list of trades."""
+    targets = np.arange(80).reshape(40, 2) % 3 == 0
+    _ = backtest(targets=targets, bars=bars).trades
+    backtest(targets=targets, bars=bars, limits=RiskLimits(max_weight=0.5))
+    backtest(_Rule(), bars)
+    policy = Policy()
+    plan = plan_of(policy, Costs.kis())
+    inputs = inputs_of(bars, targets.astype(np.float64), policy=policy)
+    events = events_of(bars)
+    fill = Fill(order=0, symbol=0, side=BUY, quantity=1, price=1e3, value=1_000, commission=0, tax=0, rule=RULE_OPEN)
+    feed(first_state(bars, cash=1_000_000), inputs.rows(0, 1), events, plan, [fill])
+
+
+def _indicators(bars: Bars) -> None:
+    """Every indicator, some in two ways."""
+    from quantkit import indicators as ta
+
+    high, low, close, volume = (bars.field(name) for name in ("high", "low", "close", "volume"))
+    for one in (ta.sma, ta.wma, ta.ema, ta.rsi, ta.bollinger, ta.rolling_sum, ta.rolling_min, ta.rolling_max,
+                ta.rolling_std, ta.rolling_zscore):  # fmt: skip
+        one(close, 5)
+    for ranged in (ta.atr, ta.adx, ta.stochastic):
+        ranged(high, low, close, 5)
+    for across in (ta.rank, ta.demean, ta.zscore):
+        across(close)
+    ta.macd(close)
+    ta.rolling_corr(close, volume, 5)
+    ta.donchian(high, low, 5)
+    ta.obv(close, volume)
+    ta.vwap(close, volume, 5)
+    ta.vwap(close, volume, session=bars.days)

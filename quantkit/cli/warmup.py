@@ -1,0 +1,28 @@
+"""`quantkit warmup`: compile ahead what the first call would have to compile."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quantkit.cli import console
+
+
+def warmup(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Compile all kernels now, once per machine, so that no first call has to."""
+    from quantkit.backtest.warmup import warm_up
+    from quantkit.compiling import showing
+
+    with showing("compiling all of quantkit's kernels, once per machine: about a minute"):
+        done = warm_up()
+    if as_json:
+        console.emit(done._asdict())
+    elif not done.folder:
+        console.say("nothing to compile: NUMBA_DISABLE_JIT is set")
+    elif done.compiled:
+        console.say(f"compiled {done.compiled} kernels in {done.seconds:.1f} s; they are kept in {done.folder}")
+    else:
+        console.say(f"all {done.loaded} kernels were compiled already ({done.seconds:.1f} s), in {done.folder}")

@@ -1,0 +1,102 @@
+"""What a person sees while kernels are compiled: one line with a spinner, gone when it is done.
+
+Contract: on standard error of a terminal, or under the cell of a notebook; nothing anywhere else, so that a pipe or a
+log never sees it. Only one line at a time: what is shown first stays. Numba says when it compiles (`numba:compile`
+events come after its cache had no answer), so a kernel found in the cache shows nothing.
+Called by `jit` and by `quantkit warmup`. Rich is loaded when a spinner is drawn.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from numba.core import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MESSAGE: Final = "compiling quantkit's kernels, once per machine: about 10 s"
+
+_SPIN = (
+    "<style>@keyframes quantkit-turn{{to{{transform:rotate(360deg)}}}}</style>"
+    '<span style="display:inline-block;animation:quantkit-turn 1s linear infinite">&#9696;</span> {}'
+)
+
+_shown: list[Callable[[], None]] = []  # how to take away what is shown
+
+
+def _in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    python = sys.modules.get("IPython")
+    shell = python.get_ipython() if python is not None else None
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def _show_in_notebook(text: str) -> Callable[[], None]:
+    from IPython.display import display
+
+    start = time.monotonic()
+    shown = cast("Any", display)({"text/plain": text, "text/html": _SPIN.format(text)}, raw=True, display_id=True)
+    return lambda: shown.update({"text/plain": f"compiled in {time.monotonic() - start:.0f} s"}, raw=True)
+
+
+def _show_on_terminal(text: str) -> Callable[[], None]:
+    from rich.console import Console
+
+    status = Console(stderr=True).status(text)
+    status.start()
+    return status.stop
+
+
+def show(text: str) -> None:
+    """Show a line until `hide`, where somebody watches and nothing is shown yet."""
+    if _shown:
+        return
+    if _in_notebook():
+        _shown.append(_show_in_notebook(text))
+    elif sys.stderr.isatty():
+        _shown.append(_show_on_terminal(text))
+
+
+def hide() -> None:
+    """Take the line away."""
+    while _shown:
+        _shown.pop()()
+
+
+@contextmanager
+def showing(text: str) -> Iterator[None]:
+    """Show a line while the block runs; compiling inside it shows none of its own."""
+    mine = not _shown
+    show(text)
+    try:
+        yield
+    finally:
+        if mine:
+            hide()
+
+
+class Watch(event.Listener):
+    """Shows a line while a function that has one, and what it calls, is compiled."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], str] = {}
+        self._mine: list[bool] = []  # for each compilation under way, whether the line is its own
+
+    def add(self, function: Any, line: str = MESSAGE) -> None:
+        """Show `line` while `function` compiles."""
+        self._lines[function.__module__, function.__qualname__] = line
+
+    def on_start(self, event: Any) -> None:
+        function = event.data["dispatcher"].py_func
+        line = self._lines.get((function.__module__, function.__qualname__))
+        self._mine.append(line is not None and not _shown)
+        if line is not None:
+            show(line)
+
+    def on_end(self, event: Any) -> None:  # noqa: ARG002  # also when it fails
+        if self._mine.pop():
+            hide()
