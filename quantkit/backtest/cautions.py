@@ -36,6 +36,19 @@ REASON_WORDS = {
     "MAX_EXPOSURE": "would exceed the exposure allowed",
     "DAILY_LOSS": "daily loss limit reached",
     "DRAWDOWN": "drawdown limit reached",
+    "PARTICIPATION": "more than the allowed part of the bar's volume",
+    "EXPIRED": "its time ran out",
+    "CANCELLED": "cancelled by the strategy",
+    "REPLACED": "replaced by the strategy",
+    "OCO": "another order of its group filled",
+    "PARENT": "its entry ended unfilled",
+    "OUT_OF_LIMITS": "price outside the day's limits",
+    "NOT_ACCEPTED": "the exchange takes no such order then",
+    "SHORT_BANNED": "short sales were banned",
+    "MARGIN": "not enough margin",
+    "TURNOVER": "turnover limit of the policy",
+    "TOO_MANY_ORDERS": "more orders at work than the strategy has room for",
+    "BAD_ORDER": "what it was given does not fit together",
 }
 
 
@@ -146,6 +159,15 @@ def _money(result: Result) -> list[str]:
     return said
 
 
+def _paths(result: Result) -> list[str]:
+    """Trades that hang on what a bar does not tell."""
+    unsure = int(result.figures["ambiguous_trades"])
+    if not unsure:
+        return []
+    some = f"{_plural(unsure, 'trade')} of {len(result.round_trips)}"
+    return [f"{some} hang on which came first, the high or the low of a bar; result.paths() runs the other orders."]
+
+
 def _orders(result: Result) -> list[str]:
     """Orders that did not fill in full."""
     rows, total = unfilled(result), len(result.run.orders["bar"])
@@ -158,7 +180,8 @@ def _orders(result: Result) -> list[str]:
 
 def cautions(result: Result) -> list[str]:
     """All that applies to this result; empty when nothing does."""
-    said = [*_prices(result), *_inside_the_day(result), *_sample(result), *_orders(result), *_money(result)]
+    checks = (_prices, _inside_the_day, _sample, _orders, _paths, _money)
+    said = [sentence for check in checks for sentence in check(result)]
     if not len(result.run.fills["bar"]):
         said.insert(0, "Nothing was ever traded.")
     return said

@@ -127,6 +127,7 @@ def _trading(trades: Trades) -> dict[str, float]:
         "avg_win": float(ret[won].mean()) if won.any() else nan,
         "avg_loss": float(ret[lost].mean()) if lost.any() else nan,
         "avg_bars_held": float(held.mean()) if len(held) else nan,
+        "ambiguous_trades": float(np.count_nonzero(trades.ambiguous)),
     }
 
 

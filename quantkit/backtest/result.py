@@ -50,6 +50,7 @@ class Result:
     benchmark   (T,) float64 levels to compare with, any scale, and their name
     strategy, policy, fill   what was run, for titles and the report; None: targets were given
     periods     periods a year of the ratios; None: from the bars' frequency (252 for sessions)
+    again       runs the same backtest under another policy; None: it was not made by `backtest`
     risk_free   rate a year that Sharpe, Sortino and alpha are measured against
     """
 
@@ -64,6 +65,7 @@ class Result:
         strategy: Strategy | None = None,
         policy: Policy | None = None,
         fill: str | None = None,
+        again: Callable[[Policy], Result] | None = None,
         periods: float | None = None,
         risk_free: float = 0.0,
     ) -> None:
@@ -76,6 +78,7 @@ class Result:
         self.strategy = strategy
         self.policy = policy
         self.fill = fill
+        self.again = again
         called = "buy and hold" if benchmark_name == "hold" else benchmark_name or "benchmark"
         self.comparison = None if benchmark is None else Benchmark(benchmark, called)
         self.periods = metrics.periods_per_year(bars.freq) if periods is None else periods
@@ -246,6 +249,13 @@ class Result:
         from quantkit.backtest import tables
 
         return tables.trades_table(self)
+
+    def paths(self) -> pd.DataFrame:
+        """How the result moves with the order of a bar's high and low, which bars do not tell: one row for each
+        `Policy.path`, each a run of its own. The run's own comes first. ConfigError for a result made by hand."""
+        from quantkit.backtest.paths import path_table
+
+        return path_table(self)
 
     @cached_property
     def positions(self) -> pd.DataFrame:

@@ -78,6 +78,13 @@ def backtest(
 
     Raises ConfigError for an argument out of range and BadData for data that does not fit, each naming the value.
     """
+
+    def again(other: Policy) -> Result:
+        return backtest(
+            strategy, bars, targets=targets, policy=other, cash=cash, start=start, end=end, costs=costs, fill=fill,
+            limits=limits, benchmark=benchmark, deposits=deposits, rank=rank, interpret=interpret,
+        )  # fmt: skip
+
     bars = _checked(strategy, bars, targets=targets, cash=cash, fill=fill)
     terms = Terms(
         strategy=strategy,
@@ -87,7 +94,7 @@ def backtest(
         fill=fill,
         interpret=interpret,
     )
-    span = Span(cash=float(cash), start=start, end=end, benchmark=benchmark, deposits=deposits)
+    span = Span(cash=float(cash), start=start, end=end, benchmark=benchmark, deposits=deposits, again=again)
     if not isinstance(bars, Bars):
         from quantkit.backtest.stream import run_stream
 
@@ -132,6 +139,7 @@ class Span:
     end: object
     benchmark: object
     deposits: object
+    again: Callable[[Policy], Result]
 
 
 def result_of(
@@ -175,6 +183,7 @@ def result_of(
         strategy=terms.strategy,
         policy=terms.policy,
         fill=terms.fill,
+        again=span.again,
     )
 
 

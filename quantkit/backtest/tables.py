@@ -145,6 +145,7 @@ def trades_table(result: Result) -> pd.DataFrame:
             "bars_held": trades.exit_bar - trades.entry_bar,
             "exit_rule": _text(RULES, trades.rule),
             "open": trades.open,
+            "ambiguous": trades.ambiguous,
         }
     )
 

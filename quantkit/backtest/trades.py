@@ -35,6 +35,7 @@ class Trades:
     ret       pnl over the entry value
     rule      rule of the exit, an index in core.state.RULES; -1 where no order closed it
     open      still held at the end
+    ambiguous entry or exit hung on the order of the bar's high and low, which no bar tells
     """
 
     symbol: Ints
@@ -49,6 +50,7 @@ class Trades:
     ret: Floats
     rule: Ints
     open: NDArray[np.bool_]
+    ambiguous: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.symbol)
@@ -67,6 +69,18 @@ def _events(run: RunOutput, unit: float) -> tuple[Ints, Ints, Ints, Ints, Floats
     rule = np.concatenate((np.full(extra, -1), fills["rule"])).astype(np.int64)
     order = np.lexsort((is_fill, bar, symbol))  # stable: equal keys keep their sequence
     return symbol[order], bar[order], is_fill[order], shares[order], price[order], cash[order], rule[order]
+
+
+def _unsure(run: RunOutput, symbol: Ints, *bars: Ints) -> NDArray[np.bool_]:
+    """Whether a trade began or ended with an ambiguous fill of its name on that bar."""
+    fills = run.fills
+    marked = fills["ambiguous"]
+    found = np.zeros(len(symbol), np.bool_)
+    if marked.any():
+        places = fills["symbol"][marked].astype(np.int64) * len(run) + fills["bar"][marked]
+        for bar in bars:
+            found |= np.isin(symbol * len(run) + bar, places)
+    return found
 
 
 def round_trips(run: RunOutput, *, last_price: Floats, minor_unit: int = 1) -> Trades:
@@ -103,4 +117,5 @@ def round_trips(run: RunOutput, *, last_price: Floats, minor_unit: int = 1) -> T
         ret=pnl / np.abs(entry),
         rule=rule[order],
         open=still_open[order] != 0,
+        ambiguous=_unsure(run, symbol[order], entry_bar[order], exit_bar[order]),
     )

@@ -81,6 +81,7 @@ FIGURES: dict[str, tuple[str, Callable[[float], str] | None]] = {
     "trades": ("Round trips", count),
     "open_trades": ("Still open", count),
     "win_rate": ("Won", percent),
+    "ambiguous_trades": ("Ambiguous within their bar", count),
     "profit_factor": ("Profit factor", number),
     "avg_win": ("Mean win", percent),
     "avg_loss": ("Mean loss", percent),
