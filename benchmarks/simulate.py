@@ -44,8 +44,7 @@ def quantkit() -> dict[str, float]:
         none,
         flags,
         weights,
-        none,
-        none,
+        *(none,) * 5,  # rank, liquidity, volume, average price, scale
         dates_of(days),
     )
     plan = plan_of(Policy(weighting="weight", collar=None), Costs(commission=RATE, tax=0.0), float_targets=True)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from quantkit.core.fold import Output, plan_of, simulate
+from quantkit.core.policy import CAPS
 from quantkit.core.prepare import events_of, has_universe, inputs_of
+from quantkit.core.scale import scale_of
 from quantkit.core.state import event_rows
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData
@@ -58,7 +60,8 @@ class Terms:
     @property
     def chooses(self) -> bool:
         """Whether names may have to be chosen among, by rank or traded value."""
-        return self.policy.max_names is not None or (self.limits is not None and self.limits.max_names is not None)
+        scarce = any(getattr(self.policy, name) is not None for name in ("max_names", *CAPS))
+        return scarce or (self.limits is not None and self.limits.max_names is not None)
 
     @property
     def reads_volume(self) -> bool:
@@ -68,7 +71,12 @@ class Terms:
     @property
     def reach(self) -> int:
         """Bars that a run looks back besides the strategy's own evaluation."""
-        return max(LIQUIDITY_BARS if self.chooses else 0, self.warmup)
+        return max(LIQUIDITY_BARS if self.chooses else 0, self.volatility_bars, self.warmup)
+
+    @property
+    def volatility_bars(self) -> int:
+        """Bars that a volatility is measured over; 0 where none is."""
+        return 0 if self.policy.vol_target is None else self.policy.vol_window + 1
 
 
 class Decided(NamedTuple):
@@ -78,12 +86,14 @@ class Decided(NamedTuple):
     weights: bool  # the targets are numbers, not in or out
     rank: Floats | None  # (R, N)
     liquidity: Floats | None  # (R, N) 20-bar traded value
+    scale: Floats | None = None  # (R, N) factor of a volatility target
 
     def rows(self, start: int) -> Decided:
         """Rows `start` on."""
-        cut = (None if column is None else column[start:] for column in (self.targets, self.rank, self.liquidity))
-        targets, rank, liquidity = cut
-        return Decided(np.empty(0) if targets is None else targets, self.weights, rank, liquidity)
+        rank, liquidity, scale = (
+            None if column is None else column[start:] for column in (self.rank, self.liquidity, self.scale)
+        )
+        return Decided(self.targets[start:], self.weights, rank, liquidity, scale)
 
 
 def decide_rows(
@@ -103,14 +113,17 @@ def decide_rows(
         values = np.empty((len(bars) - first, 0))
     else:
         values = strategy.evaluate(bars, first=first, allow_empty=allow_empty)
-    _refuse_short(values, bars, first)
-    ranks = liquidity = None
+    if policy.threshold is None:  # a strength may be below 0
+        _refuse_short(values, bars, first)
+    ranks = liquidity = scale = None
     if terms.chooses:
         from quantkit.indicators import sma
 
         ranks = _ranks(terms, bars, first, rank)
         liquidity = _looking_back(terms, lambda part: sma(part.value, LIQUIDITY_BARS), LIQUIDITY_BARS, bars, first)
-    return Decided(np.ascontiguousarray(values, np.float64), values.dtype != np.bool_, ranks, liquidity)
+    if policy.vol_target is not None:
+        scale = _looking_back(terms, lambda part: scale_of(part, policy), terms.volatility_bars, bars, first)
+    return Decided(np.ascontiguousarray(values, np.float64), values.dtype != np.bool_, ranks, liquidity, scale)
 
 
 def _looking_back(terms: Terms, compute: Callable[[Bars], Floats], need: int, bars: Bars, first: int) -> Floats:
@@ -170,6 +183,7 @@ def fold_rows(
     inputs = inputs_of(
         own, decided.targets, policy=terms.policy, flags=flags, rank=decided.rank, liquidity=decided.liquidity,
         after=after, dates=dates, volume=terms.reads_volume, vwap=terms.fill == "next_bar_vwap",
+        scale=decided.scale,
     )  # fmt: skip
     plan = plan_of(
         terms.policy,

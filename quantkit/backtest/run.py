@@ -109,7 +109,7 @@ def backtest(
     given = None if strategy is not None else found.targets
     run_bars = seen.slice(first, len(seen)) if first else seen
     paid = deposit_rows(run_bars.days, deposits)
-    state = with_room(strategy, first_state(run_bars, cash=round(span.cash * bars.minor_unit)))
+    state = with_room(strategy, first_state(run_bars, cash=round(span.cash * bars.minor_unit), policy=terms.policy))
     output = fold_rows(
         terms,
         state,

@@ -74,7 +74,8 @@ def run_stream(terms: Terms, stream: BarStream, span: Span) -> Result:
         piece = rows.bars.slice(go, len(rows.bars))
         due = [(at - row, amount) for at, amount in paid if row <= at < row + len(piece)]
         if state is None:
-            state = with_room(terms.strategy, first_state(piece, cash=round(span.cash * piece.minor_unit)))
+            cash = round(span.cash * piece.minor_unit)
+            state = with_room(terms.strategy, first_state(piece, cash=cash, policy=terms.policy))
             events = events_of(piece, due)
         else:
             events = events_from(rows.bars, go, due)

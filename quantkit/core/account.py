@@ -111,9 +111,13 @@ def apply(
     account = state.account
     account[NEXT_2] -= side * value + commission + tax
     account[UNMET] = 1
+    opens = owned(name) == 0
+    if opens:
+        name.entry_bar = account[BARS]
     if side > 0:
         activate(state, s)
-        if owned(name) == 0:
+        name.last_entry = price
+        if opens:
             name.entry_value = 0
             name.entry_qty = 0.0
             name.peak = price
@@ -126,6 +130,8 @@ def apply(
         if price > name.peak:
             name.peak = price
     name.shares += side * quantity
+    if owned(name) == 0:
+        name.exit_bar = account[BARS]
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
         name.goal = 0
         if state.target[s] != 0.0:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantkit.core.account import activate, cash_of, commission_of, money, owned, write_order
-from quantkit.core.sizing import best, set_goal, size
+from quantkit.core.places import best, set_goal
+from quantkit.core.sizing import look, size
 from quantkit.core.state import (
     BARS,
     BLOCKED,
@@ -22,6 +23,7 @@ from quantkit.core.state import (
     EQUITY,
     FRESH_GOAL,
     FRESH_VALUE,
+    HELD_OUT,
     IN,
     LATCH,
     LOST_TODAY,
@@ -31,10 +33,12 @@ from quantkit.core.state import (
     NO_CASH,
     NO_REASON,
     OVER_EXPOSURE,
+    OVER_TURNOVER,
     OVER_WEIGHT,
     SCRATCH,
     SELL,
     SET_CHANGED,
+    TAG_HELD_OUT,
     TOO_LARGE,
     TOO_MANY_NAMES,
     UNMET,
@@ -90,7 +94,7 @@ def _read_row(state: State, inputs: Inputs, plan: Record, t: int, dated: int) ->
 
 
 @njit_bare
-def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: int) -> None:
+def _note(state: State, plan: Record, log: Log, s: int, side: int, quantity: int, reason: int) -> None:
     """Write an order that was never made, once for a goal and reason."""
     name = state.names[s]
     if name.noted == reason:
@@ -99,7 +103,7 @@ def _note(state: State, plan: Record, log: Log, s: int, quantity: int, reason: i
     account = state.account
     order, bar = account[NEXT_ID], account[BARS]
     account[NEXT_ID] += 1
-    write_order(log, order, bar, s, i64(BUY), quantity, i64(0), plan.fill_kind, i64(DROPPED), reason, bar, i64(0))
+    write_order(log, order, bar, s, side, quantity, i64(0), plan.fill_kind, i64(DROPPED), reason, bar, i64(0))
 
 
 @njit_bare
@@ -119,7 +123,7 @@ def _make_order(state: State, plan: Record, s: int, side: int, want: int, quanti
     working.stage = 0
     working.group = 0
     working.parent = -1
-    working.tag = 0
+    working.tag = TAG_HELD_OUT if state.names[s].marks & HELD_OUT else 0
     working.own = 0
     working.value = 0
     working.fee = 0
@@ -143,10 +147,56 @@ def denied(state: State, plan: Record, s: int, quantity: int, price: float, clos
     return NO_REASON
 
 
+@njit_bare
+def _tradable(name: Record) -> int:
+    """Shares to buy or to sell to reach the goal; what is still on its way cannot be sold."""
+    want = name.goal - owned(name)
+    return want if want >= 0 else min(-want, name.shares)
+
+
+@njit_bare
+def _cut(state: State, s: int, part: float) -> int:
+    """What is tradable, cut to the part that may be traded; exits go whole."""
+    name = state.names[s]
+    want = _tradable(name)
+    return want if part >= 1.0 or name.goal == 0 else i64(np.floor(want * part))
+
+
+@njit_bare
+def _small(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> bool:
+    """Whether a gap to the goal is worth too little to be traded."""
+    name = state.names[s]
+    value = money(inputs.close[t, s], abs(name.goal - owned(name)), plan.unit)
+    return name.goal != 0 and value < plan.min_trade_value * plan.unit
+
+
 @njit_call
-def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> tuple[int, int]:
+def _turnover_part(state: State, inputs: Inputs, plan: Record, t: int) -> float:
+    """The part of all orders but exits that `max_turnover` leaves room for."""
+    room = plan.max_turnover * state.account[EQUITY]
+    rest = i64(0)
+    for i in range(state.account[N_ACTIVE]):
+        s = state.names[i].active
+        name = state.names[s]
+        want = _tradable(name)
+        silent = inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and name.marks & FRESH_GOAL == 0)
+        if want == 0 or silent or _small(state, inputs, plan, t, s):
+            continue
+        value = money(inputs.close[t, s], want, plan.unit)
+        if name.goal == 0:
+            room -= value
+        else:
+            rest += value
+    return 1.0 if rest <= room else max(0.0, room / rest)
+
+
+@njit_call
+def _make_sells(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, part: float, rare: int | None
+) -> tuple[int, int]:
     """Order what is held beyond its goal; list the names to buy in the work space.
 
+    part: of every order but exits, what may be traded.
     Returns (number of buys, value of the sells at this close). Names with nothing left to do leave the active list.
     """
     account = state.account
@@ -175,11 +225,19 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         account[UNMET] = 1
         if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
             continue
+        if rare is not None and _small(state, inputs, plan, t, s):
+            continue
         if want < 0:
-            quantity = min(-want, name.shares)  # what is still on its way cannot be sold
+            sellable = _tradable(name)
+            quantity = sellable
+            if rare is not None:
+                quantity = _cut(state, s, part)
             if quantity > 0:
-                _make_order(state, plan, s, i64(SELL), quantity, quantity, i64(NO_REASON))
+                reason = i64(NO_REASON) if quantity == sellable else i64(OVER_TURNOVER)
+                _make_order(state, plan, s, i64(SELL), sellable, quantity, reason)
                 expected += money(inputs.close[t, s], quantity, plan.unit)
+            elif sellable > 0:
+                _note(state, plan, log, s, i64(SELL), sellable, i64(OVER_TURNOVER))
         else:
             log.work[buys].i = s
             buys += 1
@@ -188,8 +246,9 @@ def _make_sells(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
 
 @njit_call
 def _make_buys(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int, rare: int | None
-) -> None:
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int, part: float,
+    rare: int | None,
+) -> None:  # fmt: skip
     """Pass the buys listed in work_i through the limits and order them."""
     cash = cash_of(state) - i64(np.floor(plan.min_cash * plan.unit + 0.5))
     if plan.funding_cash == 0:
@@ -201,7 +260,10 @@ def _make_buys(
         quantity = name.goal - owned(name)
         reason = i64(NO_REASON)
         if rare is not None:
-            reason = denied(state, plan, s, quantity, inputs.close[t, s], inputs.close[t, s])
+            quantity = _cut(state, s, part)
+            reason = i64(OVER_TURNOVER)
+            if quantity > 0:
+                reason = denied(state, plan, s, quantity, inputs.close[t, s], inputs.close[t, s])
         if reason == NO_REASON:
             share = money(inputs.close[t, s], i64(BUY), plan.unit)
             if share + commission_of(plan, name.market, share) > cash:
@@ -210,22 +272,27 @@ def _make_buys(
             log.work[kept].i = s
             kept += 1
         else:
-            _note(state, plan, log, s, quantity, reason)
+            _note(state, plan, log, s, i64(BUY), name.goal - owned(name), reason)
     ratio = 1.0
     if rare is not None:
         if plan.max_positions < np.inf:
             kept = _limit_names(state, inputs, plan, log, t, kept)
         if plan.max_exposure < np.inf:
-            ratio = _exposure_ratio(state, inputs, plan, log, t, kept, expected)
+            ratio = _exposure_ratio(state, inputs, plan, log, t, kept, expected, part)
     for b in range(kept):
         s = log.work[b].i
         name = state.names[s]
         want = name.goal - owned(name)
-        quantity = want if ratio >= 1.0 else i64(np.floor(want * ratio))
+        quantity, reason = want, i64(NO_REASON)
+        if rare is not None:
+            allowed = _cut(state, s, part)
+            quantity = allowed if ratio >= 1.0 else i64(np.floor(allowed * ratio))
+            if quantity < want:
+                reason = i64(OVER_TURNOVER) if quantity == allowed else i64(OVER_EXPOSURE)
         if quantity > 0:
-            _make_order(state, plan, s, i64(BUY), want, quantity, NO_REASON if quantity == want else i64(OVER_EXPOSURE))
+            _make_order(state, plan, s, i64(BUY), want, quantity, reason)
         else:
-            _note(state, plan, log, s, want, i64(OVER_EXPOSURE))
+            _note(state, plan, log, s, i64(BUY), want, i64(OVER_EXPOSURE))
 
 
 @njit_call
@@ -258,14 +325,16 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
         name = state.names[s]
         if name.marks & SCRATCH:
             name.marks &= ~SCRATCH
-            _note(state, plan, log, s, name.goal - owned(name), i64(TOO_MANY_NAMES))
+            _note(state, plan, log, s, i64(BUY), name.goal - owned(name), i64(TOO_MANY_NAMES))
     for h in range(holders):
         log.work[kept + h].i = log.work[h].j
     return kept + holders
 
 
 @njit_call
-def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int) -> float:
+def _exposure_ratio(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int, part: float
+) -> float:
     """The part of all buys that `max_exposure` leaves room for."""
     room = plan.max_exposure * state.account[EQUITY] + expected
     for i in range(state.account[N_ACTIVE]):
@@ -276,8 +345,7 @@ def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int
     wanted = i64(0)
     for b in range(buys):
         s = log.work[b].i
-        name = state.names[s]
-        wanted += money(inputs.close[t, s], name.goal - owned(name), plan.unit)
+        wanted += money(inputs.close[t, s], _cut(state, s, part), plan.unit)
     return 1.0 if wanted <= max(room, 0.0) else max(0.0, room / wanted)
 
 
@@ -290,9 +358,14 @@ def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: i
     _read_row(state, inputs, plan, t, dated)
     if account[N_ACTIVE] == 0 and before == 0:
         return
+    if rare is not None and (plan.max_holding > 0 or plan.pyramid > 1):
+        look(state, inputs, plan, t)
     if dated or account[WAITING]:
         size(state, inputs, plan, log, t, dated, rare)
     if account[UNMET]:
-        buys, expected = _make_sells(state, inputs, plan, log, t)
+        part = 1.0
+        if rare is not None and plan.max_turnover < np.inf:
+            part = _turnover_part(state, inputs, plan, t)
+        buys, expected = _make_sells(state, inputs, plan, log, t, part, rare)
         if buys > 0:
-            _make_buys(state, inputs, plan, log, t, buys, expected, rare)
+            _make_buys(state, inputs, plan, log, t, buys, expected, part, rare)

@@ -24,7 +24,7 @@ from quantkit.core.decide import decide
 from quantkit.core.matching import expire, match_close, match_open, release
 from quantkit.core.morning import open_bar
 from quantkit.core.path import match_path
-from quantkit.core.policy import FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits
+from quantkit.core.policy import CAPS, FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits, shaping_of
 from quantkit.core.resting import expire_own, open_orders, release_own, reserve
 from quantkit.core.state import (
     BARS,
@@ -162,12 +162,17 @@ def _emptied(log: Log) -> tuple[Records, Records, Records]:
 
 
 def is_rare(state: State, events: Records, plan: Record) -> bool:
-    """Whether a run needs more than the small kernel: events, places, risk limits, another funding than by proceeds."""
+    """Whether a run needs more than the small kernel: events, places, risk limits, another funding than by proceeds,
+    policies that shape sizes and orders (a volatility target, which is an array of the inputs, counts as one).
+    """
     limits = ("max_order_value", "max_order_shares", "max_weight", "max_positions", "max_exposure")
     limited = any(plan[name] < np.inf for name in (*limits, "max_daily_loss", "max_drawdown"))
     owed = len(events) > 0 or state.account[N_PAY] > 0 or plan["interest"] > 0.0
     capped = plan["participation"] < np.inf
-    return bool(owed or limited or capped or plan["max_names"] or plan["funding_cash"] or plan["shortfall"])
+    shaped = any(plan[name] < np.inf for name in (*CAPS, "max_turnover")) or plan["drift"] >= 0 or plan["pyramid"] > 1
+    shaped |= any(plan[name] > 0 for name in ("scaled", "max_holding", "cooldown", "min_trade_value"))
+    elsewhere = plan["max_names"] or plan["funding_cash"] or plan["shortfall"]
+    return bool(owed or limited or capped or shaped or elsewhere)
 
 
 def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: Rule | None = None) -> Output:
@@ -272,10 +277,11 @@ def plan_of(
     """Policy, costs and limits as the numbers the compiled steps read.
 
     grid: False switches ticks and price limits off (adjusted prices).
-    float_targets: weights, unless the weighting multiplies an amount; then "equal" and "equal_held" do not apply.
+    float_targets: weights, unless the weighting multiplies an amount or a threshold makes them in or out; then "equal"
+    and "equal_held" do not apply.
     """
     weighting = policy.weighting
-    if float_targets and weighting in ("equal", "equal_held"):
+    if float_targets and policy.threshold is None and weighting in ("equal", "equal_held"):
         weighting = "weight"
     cap = limits or RiskLimits()
 
@@ -317,7 +323,7 @@ def plan_of(
         "max_daily_loss": or_inf(cap.max_daily_loss),
         "max_drawdown": or_inf(cap.max_drawdown),
         "min_cash": or_none(cap.min_cash),
-    }
+    } | shaping_of(policy)
     record = np.zeros(1, PLAN).view(np.recarray)
     for name, value in (numbers | _costs_in_numbers(costs)).items():
         record[name] = value

@@ -35,6 +35,7 @@ from quantkit.core.state import (
     NO_REASON,
     NO_SHARES,
     OPENING,
+    OVER_TURNOVER,
     RULE_CONDITIONAL,
     RULE_VWAP,
     STAGE_LIVE,
@@ -369,7 +370,7 @@ def expire(state: State, log: Log, book: object) -> None:
         filled, want = working.filled, working.want
         status = FILLED if filled >= want else (CUT if filled > 0 else DROPPED)
         reason = NO_REASON if filled >= want else working.reason
-        if reason != NO_REASON and working.side > 0:
+        if reason != NO_REASON and (working.side > 0 or reason == OVER_TURNOVER):
             state.names[working.symbol].noted = reason
         write_order(
             log, working.id, working.bar, working.symbol, working.side, want, filled,

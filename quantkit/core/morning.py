@@ -246,9 +246,12 @@ def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Recor
     name.entry_qty *= factor
     name.peak /= factor
     name.range /= factor
+    name.last_entry /= factor
     if name.resting > 0 and factor != 1.0:
         _rebase_orders(state, s, factor)
     if before != 0:
+        if owned(name) == 0:
+            name.exit_bar = account[BARS]
         write_entry(log, account[BARS], s, kind, owned(name) - before, cash, tax, i64(assumed))
 
 

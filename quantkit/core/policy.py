@@ -9,13 +9,11 @@ numbers its compiled steps read. `docs/execution.md` says, row by row, what each
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Literal
 
 from quantkit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WEIGHTINGS = ("weight", "equal", "equal_held", "cash", "shares", "buying_power")
 FUNDINGS = ("proceeds", "cash")
@@ -25,6 +23,7 @@ TRADE_ON = ("change", "rebalance")
 FILLS = ("next_open", "next_close", "close", "next_bar_vwap")
 LIMIT_FILLS = ("through", "touch")
 PATHS = ("nearer", "pessimistic", "optimistic")
+CAPS = ("cap_name", "cap_group", "cap_gross")
 
 Weighting = Literal["weight", "equal", "equal_held", "cash", "shares", "buying_power"]
 Funding = Literal["proceeds", "cash"]
@@ -57,6 +56,18 @@ def _check_number(
         )
 
 
+def _check_count(owner: str, name: str, value: object, low: int) -> None:
+    if type(value) is not int or not low <= value < 1 << 31:
+        raise _refuse(owner, name, value, f"expected a whole number, {low} or more")
+
+
+def _checked_groups(groups: object) -> dict[str, str]:
+    """A copy that nobody else can change."""
+    if not isinstance(groups, Mapping) or not all(isinstance(text, str) for pair in groups.items() for text in pair):
+        raise _refuse("Policy", "groups", groups, 'expected a mapping of symbol to group, {"005930": "chips"}')
+    return dict(groups)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How targets become orders.
@@ -87,6 +98,22 @@ class Policy:
     slippage_on    "both" sides, or "entry" only (a spread paid once a round trip).
 
     The last three exist to repeat other engines exactly; leave them alone otherwise.
+    What shapes sizes and orders; all off by default, all may be combined (docs/execution.md, "Policies"):
+
+    threshold      float targets are strengths: a value of at least this is in, a smaller one out, and where no rank is
+                   given the strongest are chosen first. Any weighting but "weight".
+    vol_target     annual volatility a name should have: its size is multiplied by vol_target / its own, at most
+                   `vol_cap` (1.0), measured over `vol_window` (20) bars.
+    cap_name, cap_group, cap_gross   most of equity in one name, in one group, in all; room goes by rank.
+    groups         symbol -> name of its group.
+    drift          a name that is re-sized keeps its goal within this fraction of the new size.
+    max_turnover   most of equity that the orders of one decision may be worth; exits always go.
+    min_trade_value   a gap to the goal worth less money than this is not traded, unless the goal is 0.
+    max_holding    bars after which a position is sold; the name stays out until its target has been 0.
+    pyramid        most units of a name: another one each time the close is `pyramid_step` (a fraction) above the price
+                   of the last.
+    cooldown       bars after the end of a position on which the name is not bought again.
+
     Raises ConfigError naming the field, its value and what would be right.
     """
 
@@ -109,6 +136,21 @@ class Policy:
     limit_fill: LimitFill = "through"
     path: Path = "nearer"
     participation: float | None = None
+    threshold: float | None = None
+    vol_target: float | None = None
+    vol_window: int = 20
+    vol_cap: float = 1.0
+    cap_name: float | None = None
+    cap_group: float | None = None
+    cap_gross: float | None = None
+    groups: Mapping[str, str] | None = field(default=None, hash=False)
+    drift: float | None = None
+    max_turnover: float | None = None
+    min_trade_value: float | None = None
+    max_holding: int | None = None
+    pyramid: int = 1
+    pyramid_step: float = 0.0
+    cooldown: int | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -134,8 +176,8 @@ class Policy:
             _check_number("Policy", "participation", self.participation, 0.0, 1.0, open_low=True)
         if self.take_profit is not None:
             _check_number("Policy", "take_profit", self.take_profit, 0.0, 1e6, open_low=True)
-        if self.max_names is not None and (type(self.max_names) is not int or self.max_names < 1):
-            raise _refuse("Policy", "max_names", self.max_names, "expected a whole number of names, 1 or more, or None")
+        if self.max_names is not None:
+            _check_count("Policy", "max_names", self.max_names, 1)
         every = self.rebalance
         if every not in ("change", "week", "month") and not (type(every) is int and every >= 1):
             raise _refuse(
@@ -145,6 +187,9 @@ class Policy:
             raise _refuse(
                 "Policy", "trade_on", self.trade_on, 'needs rebalance dates: give rebalance="month", "week" or n'
             )
+        if self.groups is not None:
+            object.__setattr__(self, "groups", _checked_groups(self.groups))
+        _check_shaping(self)
 
     def to_dict(self) -> dict[str, object]:
         """Field names to plain values, for manifests; `from_dict` is the way back."""
@@ -158,6 +203,42 @@ class Policy:
             if name not in known:
                 raise ConfigError(f"Policy has no field {name!r}; it has {', '.join(sorted(known))}")
         return cls(**values)  # type: ignore[arg-type]
+
+
+def _check_shaping(policy: Policy) -> None:
+    """Refuse thresholds, targets, caps and counts that are out of range or do nothing where they are given."""
+    tops = {"threshold": 1e15, "vol_target": 10.0, "vol_cap": 100.0, "cap_name": 100.0, "cap_group": 100.0}
+    tops |= {"cap_gross": 100.0, "drift": 100.0, "max_turnover": 1e6, "min_trade_value": 1e15}
+    for name, top in tops.items():
+        if getattr(policy, name) is not None:
+            _check_number("Policy", name, getattr(policy, name), 0.0, top, open_low=True)
+    for name, low in (("max_holding", 1), ("cooldown", 1), ("pyramid", 1), ("vol_window", 2)):
+        if getattr(policy, name) is not None:
+            _check_count("Policy", name, getattr(policy, name), low)
+    _check_number("Policy", "pyramid_step", policy.pyramid_step, 0.0, 100.0, open_low=policy.pyramid > 1)
+    if policy.threshold is not None and policy.weighting == "weight":
+        raise _refuse("Policy", "threshold", policy.threshold, 'needs a weighting that sizes names, as "equal"')
+    if policy.cap_group is not None and not policy.groups:
+        raise _refuse("Policy", "cap_group", policy.cap_group, "needs groups={symbol: group}")
+    if policy.drift is not None and policy.rebalance == "change" and policy.weighting != "equal_held":
+        raise _refuse("Policy", "drift", policy.drift, 'needs rebalance dates: give rebalance="month", "week" or n')
+
+
+def shaping_of(policy: Policy) -> dict[str, float]:
+    """The numbers the compiled steps read of what `_check_shaping` checks, by their names in `state.PLAN`."""
+
+    def or_else(value: float | None, off: float) -> float:
+        return off if value is None else float(value)
+
+    numbers = {name: or_else(getattr(policy, name), float("inf")) for name in CAPS}
+    numbers |= {name: or_else(getattr(policy, name), 0.0) for name in ("max_holding", "cooldown", "min_trade_value")}
+    return numbers | {
+        "max_turnover": or_else(policy.max_turnover, float("inf")),
+        "drift": or_else(policy.drift, -1.0),
+        "scaled": policy.vol_target is not None,
+        "pyramid": policy.pyramid,
+        "pyramid_step": float(policy.pyramid_step),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,11 +267,11 @@ class RiskLimits:
     max_order_shares: int | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in (each.name for each in fields(self)):
+            value = getattr(self, name)
             if value is not None:
-                top = 1.0 if field.name in ("max_daily_loss", "max_drawdown") else 1e15
-                _check_number("RiskLimits", field.name, value, 0.0, top, open_low=field.name != "min_cash")
+                top = 1.0 if name in ("max_daily_loss", "max_drawdown") else 1e15
+                _check_number("RiskLimits", name, value, 0.0, top, open_low=name != "min_cash")
 
     def to_dict(self) -> dict[str, object]:
         """Field names to plain values, for manifests."""

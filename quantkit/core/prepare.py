@@ -14,6 +14,7 @@ import numpy as np
 
 from quantkit.core.fold import dates_of
 from quantkit.core.phases import phases_of
+from quantkit.core.scale import scale_of
 from quantkit.core.state import (
     EVENT_ACTION,
     EVENT_DELISTED,
@@ -105,13 +106,20 @@ def inputs_of(
     volume: bool = False,
     vwap: bool = False,
     dates: Records | None = None,
+    scale: Floats | None = None,
 ) -> Inputs:
     """What the fold reads of these bars. `targets`, `rank` and `liquidity` are (T, N) float64.
 
+    With a `threshold` the targets become 1 and 0 here, and are the rank where none is given.
+
     flags: in place of the bars' own, for example after warm-up. after: see `rebalance_dates`.
+    scale: see `scale_of`, over more history than these bars have.
     volume, vwap: whether the run reads these: a participation cap or impact, fills at the next bar's average price.
     dates: these rows of `dates_in`, where the bars are a piece of a run; None: the bars are all of it.
     """
+    if policy.threshold is not None:
+        rank = targets if rank is None else rank
+        targets = np.where(np.isnan(targets), np.nan, targets >= policy.threshold)
     return Inputs(
         open=bars.raw.open,
         high=bars.raw.high,
@@ -124,6 +132,7 @@ def inputs_of(
         liquidity=_NONE if liquidity is None else liquidity,
         volume=bars.field("volume") if volume else _NONE,
         vwap=average_prices(bars) if vwap else _NONE,
+        scale=scale_of(bars, policy) if scale is None else scale,
         dates=dates_in(bars, policy, after=after) if dates is None else dates,
     )
 
@@ -182,8 +191,8 @@ def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records
     return np.array(rows, EVENT_ROW).view(np.recarray)
 
 
-def first_state(bars: Bars, *, cash: int) -> State:
-    """The state before the first of these bars, with each name in the market it was listed on then."""
+def first_state(bars: Bars, *, cash: int, policy: Policy | None = None) -> State:
+    """The state before the first of these bars; each name is in the market it was listed on then, and in its group."""
     markets = [MARKET_ID[market] for market in bars.markets]
     column_of = {symbol: column for column, symbol in enumerate(bars.symbols)}
     first = int(bars.days[0]) if len(bars) else 0
@@ -193,4 +202,8 @@ def first_state(bars: Bars, *, cash: int) -> State:
     order = np.argsort(np.array(bars.symbols), kind="stable")
     tie = np.empty(len(order), np.int64)
     tie[order] = np.arange(len(order))
-    return new_state(len(bars.symbols), cash=cash, market=np.array(markets, np.int64), tie=tie, leverage=bars.leverage)
+    state = new_state(len(bars.symbols), cash=cash, market=np.array(markets, np.int64), tie=tie, leverage=bars.leverage)
+    group_of = {} if policy is None or policy.groups is None else policy.groups
+    number = {group: k for k, group in enumerate(sorted({group_of[s] for s in bars.symbols if s in group_of}))}
+    state.names["group"] = [number[group_of[s]] if s in group_of else -1 for s in bars.symbols]
+    return state

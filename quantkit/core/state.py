@@ -51,7 +51,10 @@ NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, UN
 ACCOUNT_SIZE = 32
 
 # Bits of State.marks, one word a name.
-IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH = 1, 2, 4, 8, 16, 32, 64
+IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH, UNIT_DUE, HELD_OUT = (1 << n for n in range(9))
+
+# Tags of orders that a policy made for another reason than the target; a strategy's own are its own numbers.
+TAG_HELD_OUT = -1
 
 # Bits of account[LATCH].
 DAILY_LOSS_LATCH, DRAWDOWN_LATCH = 1, 2
@@ -364,6 +367,17 @@ PLAN = np.dtype(
         ("max_daily_loss", np.float64),
         ("max_drawdown", np.float64),
         ("min_cash", np.float64),
+        ("cap_name", np.float64),  # inf: none, as the next three
+        ("cap_group", np.float64),
+        ("cap_gross", np.float64),
+        ("max_turnover", np.float64),
+        ("drift", np.float64),  # < 0: none
+        ("min_trade_value", np.float64),  # 0: none, as the next two
+        ("scaled", np.int64),  # 1: sizes are multiplied by Inputs.scale
+        ("max_holding", np.int64),
+        ("cooldown", np.int64),
+        ("pyramid", np.int64),  # most units; 1: no pyramid
+        ("pyramid_step", np.float64),
         ("commission", np.float64, (len(MARKETS),)),  # rate by market id
         ("dividend_tax", np.float64, (len(MARKETS),)),
         *((name, table.dtype, table.shape) for name, table in zip(RULES_OF_DATES, TABLES, strict=True)),
@@ -406,6 +420,7 @@ class Inputs(NamedTuple):
     liquidity: Floats  # (T, N) 20-bar traded value, or (0, 0)
     volume: Floats  # (T, N) shares traded, or (0, 0) where nothing asks for it
     vwap: Floats  # (T, N) average price of the bar, or (0, 0)
+    scale: Floats  # (T, N) factor on sizes, nan: not known yet, or (0, 0)
     dates: Records  # (T,) DATE
 
     def rows(self, start: int, stop: int) -> Inputs:

@@ -46,7 +46,7 @@ def prepare(case: Case) -> Prepared:
         float_targets=case.targets.dtype != np.bool_,
         has_universe=has_universe(inputs.flags),
     )
-    state = first_state(bars, cash=case.cash)
+    state = first_state(bars, cash=case.cash, policy=case.policy)
     return Prepared(
         state, inputs, events_of(bars, [(t, paid / bars.minor_unit) for t, paid in sorted(case.deposits.items())]), plan
     )
