@@ -52,7 +52,7 @@ ORDER_FIELDS = {
     "status": np.int8,  # index in core.state.ORDER_STATUS
     "reason": np.int8,  # index in core.state.REASONS
     "done_bar": np.int64,  # row it ended on; -1 while it works
-    "tag": np.int64,  # the strategy's own number
+    "tag": np.int64,  # the strategy's own number, or state.TAG_HELD_OUT
 }
 ACTION_FIELDS = {
     "bar": np.int64,

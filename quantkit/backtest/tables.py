@@ -81,7 +81,10 @@ def fills_table(result: Result) -> pd.DataFrame:
 
 
 def orders_table(result: Result) -> pd.DataFrame:
-    """`Result.orders`: decided is the bar of the decision, done the bar it ended on (NaT while it works)."""
+    """`Result.orders`: decided is the bar of the decision, done the bar it ended on (NaT while it works).
+
+    tag: the strategy's own number; -1: sold because `max_holding` was over.
+    """
     orders = result.run.orders
     return pd.DataFrame(
         {
@@ -95,6 +98,7 @@ def orders_table(result: Result) -> pd.DataFrame:
             "status": _text(ORDER_STATUS, orders["status"]),
             "reason": _text(REASONS, orders["reason"]),
             "done": _when(result, orders["done_bar"]),
+            "tag": orders["tag"],
         }
     )
 
