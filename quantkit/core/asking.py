@@ -28,7 +28,7 @@ from quantkit.core.context import (
     state_of,
 )
 from quantkit.core.interface import ARGUMENTS, REQUESTS
-from quantkit.core.sizing import set_goal
+from quantkit.core.places import set_goal
 from quantkit.core.state import EQUITY, Inputs, Record, State, i64
 from quantkit.data.bars import MEMBER, VALID
 from quantkit.jit import njit_call, njit_entry

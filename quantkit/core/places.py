@@ -95,7 +95,9 @@ def choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: 
         if name.marks & IN and not wants:
             name.marks &= ~IN
             account[SET_CHANGED] = 1
-        sure = inputs.flags[t, s] & VALID and inputs.targets[t, s] == inputs.targets[t, s]
+        sure = False
+        if wants:
+            sure = inputs.flags[t, s] & VALID != 0 and inputs.targets[t, s] == inputs.targets[t, s]
         if name.marks & IN and not (anew and sure):
             names += 1
         elif wants:

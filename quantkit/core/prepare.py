@@ -118,7 +118,7 @@ def inputs_of(
     dates: these rows of `dates_in`, where the bars are a piece of a run; None: the bars are all of it.
     """
     if policy.threshold is not None:
-        rank = targets if rank is None else rank
+        rank = targets if rank is None and targets.shape == bars.shape else rank
         targets = np.where(np.isnan(targets), np.nan, targets >= policy.threshold)
     return Inputs(
         open=bars.raw.open,
