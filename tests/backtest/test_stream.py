@@ -59,6 +59,20 @@ class Called(Cross):
         return np.concatenate([np.zeros_like(above[:1]), above[:-1]])
 
 
+class Shaped(Strategy):
+    """Strengths sized by a volatility that reaches further back than the strategy itself."""
+
+    policy = Policy(
+        weighting="equal", threshold=0.6, vol_target=0.3, vol_window=7, vol_cap=3.0, cap_gross=0.5, max_turnover=0.4,
+        cap_group=0.3, groups={"000010": "one", "000020": "one"}, max_holding=9, cooldown=2,
+    )  # fmt: skip
+    history = 3
+    warmup = 3
+
+    def targets(self, bars: Bars):
+        return bars.close / ta.sma(bars.close, 3) - 0.4
+
+
 class Resting(Strategy):
     """A rule with memory: rests a limit order below the close of two bars back, sells after three bars."""
 
@@ -80,7 +94,7 @@ class Resting(Strategy):
                 ctx.buy(s, 5, limit=ctx.close[2, s])
 
 
-STRATEGIES = (Cross, Ranked, Chosen, Called, Resting)
+STRATEGIES = (Cross, Ranked, Chosen, Called, Shaped, Resting)
 
 
 def same(left: Result, right: Result) -> None:
