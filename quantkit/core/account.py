@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantkit.core.state import (
+    BARS,
     BLOCKED,
     CLOSE_ENTRY,
     DAILY_LOSS_LATCH,
