@@ -117,7 +117,7 @@ def test_random_markets_reach_the_reason_and_the_tag_of_policies() -> None:
     seen: Counter[object] = Counter()
 
     @seed(7)
-    @settings(max_examples=60, database=None, derandomize=False)
+    @settings(max_examples=200, database=None, derandomize=False, phases=[Phase.generate])
     @given(shaped(cases()))
     def look(case: Case) -> None:
         orders = compiled(case)[0].orders
