@@ -236,6 +236,8 @@ class Looks(Strategy):
             ctx.target(0, 1.0)
         elif self.what == 2:
             ctx.buy(self.column, 1)
+        elif self.what == 3:
+            ctx.target(self.column, -0.5)
         else:
             ctx.target(0, len(ctx.orders(self.column)))
 
@@ -250,7 +252,8 @@ class Looks(Strategy):
         ({"column": -1}, "asked for name -1"),
         ({"column": 3, "what": 1}, "asked for name 3"),
         ({"column": 3, "what": 2}, "asked for name 3"),
-        ({"column": 3, "what": 3}, "asked for name 3"),
+        ({"column": 3, "what": 4}, "asked for name 3"),
+        ({"column": 1, "what": 3}, "a goal below 0 for B: short positions are not simulated"),
     ],
 )
 def test_looking_at_what_is_not_there_ends_the_run(

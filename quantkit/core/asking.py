@@ -20,7 +20,8 @@ from quantkit.core.context import (
     NOW_ERROR,
     NOW_NAME,
     NOW_ROW,
-    LookError,
+    SHORTED,
+    RuleError,
     inputs_of,
     log_of,
     now_of,
@@ -29,7 +30,8 @@ from quantkit.core.context import (
 )
 from quantkit.core.interface import ARGUMENTS, REQUESTS
 from quantkit.core.places import set_goal
-from quantkit.core.state import EQUITY, Inputs, Record, State, i64
+from quantkit.core.sizing import whole
+from quantkit.core.state import EQUITY, Inputs, Ints, Record, State, i64
 from quantkit.data.bars import MEMBER, VALID
 from quantkit.jit import njit_call, njit_entry
 
@@ -42,19 +44,21 @@ MOST_SHARES = 2.0**53
 
 
 @njit_call
-def _goal(state: State, inputs: Inputs, plan: Record, t: int, s: int, wanted: float) -> None:
+def _goal(state: State, inputs: Inputs, plan: Record, now: Ints, s: int, wanted: float) -> None:
     """Set a goal of so many shares, where the name may be judged at all."""
     name = state.names[s]
-    flags = inputs.flags[t, s]
+    flags = inputs.flags[now[NOW_ROW], s]
     if flags & VALID == 0 or wanted != wanted:
         return
+    if wanted < 0.0 and plan.shorting == 0:
+        now[NOW_ERROR], now[NOW_DETAIL], now[NOW_NAME] = SHORTED, 0, s
+        raise RuleError
     goal = i64(0)
-    if flags & MEMBER and wanted > 0.0:
-        goal = i64(np.floor(min(wanted, MOST_SHARES) + 1e-9))
-        if plan.rounding_order:
-            gap = wanted - name.shares
-            step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
-            goal = max(i64(0), name.shares + i64(step))
+    if flags & MEMBER:
+        if wanted >= 0.0:
+            goal = whole(state, plan, s, min(wanted, MOST_SHARES))
+        else:
+            goal = -i64(np.floor(min(-wanted, MOST_SHARES) + 1e-9))
     if goal != name.goal:
         set_goal(state, s, goal)
 
@@ -66,14 +70,15 @@ def ask(
 ) -> int:  # fmt: skip
     """Do one of REQUESTS on the bar the frame stands on. `s` is the name, or the order's id where one is meant.
 
-    Returns an order's id, a count, 1 for yes and 0 for no, or -1 for "there is none". LookError: there is no such name.
+    Returns an order's id, a count, 1 for yes and 0 for no, or -1 for "there is none". RuleError: there is no such name,
+    or a goal below 0.
     """
     state, inputs, plan, log, now = state_of(frame), inputs_of(frame), plan_of(frame), log_of(frame), now_of(frame)
     t = now[NOW_ROW]
     named = what in (PLACE, CANCEL_ALL, TARGET, TARGET_SHARES)
     if named and (s < 0 or s >= len(state.names)):
         now[NOW_ERROR], now[NOW_DETAIL], now[NOW_NAME] = LOOKED, 0, s
-        raise LookError
+        raise RuleError
     whole = i64(-1)
     if quantity >= 0.0:
         whole = i64(np.floor(min(quantity, MOST_SHARES) + 1e-9))
@@ -92,10 +97,10 @@ def ask(
         return i64(one_cancels_other(state, s, side))
     if what == TARGET:
         close = inputs.close[t, s] * plan.unit
-        _goal(state, inputs, plan, t, s, limit * state.account[EQUITY] * (1.0 - plan.cash_buffer) / close)
+        _goal(state, inputs, plan, now, s, limit * state.account[EQUITY] * (1.0 - plan.cash_buffer) / close)
         return i64(0)
     if what == TARGET_SHARES:
-        _goal(state, inputs, plan, t, s, quantity)
+        _goal(state, inputs, plan, now, s, quantity)
         return i64(0)
     k = find(state, s)
     if what == WORKING:

@@ -18,7 +18,7 @@ from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, Signature
 from numba.extending import intrinsic, lower_builtin, overload_method
 
-from quantkit.core.context import LOOKED, NOW_ASK, NOW_DETAIL, NOW_ERROR, NOW_NAME, LookError, now_of, state_of
+from quantkit.core.context import LOOKED, NOW_ASK, NOW_DETAIL, NOW_ERROR, NOW_NAME, RuleError, now_of, state_of
 from quantkit.core.interface import ARGUMENTS, ORDER_VIEW, REQUESTS, TEXTS, Context
 from quantkit.core.kinds import MARK, METHODS, OVERLOADED, ContextType
 from quantkit.core.reading import Reader
@@ -155,7 +155,7 @@ def orders_of(frame: Any, s: int) -> Any:
     state, now = state_of(frame), now_of(frame)
     if s < 0 or s >= len(state.names):
         now[NOW_ERROR], now[NOW_DETAIL], now[NOW_NAME] = LOOKED, 0, s
-        raise LookError
+        raise RuleError
     count = 0
     for k in range(state.account[N_ORDERS]):
         order = state.orders[k]

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 NOW_ROW, NOW_LEAD, NOW_REACH, NOW_ERROR, NOW_DETAIL, NOW_NAME, NOW_PARAMS, NOW_ASK = range(8)
 NOW_SIZE = 8
 
-LOOKED = 1  # in now[NOW_ERROR]: a rule looked now[NOW_DETAIL] bars back at name now[NOW_NAME], and one does not exist
+# In now[NOW_ERROR]: a rule looked now[NOW_DETAIL] bars back at name now[NOW_NAME], and one does not exist; or it set a
+# goal below 0 for that name where shorts are not simulated.
+LOOKED, SHORTED = 1, 2
 
 
 class Past(NamedTuple):
@@ -74,8 +76,8 @@ class Rule(NamedTuple):
     now: Ints
 
 
-class LookError(Exception):
-    """A rule looked where nothing is; `Frame.now` says where."""
+class RuleError(Exception):
+    """A rule asked for what cannot be; `Frame.now` says what."""
 
 
 def no_past(names: int = 0) -> Past:

@@ -299,13 +299,13 @@ class Context:
         return int(self._frame.now[NOW_ROW] + self._frame.now[NOW_LEAD])
 
     def _check(self, k: int, s: int) -> None:
-        """LookError where the cell does not exist."""
-        from quantkit.core.context import LOOKED, NOW_DETAIL, NOW_ERROR, NOW_NAME, NOW_REACH, LookError
+        """RuleError where the cell does not exist."""
+        from quantkit.core.context import LOOKED, NOW_DETAIL, NOW_ERROR, NOW_NAME, NOW_REACH, RuleError
 
         now = self._frame.now
         if not (0 <= k <= now[NOW_REACH] and 0 <= s < self.n):
             now[NOW_ERROR], now[NOW_DETAIL], now[NOW_NAME] = LOOKED, k, s
-            raise LookError
+            raise RuleError
 
 
 class Cells:

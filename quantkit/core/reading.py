@@ -28,8 +28,8 @@ from quantkit.core.context import (
     NOW_REACH,
     NOW_ROW,
     Frame,
-    LookError,
     Past,
+    RuleError,
     frame_type,
 )
 from quantkit.core.kinds import FLAGS, MARK, METHODS, SCALARS, ContextType, MemoryType, ViewType
@@ -116,13 +116,13 @@ class Reader:
         return self.builder.add(self.now(NOW_ROW), self.now(NOW_LEAD))
 
     def refuse_unless(self, fine: Any, k: Any, s: Any) -> None:
-        """Leave the rule with a LookError where the cell does not exist."""
+        """Leave the rule with a RuleError where the cell does not exist."""
         builder = self.builder
         with cgutils.if_unlikely(builder, builder.not_(fine)):
             first = self.data("now")
             for place, value in ((NOW_ERROR, self.constant(LOOKED)), (NOW_DETAIL, k), (NOW_NAME, s)):
                 builder.store(value, builder.gep(first, [self.constant(place)]))
-            self.context.call_conv.return_user_exc(builder, LookError, ())
+            self.context.call_conv.return_user_exc(builder, RuleError, ())
 
     def cell(self, k: Any, s: Any) -> Any:
         """Checked: the place in a (H + T, N) array of name s, k bars ago."""

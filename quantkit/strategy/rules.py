@@ -114,16 +114,16 @@ class ReadyRule:
     @contextmanager
     def reported(self) -> Iterator[None]:
         """Around a fold: what goes wrong in the rule comes out saying where."""
-        from quantkit.core.context import LookError
+        from quantkit.core.context import RuleError
 
         try:
             yield
-        except LookError:
-            raise self._looked() from None
+        except RuleError:
+            raise self._refused() from None
         except StopIteration as stop:
             raised = self.error or stop
-            if isinstance(raised, LookError):
-                raise self._looked() from None
+            if isinstance(raised, RuleError):
+                raise self._refused() from None
             raised.add_note(self._where())
             raise raised from None
         except Exception as error:
@@ -141,13 +141,17 @@ class ReadyRule:
     def _where(self) -> str:
         return f"in {self.strategy!r}.on_bar on {self._when()}"
 
-    def _looked(self) -> ConfigError:
-        """Why a cell that `on_bar` asked for does not exist."""
-        from quantkit.core.context import NOW_DETAIL, NOW_NAME, NOW_REACH
+    def _refused(self) -> ConfigError:
+        """Why `on_bar` cannot have what it asked for."""
+        from quantkit.core.context import NOW_DETAIL, NOW_ERROR, NOW_NAME, NOW_REACH, SHORTED
 
         back, name, reach = (int(self.rule.now[place]) for place in (NOW_DETAIL, NOW_NAME, NOW_REACH))
         start = f"{self.strategy.name}.on_bar on {self._when()}"
         names = len(self.bars.symbols)
+        if self.rule.now[NOW_ERROR] == SHORTED:
+            return ConfigError(
+                f"{start}: a goal below 0 for {self.bars.symbols[name]}: short positions are not simulated"
+            )
         if back < 0:
             many = "1 bar" if back == -1 else f"{-back} bars"
             return ConfigError(f"{start}: looked {many} ahead; k counts bars back, 0 is this bar")
