@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from quantkit.core.account import apply, cash_of, mark
+from quantkit.core.coast import coast, may_coast
 from quantkit.core.context import Frame, Rule, frame_address, step_rule
 from quantkit.core.decide import decide
 from quantkit.core.matching import expire, match_close, match_open, release
@@ -103,7 +104,12 @@ def _run(
     full = len(log.fills) - room
     if rule is not None:
         frame = frame_address(Frame(state, inputs, plan, log, rule.past, rule.signals, rule.now))
-    for t in range(start, len(inputs.dates)):
+    t = start
+    while t < len(inputs.dates):
+        if rule is None and may_coast(state, events, plan, t):
+            t = coast(state, inputs, events, plan, equity, cash, t)
+            if t == len(inputs.dates):
+                break
         if log.used[1] > full or log.used[2] > full:  # every fill has its row of orders
             return t
         open_bar(state, inputs, events, plan, log, t, rare)
@@ -142,7 +148,8 @@ def _run(
         equity[t] = account[EQUITY]
         cash[t] = cash_of(state)
         account[BARS] += 1
-    return len(inputs.dates)
+        t += 1
+    return t
 
 
 def _close_chunk(state: State, inputs: Inputs) -> None:
@@ -173,6 +180,13 @@ def is_rare(state: State, events: Records, plan: Record) -> bool:
     shaped |= any(plan[name] > 0 for name in ("scaled", "max_holding", "cooldown", "min_trade_value"))
     elsewhere = plan["max_names"] or plan["funding_cash"] or plan["shortfall"]
     return bool(owed or limited or capped or shaped or elsewhere)
+
+
+def _coasts(plan: Record) -> bool:
+    """Whether no limit and no policy looks at a bar on which no target changes."""
+    limited = any(plan[name] < np.inf for name in ("max_daily_loss", "max_drawdown"))
+    looking = any(plan[name] > 0 for name in ("has_universe", "interest", "shorting", "max_holding", "cooldown"))
+    return not (limited or looking or plan["pyramid"] > 1)
 
 
 def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: Rule | None = None) -> Output:
@@ -329,6 +343,7 @@ def plan_of(
         record[name] = value
     for name, table in zip(RULES_OF_DATES, rule_tables(np.zeros(0, np.int64), grid=grid)[1:], strict=True):
         record[name] = table
+    record["coasts"] = _coasts(record[0])
     return record[0]
 
 

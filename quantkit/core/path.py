@@ -361,7 +361,8 @@ def _walk_marked(frame: Address, t: int, s: int, upward: bool, stop_first: int) 
     log = log_of(frame)
     first = log.used[0]
     other, _ = _try(frame, t, s, not upward, i64(1))
-    third, _ = _try(frame, t, s, upward or not upward, i64(0))
+    first_up = upward or not upward  # noqa: SIM221 - Numba would compile the walk anew for the constant
+    third, _ = _try(frame, t, s, first_up, i64(0))
     mine = log.used[0]
     opened = _walk(frame, t, s, upward, stop_first)
     made = log.used[0] - mine

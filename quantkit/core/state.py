@@ -338,6 +338,7 @@ PLAN = np.dtype(
         ("slip_entry_only", np.int64),
         ("fill_kind", np.int64),  # not "fill", a method of NumPy records; KIND_OPEN, KIND_CLOSE, KIND_SAME_CLOSE
         ("has_universe", np.int64),
+        ("coasts", np.int64),  # 1: nothing looks at a bar on which no target changes
         ("per_order_day", np.int64),  # 1: commission on an order's fills of a session together
         ("shorting", np.int64),  # 1: sells may go below nothing held
         ("touch", np.int64),  # 1: a limit order fills when its price is touched
