@@ -52,6 +52,10 @@ REASON_WORDS = {
 }
 
 
+# Ends that the rule itself chose or foresaw: nobody refused anything.
+FORESEEN = frozenset(("EXPIRED", "CANCELLED", "REPLACED", "OCO", "PARENT"))
+
+
 def unfilled(result: Result) -> list[tuple[str, str, int]]:
     """(status, reason code, number) of orders that were cut or dropped, most frequent first."""
     orders = result.run.orders
@@ -170,7 +174,8 @@ def _paths(result: Result) -> list[str]:
 
 def _orders(result: Result) -> list[str]:
     """Orders that did not fill in full."""
-    rows, total = unfilled(result), len(result.run.orders["bar"])
+    rows = [row for row in unfilled(result) if row[1] not in FORESEEN]
+    total = len(result.run.orders["bar"])
     lost = sum(many for _, _, many in rows)
     if not total or lost <= LARGE_SHARE * total:
         return []

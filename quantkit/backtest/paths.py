@@ -7,7 +7,7 @@ backtest under each of them. The spread between the rows is what finer bars woul
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from quantkit.core.policy import PATHS
 from quantkit.errors import ConfigError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from quantkit.backtest.result import Result
+    from quantkit.core.policy import Path
 
 FIGURES = ("total_return", "cagr", "sharpe", "max_drawdown", "trades", "win_rate", "ambiguous_trades", "final_equity")
 
@@ -28,7 +29,7 @@ def path_table(result: Result) -> pd.DataFrame:
         raise ConfigError("paths: this result was not made by backtest(), so it cannot be run under another path")
     own = result.policy.path
     runs = {own: result}
-    for path in PATHS:
+    for path in cast("tuple[Path, ...]", PATHS):
         if path != own:
             runs[path] = result.again(replace(result.policy, path=path))
     rows = {path: [run.figures[name] for name in FIGURES] for path, run in runs.items()}
