@@ -32,7 +32,7 @@ def backtest(
     freq: given.Freq = "1d",
     fill: given.Fill = "next_open",
     costs: given.CostsName = "kis",
-    slippage_ticks: given.SlippageTicks = 0.0,
+    slippage_ticks: given.SlippageTicks = None,
     slippage_bps: given.SlippageBps = 0.0,
     benchmark: given.BenchmarkName = None,
     deposit: given.Deposit = None,

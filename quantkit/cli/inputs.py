@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from quantkit.cli import console
 from quantkit.errors import BadData, ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from quantkit import Bars, Costs, Lake, Result, Strategy
+    from quantkit.data.stream import BarStream
+
+STREAM_ABOVE = 1 << 30
+"""Bytes of a panel above which minutes are run chunk by chunk."""
 
 COSTS = ("kis", "kiwoom", "free")
 
@@ -39,7 +44,9 @@ Fill = Annotated[str, typer.Option(help="When decisions fill: next_open, next_cl
 CostsName = Annotated[
     str, typer.Option("--costs", help="Whose commission: kis, kiwoom, free (which has no tax either).")
 ]
-SlippageTicks = Annotated[float, typer.Option(help="Ticks lost on every fill.")]
+SlippageTicks = Annotated[
+    float | None, typer.Option(help="Ticks lost on every fill. Default: 1 inside the day, else 0.", show_default=False)
+]
 SlippageBps = Annotated[float, typer.Option(help="Basis points lost on every fill.")]
 BenchmarkName = Annotated[str | None, typer.Option("--benchmark", help="hold, a code, or a file with date and close.")]
 Deposit = Annotated[float | None, typer.Option(help="Money paid in on the first session of every month.")]
@@ -63,7 +70,7 @@ class Request:
     freq: str = "1d"
     fill: str = "next_open"
     costs: str = "kis"
-    slippage_ticks: float = 0.0
+    slippage_ticks: float | None = None
     slippage_bps: float = 0.0
     benchmark: str | None = None
     deposit: float | None = None
@@ -83,19 +90,25 @@ class Request:
             cash=self.cash,
             start=self.start,
             end=self.end,
-            costs=costs_named(self.costs, ticks=self.slippage_ticks, bps=self.slippage_bps),
+            costs=costs_named(self.costs, ticks=self._ticks(bars), bps=self.slippage_bps),
             fill=self.fill,
             benchmark=self._benchmark(bars),
             deposits=self.deposit,
         )
 
-    def bars(self, strategy: Strategy) -> Bars:
+    def _ticks(self, bars: Bars | BarStream) -> float:
+        """Ticks of slippage: those asked for, else what `backtest` itself would take."""
+        from quantkit.backtest.run import default_costs
+
+        return default_costs(bars.intraday).slippage_ticks if self.slippage_ticks is None else self.slippage_ticks
+
+    def bars(self, strategy: Strategy) -> Bars | BarStream:
         """The bars of the data file or of the lake."""
         if self.data is not None:
             return bars_of_file(self.data, market=self.market, prices=self.prices, symbols=self.symbols)
         return bars_of_lake(self.lake, strategy, symbols=self.symbols, end=self.end, freq=self.freq)
 
-    def _benchmark(self, bars: Bars) -> object:
+    def _benchmark(self, bars: Bars | BarStream) -> object:
         """What `backtest` takes: a word, a symbol of the bars, or closes from a file or the lake."""
         name = self.benchmark
         if name is None or name == "hold" or name in bars.symbols:
@@ -116,12 +129,25 @@ def bars_of_lake(
     freq: str = "1d",
     start: str | None = None,
     version: str | None = None,
-) -> Bars:
-    """Bars of the lake; a universe of symbols or a query is answered by the lake, as of each date."""
+) -> Bars | BarStream:
+    """Bars of the lake; a universe of symbols or a query is answered by the lake, as of each date.
+
+    More minutes than fit `STREAM_ABOVE` come as a stream, where the strategy says how much history it needs.
+    """
+    from quantkit.data.stream import CELL_BYTES
+    from quantkit.strategy.blocks import history_of
+
+    lake = open_lake(path)
     universe = strategy.universe
     asked = None if callable(universe) else universe
     wanted = None if symbols is None else list(symbols)
-    return open_lake(path).bars(wanted, start, end, freq, version, universe=asked)
+    if f"bars_{freq}" in lake.tables() and freq[-1:] in "mh" and history_of(strategy, intraday=True) != "all":
+        stream = lake.stream(wanted, start, end, freq, version)
+        rows, names = stream.shape
+        if rows * names * CELL_BYTES > STREAM_ABOVE:
+            console.note(f"{rows:,} bars of {names:,} names: run in {len(stream.cuts) - 1} chunks, the state carried")
+            return stream
+    return lake.bars(wanted, start, end, freq, version, universe=asked)
 
 
 def open_lake(path: Path) -> Lake:

@@ -21,6 +21,7 @@ from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from quantkit import Bars, Result, Strategy
+    from quantkit.data.stream import BarStream
 
 
 def repeat(path: Path) -> tuple[Result, list[str]]:
@@ -76,7 +77,7 @@ def _strategy(manifest: Mapping[str, Any], where: str) -> Strategy:
     return load_strategy(f"{described['file']}:{described['name']}")(**described["params"])
 
 
-def _bars(manifest: Mapping[str, Any], strategy: Strategy, where: str) -> Bars:
+def _bars(manifest: Mapping[str, Any], strategy: Strategy, where: str) -> Bars | BarStream:
     data, run = manifest["data"], manifest["run"]
     source = Path(data["source"] or "")
     if source.is_dir():
@@ -93,7 +94,7 @@ def _bars(manifest: Mapping[str, Any], strategy: Strategy, where: str) -> Bars:
     )
 
 
-def _benchmark(name: str | None, manifest: Mapping[str, Any], bars: Bars) -> object:
+def _benchmark(name: str | None, manifest: Mapping[str, Any], bars: Bars | BarStream) -> object:
     """The benchmark by its name. One given as values and not in the lake is left out: no fill depends on it."""
     from quantkit.errors import QuantkitError
 

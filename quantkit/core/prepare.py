@@ -80,17 +80,17 @@ def valid_after_warmup(flags: Bytes, warmup: int, *, listed_before: Ints | None 
 
     listed_before: (N,) listed bars of each name before these rows; None: these are the first.
     """
-    if warmup <= 0:
+    if warmup <= 0 or (listed_before is not None and (listed_before >= warmup).all()):
         return flags
     warmed = flags.copy()
     listed = (flags & LISTED) != 0
     if listed_before is None and listed.all():
         warmed[:warmup] &= np.uint8(255 - VALID)
         return warmed
-    seen = np.cumsum(listed, axis=0, dtype=np.int64)
-    if listed_before is not None:
-        seen += listed_before
-    warmed[seen <= warmup] &= np.uint8(255 - VALID)
+    before = np.zeros(flags.shape[1], np.int64) if listed_before is None else listed_before
+    young = np.flatnonzero(before < warmup)  # the others may have gone, but not come back to warm up again
+    seen = np.cumsum(listed[:, young], axis=0, dtype=np.int64) + before[young]
+    warmed[:, young] &= np.where(seen <= warmup, np.uint8(255 - VALID), np.uint8(255))
     return warmed
 
 

@@ -148,11 +148,14 @@ class Panel:
 
     # --- fields ---------------------------------------------------------------------------------------------------
 
-    def field(self, name: str) -> FloatArray:
-        """The field as traded, carried over bars without a trade; NaN outside the listing. (T, N) float64."""
+    def field(self, name: str, out: FloatArray | None = None) -> FloatArray:
+        """The field as traded, carried over bars without a trade; NaN outside the listing. (T, N) float64.
+
+        out: where to write it; a new matrix without.
+        """
         if name == "close":
-            return self.close()
-        matrix = self._scattered(name)
+            return self.close(out)
+        matrix = self._scattered(name, out)
         if name == "base":
             return matrix
         if (self.flags & TRADED).all():
@@ -163,39 +166,47 @@ class Panel:
             fill_untraded(matrix, self.flags)
         return matrix
 
-    def close(self) -> FloatArray:
+    def close(self, out: FloatArray | None = None) -> FloatArray:
         """The close, kept: other fields are filled with it."""
         if self._close is None:
-            matrix = self._scattered("close")
+            matrix = self._scattered("close", out)
             self._carry_close(matrix)
             self._close = matrix
-        return self._close
+        elif out is not None:
+            out[:] = self._close
+        return self._close if out is None else out
 
-    def _scattered(self, name: str) -> FloatArray:
-        matrix = np.empty(self.shape) if self._covered else np.full(self.shape, np.nan)
+    def _scattered(self, name: str, out: FloatArray | None = None) -> FloatArray:
+        matrix = np.empty(self.shape) if out is None else out
+        if not self._covered:
+            matrix.fill(np.nan)
         for part in self._used():
             self._put(part, name, matrix)
         return matrix
 
     def _carry_close(self, matrix: FloatArray) -> None:
         """Bars without a trade show the last close; at the top of the panel, that of an earlier row of the table."""
-        hole = (self.flags & (LISTED | TRADED)) == LISTED
-        if not hole.any():
+        if not ((self.flags & (LISTED | TRADED)) == LISTED).any():
             return
-        missing = hole[0] & ((self.flags[0] & VALID) == 0)
+        self._carry_top(matrix)
         moved = changes(self._actions, self.symbols)
         factor = factor_matrix(self._actions, self.days, self.symbols) if moved else None
-        if missing.any() and self._before is None:
-            columns = np.flatnonzero(missing)
-            closes, when = self._last_closes(columns)
-            if factor is not None:  # an ex-date between that row and the panel moves the price basis
-                before = np.array([
-                    factor_matrix(self._actions, np.array([day]), [self.symbols[column]])[0, 0]
-                    for column, day in zip(columns.tolist(), when.tolist(), strict=True)
-                ])  # fmt: skip
-                closes *= before / factor[0, columns]
-            matrix[0, columns] = closes
         carry_close(matrix, self.flags, factor=factor, before=self._before)
+
+    def _carry_top(self, matrix: FloatArray) -> None:
+        """Closes of the first bar for the names that have no row there, where no panel before this one says them."""
+        columns = np.flatnonzero((self.flags[0] & (LISTED | TRADED | VALID)) == LISTED)
+        if self._before is not None or not len(columns):
+            return
+        closes, when = self._last_closes(columns)
+        if changes(self._actions, self.symbols):  # an ex-date between that row and the panel moves the price basis
+            now = factor_matrix(self._actions, self.days[:1], self.symbols)[0, columns]
+            before = np.array([
+                factor_matrix(self._actions, np.array([day]), [self.symbols[column]])[0, 0]
+                for column, day in zip(columns.tolist(), when.tolist(), strict=True)
+            ])  # fmt: skip
+            closes *= before / now
+        matrix[0, columns] = closes
 
     def carry_after(self) -> Carry:
         """What a panel of the rows after these is to know of them."""

@@ -289,12 +289,14 @@ def _open(path: str) -> pq.ParquetFile:
     return pq.ParquetFile(path, metadata=_footer(path)[0], memory_map=True)
 
 
-def read_columns(path: str, columns: Sequence[str], groups: Sequence[int] | None) -> pa.Table:
-    """Columns of a part: all row groups, or the given ones."""
+def read_columns(
+    path: str, columns: Sequence[str], groups: Sequence[int] | None, *, threads: bool = False
+) -> pa.Table:
+    """Columns of a part: all row groups, or the given ones, these with several threads if they are many."""
     file = _open(path)
     if groups is None:
         return file.read(list(columns))
-    return file.read_row_groups(list(groups), list(columns), use_threads=False)
+    return file.read_row_groups(list(groups), list(columns), use_threads=threads)
 
 
 @lru_cache(maxsize=1024)

@@ -162,6 +162,8 @@ def make_panel(
     times: IntArray,
     actions: list[dict[str, Any]],
     before: Carry | None = None,
+    *,
+    kind: type[Panel] = Panel,
 ) -> Panel:
     """The matrices of these symbols and times, with what instruments say of listings, delistings and liquidations."""
     from quantkit.data.actions import make_actions
@@ -178,7 +180,7 @@ def make_panel(
             first_days[symbol] = bounds(first, first, context.freq)
         if known.liquidation_from is not None and known.liquidation_to is not None:
             liquidations[symbol] = bounds(known.liquidation_from, known.liquidation_to, context.freq)
-    return Panel(
+    return kind(
         context.parts,
         symbols,
         times,

@@ -21,6 +21,7 @@ import numpy as np
 
 from quantkit.data.bars import Bars
 from quantkit.data.dates import anchors, day_text, midnights
+from quantkit.data.laying import StreamPanel
 from quantkit.data.reading import Context, Query, actions_of, axes, facts_of, make_panel, open_context
 from quantkit.data.rows import session_days
 from quantkit.errors import ConfigError
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 BUDGET_BYTES = 256 << 20
 """Size of a chunk's panel when nobody says how many sessions it should have."""
-_CELL_BYTES = 50  # five prices and volumes, the flags, a little for what a strategy makes of them
+CELL_BYTES = 50
+"""Bytes a cell of a panel is counted with: five prices and volumes, flags, a little for what a strategy makes of it."""
 
 
 class Chunk(NamedTuple):
@@ -66,6 +68,7 @@ class BarStream:
         self.times: IntArray = self._times if self.intraday else midnights(self._times)
         self._facts = facts_of(self._context, self.symbols, self._times, query, self._actions)
         self._carries: list[Carry | None] = [None]
+        self._closes: dict[Panel, FloatArray] = {}  # of the chunk at hand
         self.cuts = _cuts(self.days, self.freq, len(self.symbols), chunk)
 
     @property
@@ -132,7 +135,9 @@ class BarStream:
         for known in range(len(self._carries) - 1, number):
             self._carries.append(self._panel(known).carry_after())
         rows = slice(int(self.cuts[number]), int(self.cuts[number + 1]))
-        return make_panel(self._context, self.symbols, self._times[rows], self._actions, self._carries[number])
+        return make_panel(
+            self._context, self.symbols, self._times[rows], self._actions, self._carries[number], kind=StreamPanel
+        )
 
     def _bars(self, panel: Panel, tail: _Tail, start: int) -> Bars:
         """A panel's rows as bars, those of the tail before them."""
@@ -141,12 +146,24 @@ class BarStream:
         return self._made(slice(start - len(tail), start + len(panel.times)), self.symbols, fields, flags)
 
     def _field(self, panel: Panel, tail: _Tail, name: str) -> FloatArray:
-        if not len(tail):
-            return panel.field(name)
-        before = tail.fields.get(name)
-        if before is None:
-            before = self.rows(name, tail.start, tail.stop)
-        return np.concatenate([before, panel.field(name)])
+        if name != "close":
+            self._close(panel, tail)  # first, so that it is laid where it stays
+            return self._joined(panel, tail, name)
+        return self._close(panel, tail)
+
+    def _close(self, panel: Panel, tail: _Tail) -> FloatArray:
+        if panel not in self._closes:
+            self._closes = {panel: self._joined(panel, tail, "close")}
+        return self._closes[panel]
+
+    def _joined(self, panel: Panel, tail: _Tail, name: str) -> FloatArray:
+        """A field of the tail and the panel, one below the other."""
+        out = np.empty((len(tail) + len(panel.times), len(self.symbols)))
+        if len(tail):
+            before = tail.fields.get(name)
+            out[: len(tail)] = self.rows(name, tail.start, tail.stop) if before is None else before
+        panel.field(name, out[len(tail) :])
+        return out
 
     def rows(self, name: str, start: int, stop: int) -> FloatArray:
         """Rows of one field, read chunk by chunk."""
@@ -257,7 +274,7 @@ def _cuts(days: IntArray, freq: str, names: int, chunk: int | None) -> IntArray:
         places = np.searchsorted(starts, sessions[::chunk])  # the first block at or after every n-th session
         kept = starts[np.unique(places[places < len(starts)])]
     else:
-        kept = _by_size(days, starts, freq, max(1, BUDGET_BYTES // (_CELL_BYTES * names)))
+        kept = _by_size(days, starts, freq, max(1, BUDGET_BYTES // (CELL_BYTES * names)))
     return np.append(kept, len(days)).astype(np.int64)
 
 

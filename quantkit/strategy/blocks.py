@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.data.actions import changes
 from quantkit.data.dates import anchors
 from quantkit.errors import BadData, ConfigError
 
@@ -83,6 +84,8 @@ def in_blocks(
     if history == "all":
         values = compute(bars)
         return values if values is None or not first else values[first:]
+    if changes(bars.actions, bars.symbols):
+        _ = bars.factor  # once, not once a block
     out: NDArray[Any] | None = None
     for begin, start, stop in blocks(bars.days, history, bars.freq, first=first):
         values = compute(bars.slice(begin, stop))

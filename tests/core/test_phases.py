@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from quantkit import Costs
+from quantkit.backtest.run import default_costs
 from quantkit.core.phases import intraday_phases
-from quantkit.core.state import CLOSING, OPENING
+from quantkit.core.state import AUCTION_ONLY, CLOSING, OPENING
+from tests.core.page import row
 
+CLOSE = CLOSING | AUCTION_ONLY  # a bar of ten minutes or less holds nothing else
 MINUTE = 60_000_000
 SEOUL_US = 9 * 60 * MINUTE
 
@@ -29,17 +34,19 @@ def phases(day: str, *texts: str, step: int = 1, market: str = "KOSPI") -> list[
     return intraday_phases(times, np.full(len(times), day_of(day)), step=step * MINUTE, market=market).tolist()
 
 
+@row("opening auction", "closing auction", "late open, exam day", "data that begins late or stops early")
+@row("a day that the calendar calls closed")
 @pytest.mark.parametrize(
     ("day", "texts", "expected"),
     [
-        ("2025-03-05", ("09:01", "09:02", "15:19", "15:30"), [OPENING, 0, 0, CLOSING]),
-        ("2025-03-05", ("09:00", "09:01", "15:30"), [OPENING, 0, CLOSING]),  # the print in a bar of its own
-        ("2025-03-05", ("08:10", "09:01", "15:30", "15:31", "15:41"), [0, OPENING, CLOSING, CLOSING, 0]),
+        ("2025-03-05", ("09:01", "09:02", "15:19", "15:30"), [OPENING, 0, 0, CLOSE]),
+        ("2025-03-05", ("09:00", "09:01", "15:30"), [OPENING, 0, CLOSE]),  # the print in a bar of its own
+        ("2025-03-05", ("08:10", "09:01", "15:30", "15:31", "15:41"), [0, OPENING, CLOSE, CLOSE, 0]),
         ("2025-03-05", ("09:05", "14:55"), [0, 0]),  # begins late, stops early
-        ("2025-11-13", ("09:01", "10:01", "15:30", "16:30"), [0, OPENING, 0, CLOSING]),  # exam day
-        ("2025-01-02", ("09:01", "10:01", "15:30"), [0, OPENING, CLOSING]),  # first session of the year
-        ("2015-03-05", ("09:01", "15:00", "15:30"), [OPENING, CLOSING, 0]),  # the close of those years
-        ("2025-03-01", ("09:01", "15:30"), [OPENING, CLOSING]),  # a holiday, yet there are bars
+        ("2025-11-13", ("09:01", "10:01", "15:30", "16:30"), [0, OPENING, 0, CLOSE]),  # exam day
+        ("2025-01-02", ("09:01", "10:01", "15:30"), [0, OPENING, CLOSE]),  # first session of the year
+        ("2015-03-05", ("09:01", "15:00", "15:30"), [OPENING, CLOSE, 0]),  # the close of those years
+        ("2025-03-01", ("09:01", "15:30"), [OPENING, CLOSE]),  # a holiday, yet there are bars
         ("2050-03-01", ("09:01", "15:30"), [0, 0]),  # beyond the calendar
     ],
 )
@@ -49,9 +56,10 @@ def test_auction_bars_follow_the_hours_of_the_day(day: str, texts: tuple[str, ..
 
 def test_longer_bars_hold_the_auctions_they_cover() -> None:
     assert phases("2025-03-05", "10:00", "11:00", "15:00", "16:00", step=60) == [OPENING, 0, 0, CLOSING]
-    assert phases("2025-03-05", "09:05", "09:10", "15:30", step=5) == [OPENING, 0, CLOSING]
+    assert phases("2025-03-05", "09:05", "09:10", "15:30", step=5) == [OPENING, 0, CLOSE]
 
 
+@row('market "NONE"')
 def test_a_market_without_hours_opens_each_day_and_never_closes_it() -> None:
     assert phases("2025-03-05", "00:01", "23:59", market="NONE") == [OPENING, 0]
 
@@ -83,3 +91,9 @@ def test_a_bar_keeps_its_phase_when_later_bars_come() -> None:
     for length in range(len(times) + 1):
         part = intraday_phases(times[:length], days[:length], step=MINUTE, market="KOSDAQ")
         assert part.tolist() == whole[:length].tolist()
+
+
+@row("bars inside the day, no costs given")
+def test_minutes_lose_a_tick_and_days_none() -> None:
+    assert default_costs(intraday=True) == replace(Costs.kis(), slippage_ticks=1.0)
+    assert default_costs(intraday=False) == Costs.kis()

@@ -186,9 +186,9 @@ def test_chunks_fit_a_budget_and_end_where_files_end(tmp_path, monkeypatch):
 
     lake = filled(str(tmp_path), (minute_rows([[2] * 21], bars=3), _no_instruments(), pd.DataFrame()))
     assert len(lake.stream().cuts) == 2
-    monkeypatch.setattr(module, "BUDGET_BYTES", module._CELL_BYTES * 16)  # 16 rows; February has 12 of the 21
+    monkeypatch.setattr(module, "BUDGET_BYTES", module.CELL_BYTES * 16)  # 16 rows; February has 12 of the 21
     assert lake.stream().cuts.tolist() == [0, 12, 21]
-    monkeypatch.setattr(module, "BUDGET_BYTES", module._CELL_BYTES * 7)
+    monkeypatch.setattr(module, "BUDGET_BYTES", module.CELL_BYTES * 7)
     assert lake.stream().cuts.tolist() == [0, 6, 12, 18, 21]
     monkeypatch.setattr(module, "BUDGET_BYTES", 1)
     assert lake.stream().cuts.tolist() == list(range(0, 22, 3))
