@@ -50,6 +50,10 @@ def double(x: float) -> float:
     return x * SCALE
 
 
+def busy(ctx: Context, s: int) -> bool:
+    return bool(ctx.volume[0, s] > 8_000.0)
+
+
 SCALE = 2.0
 
 
@@ -82,7 +86,7 @@ class Grid(Strategy):
                     price = memory.base * (1 - self.width * (rung + 1))
                     ctx.buy(s, double(0.01 * ctx.cash) / price, limit=price, tif="gtc", tag=rung,
                             take_profit=memory.base * 1.01, stop_loss=memory.base * 0.8)  # fmt: skip
-            elif self.cautious and ctx.close[0, s] > ctx.close[5, s] * 1.1:
+            elif self.cautious and (busy(ctx, s) or ctx.close[0, s] > ctx.close[5, s] * 1.1):
                 ctx.cancel_all(s)
                 ctx.close_position(s)
                 ctx.state.last = ctx.entry[s] * ctx.params.part

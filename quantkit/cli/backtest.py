@@ -36,6 +36,7 @@ def backtest(
     slippage_bps: given.SlippageBps = 0.0,
     benchmark: given.BenchmarkName = None,
     deposit: given.Deposit = None,
+    interpret: given.Interpret = False,
     manifest: Annotated[Path | None, typer.Option(help="Repeat the run of this manifest; give no strategy.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML page here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture here (.png, .svg or .pdf).")] = None,
@@ -58,6 +59,7 @@ def backtest(
             strategy=str(strategy), params=given.parse_params(param), symbols=given.parse_symbols(symbols), start=start,
             end=end, cash=cash, lake=lake, data=data, market=market, prices=prices, freq=freq, fill=fill, costs=costs,
             slippage_ticks=slippage_ticks, slippage_bps=slippage_bps, benchmark=benchmark, deposit=deposit,
+            interpret=interpret,
         ).run(), None  # fmt: skip
     written = write_files(result, report=report, plot=plot, manifest=save_manifest)
     if as_json:

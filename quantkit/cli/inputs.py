@@ -48,6 +48,7 @@ SlippageTicks = Annotated[
     float | None, typer.Option(help="Ticks lost on every fill. Default: 1 inside the day, else 0.", show_default=False)
 ]
 SlippageBps = Annotated[float, typer.Option(help="Basis points lost on every fill.")]
+Interpret = Annotated[bool, typer.Option("--interpret", help="Run on_bar in Python, so that breakpoints hold.")]
 BenchmarkName = Annotated[str | None, typer.Option("--benchmark", help="hold, a code, or a file with date and close.")]
 Deposit = Annotated[float | None, typer.Option(help="Money paid in on the first session of every month.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
@@ -74,6 +75,7 @@ class Request:
     slippage_bps: float = 0.0
     benchmark: str | None = None
     deposit: float | None = None
+    interpret: bool = False
 
     def run(self) -> Result:
         """Load what is needed and run the backtest."""
@@ -94,6 +96,7 @@ class Request:
             fill=self.fill,
             benchmark=self._benchmark(bars),
             deposits=self.deposit,
+            interpret=self.interpret,
         )
 
     def _ticks(self, bars: Bars | BarStream) -> float:

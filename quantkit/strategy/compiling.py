@@ -81,6 +81,18 @@ def with_helpers(function: Any) -> Any:
     return copy
 
 
+def names_in(function: Any, _seen: set[int] | None = None) -> set[str]:
+    """Every name that a function, or one that it calls by name, looks up."""
+    seen = set() if _seen is None else _seen
+    seen.add(id(function))
+    names = set(_names(function.__code__))
+    for name in list(names):
+        called = getattr(function.__globals__.get(name), "py_func", function.__globals__.get(name))
+        if isinstance(called, python.FunctionType) and id(called) not in seen:
+            names |= names_in(called, seen)
+    return names
+
+
 def _copy(function: Any) -> tuple[Any, dict[str, Any]]:
     """The same function over a copy of the names around it, and that copy."""
     scope = dict(function.__globals__)

@@ -87,12 +87,8 @@ def _guilty(error: BaseException, message: str, function: Any) -> int | None:
         wanted = lambda one: one.opname == "BEFORE_WITH"  # noqa: E731
     else:
         return None
-    line = None
-    for one in dis.get_instructions(function):
-        line = one.starts_line if isinstance(one.starts_line, int) else line
-        if wanted(one):
-            return line
-    return None
+    lines = (one.positions.lineno for one in dis.get_instructions(function) if one.positions and wanted(one))
+    return next(lines, None)
 
 
 # --- why ------------------------------------------------------------------------------------------------------------

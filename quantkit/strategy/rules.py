@@ -21,6 +21,7 @@ import numpy as np
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData, ConfigError
 from quantkit.strategy.blocks import history_of, in_blocks
+from quantkit.strategy.compiling import compiled, names_in
 from quantkit.strategy.memory import beside_params, memory_of, params_dtype, params_record, records_in, user_bytes
 from quantkit.strategy.targets import as_matrix
 
@@ -79,8 +80,8 @@ def _prepared(strategy: Strategy, bars: Bars, owner: str) -> Signals:
     return {name: as_matrix(values, bars, owner=f"{owner}[{name!r}]") for name, values in given.items()}
 
 
-def past_of(bars: Bars) -> Past:
-    """The prices of a panel as a rule looks back on them."""
+def past_of(bars: Bars, *, volume: bool = True) -> Past:
+    """The prices of a panel as a rule looks back on them; `volume` only where it does."""
     from quantkit.core.context import Past
     from quantkit.data.actions import changes
 
@@ -91,7 +92,7 @@ def past_of(bars: Bars) -> Past:
         high=raw.high,
         low=raw.low,
         close=raw.close,
-        volume=raw.volume,
+        volume=raw.volume if volume else none,
         factor=np.ascontiguousarray(bars.factor) if changes(bars.actions, bars.symbols) else none,
         share_factor=(
             np.ascontiguousarray(bars.share_factor)
@@ -217,8 +218,9 @@ def rule_of(
     now = np.zeros(NOW_SIZE, np.int64)
     now[NOW_LEAD], now[NOW_REACH] = lead, strategy.warmup
     addresses = np.array([values.ctypes.data for values in signals.values()], np.int64)
-    ready = ReadyRule(strategy, bars, Rule(0, 0, past_of(bars), addresses, now), signals)
     uncompiled = bool(getattr(numba.config, "DISABLE_JIT", 0))
+    volume = uncompiled or interpret or "volume" in names_in(type(strategy).on_bar)
+    ready = ReadyRule(strategy, bars, Rule(0, 0, past_of(bars, volume=volume), addresses, now), signals)
     if not uncompiled and not interpret:
         _native(ready, state)
         return ready
@@ -244,7 +246,6 @@ def _native(ready: ReadyRule, state: State) -> None:
     """Let the fold call compiled code."""
     from quantkit.core.asking import address_of_ask
     from quantkit.core.context import NOW_ASK, NOW_PARAMS
-    from quantkit.strategy.compiling import compiled
 
     strategy, rule = ready.strategy, ready.rule
     cls = type(strategy)
@@ -260,7 +261,8 @@ def _native(ready: ReadyRule, state: State) -> None:
 def _interpreted(ready: ReadyRule, frame: Frame) -> Callable[[Any], None]:
     """Python's `on_bar` as a function of the frame's address."""
     from quantkit.core.asking import ask
-    from quantkit.core.interface import Context, Record
+    from quantkit.core.interface import Context
+    from quantkit.core.views import Record
 
     strategy = ready.strategy
     own, each = records_in(frame.state.user, type(strategy), len(frame.state.names))
