@@ -73,10 +73,23 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
+def _times(ours: dict[str, float], theirs: dict[str, float], rate: str | None) -> float:
+    """How many times longer the other side takes for the same work."""
+    return ours[rate] / theirs[rate] if rate else theirs["median_s"] / ours["median_s"]
+
+
 def run_sides(
-    script: str, sides: dict[str, Callable[[], dict[str, float]]], *, title: str, packages: tuple[str, ...]
+    script: str,
+    sides: dict[str, Callable[[], dict[str, float]]],
+    *,
+    title: str,
+    packages: tuple[str, ...],
+    rate: str | None = None,
 ) -> None:
-    """Measure every side in its own process and print the comparison; the first side is ours."""
+    """Measure every side in its own process and print the comparison; the first side is ours.
+
+    rate: a figure to compare by, more of it being better, where the sides do not do the same amount of work.
+    """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--side", choices=list(sides), help="run one side only, in this process, and print JSON")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
@@ -104,7 +117,7 @@ def run_sides(
         ratio = (
             ""
             if name == ours or ours not in figures
-            else f"   {row['median_s'] / figures[ours]['median_s']:8.1f} x {ours}"
+            else f"   {_times(figures[ours], row, rate):8.1f} x {ours}"
         )
         cells = "  ".join(f"{key} {value:,.4g}" for key, value in row.items())
         print(f"  {name:<24} {cells}{ratio}")

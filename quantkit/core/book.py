@@ -216,12 +216,18 @@ def place(
 
 @njit_bare
 def find(state: State, order: int) -> int:
-    """Place of an own working order in the table, or -1."""
-    for k in range(state.account[N_ORDERS]):
-        found = state.orders[k]
-        if found.id == order:
-            return k if found.own and found.stage != STAGE_OVER else -1
-    return -1
+    """Place of an own working order in the table, which is sorted by id, or -1."""
+    low, high = i64(0), state.account[N_ORDERS]
+    while low < high:
+        middle = (low + high) // 2
+        if state.orders[middle].id < order:
+            low = middle + 1
+        else:
+            high = middle
+    if low == state.account[N_ORDERS]:
+        return i64(-1)
+    found = state.orders[low]
+    return low if found.id == order and found.own and found.stage != STAGE_OVER else i64(-1)
 
 
 @njit_call

@@ -282,8 +282,9 @@ def _policy_acts(frame: Address, t: int, s: int, price: float) -> int:
 
 @njit_call
 def _reach(frame: Address, t: int, s: int) -> int:
-    """What a bar's range may bring to act: bit 1 something below, 2 something above, 4 both orders of the extremes
-    matter whatever is met; and fixes triggers that hang on the open."""
+    """What a bar's range may bring to act: bit 1 something below, 2 something above; 4: what acts may bring something
+    else to act, or the order of the extremes matters; 8: something follows the price. Fixes triggers that hang on the
+    open."""
     state = state_of(frame)
     inputs = inputs_of(frame)
     plan = plan_of(frame)
@@ -300,16 +301,24 @@ def _reach(frame: Address, t: int, s: int) -> int:
             if at_once(order) or (order.stage == STAGE_TRIGGERED and not is_limit(order)):
                 found |= 1
             up = acts_upward(order)
-            if up and order.level <= high:
+            level = order.level
+            if order.kind == KIND_HELD_TRAIL:
+                found |= 12
+                far = max(order.extreme, high) if order.side < 0 else min(order.extreme, low)
+                level = far * (1.0 + order.side * order.trail)
+            if up and level <= high:
                 found |= 2
-            if not up and order.level >= low:
+            if not up and level >= low:
                 found |= 1
-            if order.kids or order.kind == KIND_HELD_TRAIL or order.kind == KIND_STOP_LIMIT:
+            if order.kids or order.kind == KIND_STOP_LIMIT:
                 found |= 4
         k = order.next
     if name.shares > 0 and (plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0):
         stop, take, _ = _policy_levels(frame, s)
-        found |= (1 if low <= stop else 0) | (2 if high >= take else 0) | (4 if plan.trailing_stop > 0.0 else 0)
+        if plan.trailing_stop > 0.0:
+            stop = max(stop, max(name.peak, high) * (1.0 - plan.trailing_stop))
+            found |= 4
+        found |= (1 if low <= stop else 0) | (2 if high >= take else 0)
     elif plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0:
         found |= 4
     return found
@@ -419,11 +428,11 @@ def match_path(frame: Address, t: int) -> None:
         found = _reach(frame, t, s)
         o, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
         upward = high_first(plan, o, high, low, state.names[s].shares)
-        if found == 3 or found >= 5:
+        if found & 3 == 3 or (found & 3 and found & 4):
             _walk_marked(frame, t, s, upward, stop_first)
-        elif found:
+        elif found & 3:
             _walk(frame, t, s, upward, stop_first)
-        else:
+        elif found & 8:
             _follow(frame, t, s, o)
             _follow(frame, t, s, high)
             _follow(frame, t, s, low)

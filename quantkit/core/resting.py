@@ -172,7 +172,8 @@ def release_own(frame: Address, t: int) -> None:
         if order.stage != STAGE_CHILD and (fresh or morning):
             _look_anew(frame, t, k)
         if order.stage != STAGE_OVER:
-            set_level(frame, t, k)
+            if fresh or morning or order.level != order.level:
+                set_level(frame, t, k)
             order.next = state.names[s].first
             state.names[s].first = k
 
