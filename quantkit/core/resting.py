@@ -45,16 +45,19 @@ from quantkit.core.state import (
     TIF_GTC,
     TIF_IOC,
     UNCLOSED,
-    Inputs,
-    Record,
     i64,
 )
-from quantkit.data.bars import LIQUIDATION, LISTED, TRADED
+from quantkit.data.bars import FIRST_DAY, LIQUIDATION, LISTED, TRADED
 from quantkit.jit import njit_bare, njit_call
-from quantkit.market.kernels import ceil_tick, floor_tick
+from quantkit.market.kernels import accepts, ceil_tick, floor_tick
 
 if TYPE_CHECKING:
     from quantkit.core.context import Address
+
+
+# Places in market.orders: KINDS (an IOC's FOK comes next), FOLD_PHASES.
+LIMIT, CONDITIONAL, IOC, MARKET_IOC = 0, 2, 3, 5
+IN_OPENING, IN_CONTINUOUS, IN_CLOSING = range(3)
 
 
 @njit_bare
@@ -120,16 +123,23 @@ def set_level(frame: Address, t: int, k: int) -> None:
 
 
 @njit_call
-def _not_accepted(inputs: Inputs, t: int, order: Record, lower: float, upper: float) -> bool:
-    """Whether the exchange would refuse an order of this kind on this bar."""
-    special = order.kind == KIND_CONDITIONAL or order.tif == TIF_IOC or order.tif == TIF_FOK
-    if special and inputs.flags[t, order.symbol] & LIQUIDATION:
-        return True
-    if (order.tif == TIF_IOC or order.tif == TIF_FOK) and inputs.dates[t].phase & AUCTION_ONLY:
-        return True
-    if order.kind == KIND_CONDITIONAL:
-        return order.level >= upper if order.side > 0 else order.level <= lower
-    return False
+def _not_accepted(frame: Address, t: int, k: int, lower: float, upper: float) -> bool:
+    """Whether the exchange would refuse an order of this kind on this bar (places of `market.orders`)."""
+    inputs = inputs_of(frame)
+    order = state_of(frame).orders[k]
+    s, phase = order.symbol, inputs.dates[t].phase
+    kind, when = i64(LIMIT), i64(IN_OPENING if phase & OPENING else IN_CONTINUOUS)
+    if order.tif == TIF_IOC or order.tif == TIF_FOK:
+        kind = i64(IOC if order.limit == order.limit else MARKET_IOC) + i64(order.tif - TIF_IOC)
+        when = i64(IN_CLOSING if phase & AUCTION_ONLY else IN_CONTINUOUS)
+    elif order.kind == KIND_CONDITIONAL:
+        kind = i64(CONDITIONAL)
+        if (order.level >= upper) if order.side > 0 else (order.level <= lower):
+            return True
+    status = i64(0)
+    if inputs.flags[t, s] & (LIQUIDATION | FIRST_DAY):
+        status = i64(1 if inputs.flags[t, s] & LIQUIDATION else 2)
+    return not accepts(plan_of(frame), inputs.dates[t].row, state_of(frame).names[s].market, kind, when, status)
 
 
 @njit_call
@@ -191,7 +201,7 @@ def _look_anew(frame: Address, t: int, k: int) -> None:
         return
     set_level(frame, t, k)
     lower, upper = day_limits(state, inputs, plan, t, s)
-    if _not_accepted(inputs, t, order, lower, upper):
+    if _not_accepted(frame, t, k, lower, upper):
         close_order(state, log, k, i64(NOT_ACCEPTED))
     elif order.level > upper or order.level < lower:
         if order.tif == TIF_GTC:
