@@ -236,7 +236,7 @@ def _make_sells(
                 reason = i64(NO_REASON) if quantity == sellable else i64(OVER_TURNOVER)
                 _make_order(state, plan, s, i64(SELL), sellable, quantity, reason)
                 expected += money(inputs.close[t, s], quantity, plan.unit)
-            elif sellable > 0:
+            elif rare is not None and sellable > 0:
                 _note(state, plan, log, s, i64(SELL), sellable, i64(OVER_TURNOVER))
         else:
             log.work[buys].i = s

@@ -41,7 +41,7 @@ def set_goal(state: State, s: int, goal: int) -> None:
     activate(state, s)
 
 
-@njit_bare
+@njit_call
 def better(state: State, inputs: Inputs, t: int, i: int, j: int) -> bool:
     """Whether name i is chosen before name j: rank, then liquidity, then symbol; a NaN comes last."""
     for scores in (inputs.rank, inputs.liquidity):
