@@ -155,7 +155,7 @@ class Notes(Strategy):
 
     last: int = param(7)
     warmup = 3
-    state = {"seen": (float, 20), "calls": int}
+    state = {"seen": (float, 22), "calls": int}
 
     def prepare(self, bars: Bars) -> dict[str, Any]:
         return {"flag": bars.close > 0, "all": np.arange(len(bars)), "frame": bars.frame("close")}
@@ -175,6 +175,7 @@ class Notes(Strategy):
             seen[17] = ctx.entry[1]
             seen[18] = ctx.valid[1] + 2 * ctx.traded[1] + 4 * ctx.member[1] + 8 * ctx.new_session
             seen[19] = ctx.time
+            seen[20], seen[21] = ctx.factor[1], ctx.session_bar
 
 
 def kept(result: Result, strategy: Strategy) -> Any:
@@ -203,6 +204,7 @@ def test_what_a_rule_sees(interpret: bool) -> None:
     assert seen[16] == fill["quantity"] * 10
     assert seen[18] == 15
     assert seen[19] == bars.times[row]
+    assert list(seen[20:22]) == [10.0, 0.0]
 
 
 @BOTH

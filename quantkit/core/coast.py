@@ -23,6 +23,7 @@ from quantkit.core.state import (
     PEAK_EQUITY,
     PREV_ROW,
     RECEIVABLE,
+    SESSION_BAR,
     SETTLED,
     UNMET,
     WAITING,
@@ -70,6 +71,7 @@ def coast(state: State, inputs: Inputs, events: Records, plan: Record, equity: I
     receivable, settled, next_1, next_2 = account[RECEIVABLE], account[SETTLED], account[NEXT_1], account[NEXT_2]
     held_cash, peak, worth, day = cash_of(state), account[PEAK_EQUITY], account[EQUITY], account[DAY]
     day_start, row, new_session = account[DAY_START], account[PREV_ROW], account[NEW_SESSION]
+    session_bar = account[SESSION_BAR]
     t = start
     while t < last:
         quiet = inputs.dates[t].rebalance == 0
@@ -96,9 +98,10 @@ def coast(state: State, inputs: Inputs, events: Records, plan: Record, equity: I
                 name = state.names[state.names[i].active]
                 if owned(name) != 0 and inputs.flags[t, state.names[i].active] & TRADED:
                     name.peak = max(name.peak, inputs.high[t, state.names[i].active])
-        new_session = 0
+        new_session, session_bar = 0, session_bar + 1
         if inputs.dates[t].day != day:
             day, day_start, row, new_session = inputs.dates[t].day, worth, t - 1, 1
+            session_bar = 0
             settled, next_1, next_2 = settled + next_1, next_2, 0
         worth = total
         peak = max(peak, worth)
@@ -108,5 +111,6 @@ def coast(state: State, inputs: Inputs, events: Records, plan: Record, equity: I
     account[SETTLED], account[NEXT_1], account[NEXT_2] = settled, next_1, next_2
     account[PEAK_EQUITY], account[EQUITY], account[DAY], account[DAY_START] = peak, worth, day, day_start
     account[PREV_ROW], account[NEW_SESSION] = row, new_session
+    account[SESSION_BAR] = session_bar
     account[BARS] += t - start
     return t

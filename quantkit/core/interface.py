@@ -21,11 +21,12 @@ from quantkit.core.state import (
     NEXT_1,
     NEXT_2,
     SELL,
+    SESSION_BAR,
     SETTLED,
     STAGE_OVER,
     TIFS,
 )
-from quantkit.core.views import Cells, Flags, Held, PerName, Record, Signal
+from quantkit.core.views import Cells, Factor, Flags, Held, PerName, Record, Signal
 from quantkit.data.carry import MEMBER, TRADED, VALID
 from quantkit.data.dates import DAY_US, SEOUL_US
 
@@ -102,6 +103,11 @@ class Context:
         """Whether this is the first bar of a session."""
         return bool(self._frame.state.account[NEW_SESSION])
 
+    @property
+    def session_bar(self) -> int:
+        """Bars of this session before this one: 0 on its first."""
+        return int(self._frame.state.account[SESSION_BAR])
+
     # --- prices ---------------------------------------------------------------------------------------------------
 
     @property
@@ -128,6 +134,12 @@ class Context:
     def volume(self) -> Cells:
         """`volume[k, s]`: shares traded, in the shares of today."""
         return Cells(self, self._frame.past.volume, self._frame.past.share_factor, shares=True)
+
+    @property
+    def factor(self) -> Factor:
+        """`factor[s]`: the forward price factor of today. A price of `bars.close` (adjusted forward) over it is in the
+        won of today; a price of today times it can be kept over an ex-date."""
+        return Factor(self)
 
     @property
     def signals(self) -> Mapping[str, Signal]:

@@ -33,11 +33,12 @@ SCALARS = {
     "time": types.int64,
     "day": types.int64,
     "minute": types.int64,
+    "session_bar": types.int64,
     "new_session": types.boolean,
     "cash": types.float64,
     "equity": types.float64,
 }
-COLUMNS = (*PRICES, *FLAGS, "position", "entry")
+COLUMNS = (*PRICES, *FLAGS, "factor", "position", "entry")
 RECORDS = ("params", "state", "symbol_state", "signals")
 METHODS: dict[str, Any] = {}  # name -> template; `calling` fills it
 OVERLOADED: set[str] = set()  # methods that `calling` writes as overloads

@@ -44,6 +44,7 @@ from quantkit.core.state import (
     RECEIVABLE,
     RULE_DELISTING,
     SELL,
+    SESSION_BAR,
     SET_CHANGED,
     SETTLED,
     UNMET,
@@ -345,6 +346,7 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
         if account[LATCH] != 0:
             account[LATCH] &= ~DAILY_LOSS_LATCH
         account[NEW_SESSION] = 1
+        account[SESSION_BAR] = 0
         account[PREV_ROW] = t - 1
         if t == 0:
             for s in range(len(state.names)):
@@ -357,6 +359,7 @@ def open_bar(state: State, inputs: Inputs, events: Records, plan: Record, log: L
             _receive(state)
     else:
         account[NEW_SESSION] = 0
+        account[SESSION_BAR] += 1
     if rare is not None:
         _events(state, inputs, events, plan, log, t)
     if account[N_ORDERS] > 0 or plan.fill_kind == KIND_SAME_CLOSE:

@@ -33,7 +33,19 @@ from quantkit.core.context import (
     frame_type,
 )
 from quantkit.core.kinds import FLAGS, MARK, METHODS, SCALARS, ContextType, MemoryType, ViewType
-from quantkit.core.state import BARS, EQUITY, NAME, NEW_SESSION, NEXT_1, NEXT_2, PLAN, SETTLED, Inputs, State
+from quantkit.core.state import (
+    BARS,
+    EQUITY,
+    NAME,
+    NEW_SESSION,
+    NEXT_1,
+    NEXT_2,
+    PLAN,
+    SESSION_BAR,
+    SETTLED,
+    Inputs,
+    State,
+)
 from quantkit.data.dates import DAY_US, SEOUL_US
 
 _I64 = ir.IntType(64)
@@ -145,6 +157,8 @@ def _number(reader: Reader, attr: str) -> Any:
         return reader.account(BARS)
     if attr == "n":
         return reader.names()
+    if attr == "session_bar":
+        return reader.account(SESSION_BAR)
     if attr == "new_session":
         return builder.icmp_signed("!=", reader.account(NEW_SESSION), reader.constant(0))
     if attr in ("cash", "equity"):
@@ -196,6 +210,8 @@ def _read(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.icmp_unsigned("!=", bit, ir.Constant(flags.type, 0))
     if view.what == "position":
         return reader.name_field(s, "shares")
+    if view.what == "factor":
+        return _factor(reader, s)
     return _entry(reader, s)
 
 
@@ -220,6 +236,21 @@ def _price(reader: Reader, what: str, k: Any, s: Any) -> Any:
     value = builder.phi(ir.DoubleType())
     value.add_incoming(raw, before)
     value.add_incoming(based, inside)
+    return value
+
+
+def _factor(reader: Reader, s: Any) -> Any:
+    """The forward price factor of today; 1 where there are no actions."""
+    builder = reader.builder
+    moved = builder.icmp_signed("!=", reader.size(0, "past", "factor"), reader.constant(0))
+    before = builder.block
+    with builder.if_then(moved):
+        cell = builder.add(builder.mul(reader.row(), reader.size(1, "past", "close")), s)
+        found = reader.load(builder.gep(reader.data("past", "factor"), [cell]))
+        inside = builder.block
+    value = builder.phi(ir.DoubleType())
+    value.add_incoming(ir.Constant(ir.DoubleType(), 1.0), before)
+    value.add_incoming(found, inside)
     return value
 
 

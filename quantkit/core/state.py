@@ -40,12 +40,11 @@ _MAGIC = b"quantkit-state"
 # Places in State.account.
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
-NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP, UNCLOSED, OWN_CASH, OWN_WORKING = range(
-    16, 27
-)
+NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP = range(16, 24)
+UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR = range(24, 28)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
 # UNCLOSED: the session so far had no bar with its closing auction.
-# OWN_WORKING: own orders that work.
+# OWN_WORKING: own orders that work. SESSION_BAR: bars of this session before this one.
 # OWN_CASH: what the sales of one name on its path have brought so far.
 # POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
 ACCOUNT_SIZE = 32

@@ -62,6 +62,18 @@ class Flags:
         return bool(frame.inputs.flags[frame.now[NOW_ROW], s] & self._bit)
 
 
+class Factor:
+    """The forward price factor of each name today."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    def __getitem__(self, s: int) -> Any:
+        self._ctx._check(0, s)
+        factor = self._ctx._frame.past.factor
+        return factor[self._ctx._row(), s] if len(factor) else np.float64(1.0)
+
+
 class Held:
     """A number about what is held of each name."""
 
