@@ -9,7 +9,6 @@ Called by `jit` and by `quantkit warmup`. Rich is loaded when a spinner is drawn
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -38,9 +37,8 @@ def _in_notebook() -> bool:
 def _show_in_notebook(text: str) -> Callable[[], None]:
     from IPython.display import display
 
-    start = time.monotonic()
     shown = cast("Any", display)({"text/plain": text, "text/html": _SPIN.format(text)}, raw=True, display_id=True)
-    return lambda: shown.update({"text/plain": f"compiled in {time.monotonic() - start:.0f} s"}, raw=True)
+    return lambda: shown.update({"text/plain": f"done: {text}"}, raw=True)
 
 
 def _show_on_terminal(text: str) -> Callable[[], None]:

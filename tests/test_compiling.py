@@ -89,7 +89,7 @@ def test_the_line_goes_when_the_block_fails(monkeypatch: pytest.MonkeyPatch) -> 
     assert not compiling._shown
 
 
-def test_a_notebook_shows_the_line_under_its_cell_and_then_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_shows_the_line_under_its_cell_and_then_that_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[dict[str, str]] = []
 
     def display(content: dict[str, str], **_options: object) -> SimpleNamespace:
@@ -102,7 +102,7 @@ def test_a_notebook_shows_the_line_under_its_cell_and_then_how_long_it_took(monk
     hide()
     assert shown[0]["text/plain"] == MESSAGE
     assert MESSAGE in shown[0]["text/html"]
-    assert shown[1] == {"text/plain": "compiled in 0 s"}
+    assert shown[1] == {"text/plain": f"done: {MESSAGE}"}
 
 
 def test_a_process_without_a_notebook_knows_it() -> None:

@@ -13,7 +13,6 @@ Called by `quantkit warmup`.
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 class Warmed(NamedTuple):
     """What `warm_up` did."""
 
-    seconds: float
     compiled: int  # kernels (by types) that had to be compiled
     loaded: int  # kernels that were there already
     folder: str  # where they are kept; empty where nothing is compiled
@@ -43,14 +41,12 @@ class Warmed(NamedTuple):
 
 def warm_up() -> Warmed:
     """Compile, or find compiled, every kernel."""
-    start = time.perf_counter()
     bars = _bars()
     _fold(bars)
     _indicators(bars)
     kernels = stored_kernels()
     folders = sorted({kernel.stats.cache_path for kernel in kernels})
     return Warmed(
-        seconds=time.perf_counter() - start,
         compiled=sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels),
         loaded=sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels),
         folder=os.path.commonpath(folders) if folders else "",
@@ -76,7 +72,7 @@ def _fold(bars: Bars) -> None:
     """The fold's entries, and the list of trades."""
     targets = np.arange(80).reshape(40, 2) % 3 == 0
     _ = backtest(targets=targets, bars=bars).trades
-    backtest(targets=targets, bars=bars, limits=RiskLimits(max_weight=0.5))
+    backtest(targets=targets, bars=bars, limits=RiskLimits(max_weight=0.5), policy=Policy(vol_target=0.1, vol_window=5))
     backtest(_Rule(), bars)
     policy = Policy()
     plan = plan_of(policy, Costs.kis())

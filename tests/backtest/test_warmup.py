@@ -30,7 +30,6 @@ def warmed() -> None:
 
 def test_it_says_what_it_did() -> None:
     done = warm_up()
-    assert done.seconds > 0.0
     assert done.compiled + done.loaded >= len([k for k in stored_kernels() if k.signatures and k.stats.cache_path])
     assert bool(done.folder) == (not numba.config.DISABLE_JIT)
 
