@@ -19,5 +19,9 @@ class SmaCross(Strategy):
     slow: int = param(60, low=5, high=240)
     policy = Policy(weighting="equal", stop_loss=0.08)
 
+    @property
+    def warmup(self) -> int:
+        return self.slow - 1
+
     def targets(self, bars: Bars):
         return ta.sma(bars.close, self.fast) > ta.sma(bars.close, self.slow)

@@ -165,7 +165,7 @@ class Lake:
     ) -> BarStream:
         """The same bars in chunks of whole sessions, for ranges that do not fit into memory: see `data.stream`.
 
-        chunk   sessions a chunk; None: as many as a panel of about 256 MiB holds.
+        chunk   sessions a chunk; None: as many as a panel of about 128 MiB holds.
 
         ConfigError for a frequency that is not stored: read the finer one, `bars.at(freq)` makes the coarser bars.
         """

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from quantkit.data.carry import Carry
     from quantkit.data.panel import Panel
 
-BUDGET_BYTES = 256 << 20
+BUDGET_BYTES = 128 << 20
 """Size of a chunk's panel when nobody says how many sessions it should have."""
 CELL_BYTES = 50
 """Bytes a cell of a panel is counted with: five prices and volumes, flags, a little for what a strategy makes of it."""

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit import Bars, Costs, Lake, Policy, Result, RiskLimits, Strategy, backtest, ta
+from quantkit.core.policy import FILLS
 from quantkit.errors import BadData, ConfigError
 from tests.data.lake_data import prices
 from tests.data.test_stream import filled, markets, minute_rows
@@ -95,6 +96,7 @@ class Resting(Strategy):
 
 
 STRATEGIES = (Cross, Ranked, Chosen, Called, Shaped, Resting)
+DEAR = replace(Costs.kis(), impact=0.2, interest=0.05, per="order_day", slippage_ticks=1.0)
 
 
 def same(left: Result, right: Result) -> None:
@@ -120,14 +122,22 @@ def same(left: Result, right: Result) -> None:
     market=markets(),
     rule=st.sampled_from(STRATEGIES),
     chunk=st.integers(1, 4),
-    fill=st.sampled_from(["next_open", "next_close", "close"]),
+    fill=st.sampled_from(FILLS),
+    costs=st.sampled_from([None, DEAR]),
     start=st.sampled_from([None, "2024-02-27"]),
     end=st.sampled_from([None, "2024-03-01"]),
     benchmark=st.sampled_from([None, "hold", "000010"]),
 )
 @settings(max_examples=40, deadline=None)
-def test_chunks_give_the_result_of_the_whole(market, rule, chunk, fill, start, end, benchmark):
-    options: dict[str, Any] = {"cash": 1_000_000, "fill": fill, "start": start, "end": end, "benchmark": benchmark}
+def test_chunks_give_the_result_of_the_whole(market, rule, chunk, fill, costs, start, end, benchmark):
+    options: dict[str, Any] = {
+        "cash": 1_000_000,
+        "fill": fill,
+        "costs": costs,
+        "start": start,
+        "end": end,
+        "benchmark": benchmark,
+    }
     options["deposits"] = 50_000
     with tempfile.TemporaryDirectory() as folder:
         lake = filled(folder, market)
