@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from quantkit.backtest.holdings import short_names
 from quantkit.backtest.wording import count, percent
 from quantkit.core.state import ENTRY_UNKNOWN, ORDER_STATUS, REASONS, RULES
+from quantkit.market import KRX_MARKETS
 from quantkit.strategy.blocks import history_of
 
 if TYPE_CHECKING:
@@ -75,6 +77,14 @@ def _prices(result: Result) -> list[str]:
     """How the fills were priced and what the prices are."""
     run, bars = result.run, result.bars
     said = []
+    short = short_names(run)
+    if len(short):
+        korean = any(bars.markets[column] in KRX_MARKETS for column in short)
+        whom = " No retail account in Korea can trade this: its orders cannot sell short." if korean else ""
+        said.append(
+            f'{_plural(len(short), "name")} sold short in simulation (short="simulate").{whom} Whether shares could be '
+            "borrowed, recalls, the uptick rule and calls for margin are not in it."
+        )
     same = int((run.fills["rule"] == RULES.index("same_close")).sum())
     if same:
         said.append(

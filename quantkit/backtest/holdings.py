@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from quantkit.backtest.output import RunOutput
 
-__all__ = ["names_held", "position_matrix"]
+__all__ = ["names_held", "position_matrix", "short_names"]
 
 Ints = NDArray[np.int64]
 
@@ -34,6 +34,16 @@ def position_matrix(run: RunOutput, names: int) -> Ints:
     shares = np.zeros((len(run), names), np.int64)
     np.add.at(shares, (bar, symbol), change)
     return np.cumsum(shares, axis=0, out=shares)
+
+
+def short_names(run: RunOutput) -> Ints:
+    """Columns of the names that were ever held below nothing at the end of an event, (S,) int64."""
+    bar, symbol, change = _changes(run)
+    order = np.lexsort((bar, symbol))  # stable: within a bar as they happened
+    symbol, total = symbol[order], np.cumsum(change[order])
+    first = np.flatnonzero(np.concatenate(([True], symbol[1:] != symbol[:-1])))
+    before = np.repeat(np.concatenate(([0], total))[first], np.diff(np.append(first, len(symbol))))
+    return np.unique(symbol[total - before < 0]) if len(symbol) else symbol
 
 
 def names_held(run: RunOutput) -> Ints:

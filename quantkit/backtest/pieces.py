@@ -113,7 +113,7 @@ def decide_rows(
         values = np.empty((len(bars) - first, 0))
     else:
         values = strategy.evaluate(bars, first=first, allow_empty=allow_empty)
-    if policy.threshold is None:  # a strength may be below 0
+    if policy.short is None and policy.threshold is None:  # a strength may be below 0
         _refuse_short(values, bars, first)
     ranks = liquidity = scale = None
     if terms.chooses:
@@ -138,7 +138,7 @@ def _refuse_short(values: np.ndarray[Any, Any], bars: Bars, first: int) -> None:
         row, column = (int(place[0]) for place in np.nonzero(values < 0))
         raise BadData(
             f"target {values[row, column]:g} for {bars.symbols[column]} on {day_text(int(bars.days[first + row]))} is "
-            "negative: short positions are not simulated; use weights from 0"
+            'negative: no retail account in Korea may sell short; use weights from 0, or simulate it: short="simulate"'
         )
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -59,6 +59,7 @@ def backtest(
     benchmark: object = None,
     deposits: object = None,
     rank: object = None,
+    short: Literal["simulate"] | None = None,
     interpret: bool = False,
 ) -> Result:
     """Run a strategy, or given targets, over bars under the exchange's rules.
@@ -74,6 +75,7 @@ def backtest(
     benchmark  "hold" (the same names bought and held in equal parts), a symbol of the bars, or a Series of levels.
     deposits   an amount paid in on the first session of every month after the first, or a mapping of date -> amount.
     rank       (T, N) numbers that choose among names when `max_names` is short; default: the strategy's own `rank`.
+    short      "simulate": negative targets are short positions (also `Policy(short=)`); flagged in every report.
     interpret  run `on_bar` in Python, so that breakpoints in it hold; slow, the result is the same.
 
     Raises ConfigError for an argument out of range and BadData for data that does not fit, each naming the value.
@@ -86,9 +88,10 @@ def backtest(
         )  # fmt: skip
 
     bars = _checked(strategy, bars, targets=targets, cash=cash, fill=fill)
+    rules = policy or (strategy.policy if strategy is not None else Policy())
     terms = Terms(
         strategy=strategy,
-        policy=policy or (strategy.policy if strategy is not None else Policy()),
+        policy=rules if short is None else replace(rules, short=short),
         costs=default_costs(bars.intraday) if costs is None else costs,
         limits=limits,
         fill=fill,

@@ -31,6 +31,7 @@ from quantkit.core.state import (
     RULE_TAKE_GAP,
     RULE_VWAP,
     SETTLED,
+    SHORT_VALUE,
     UNMET,
     WAITING,
     Inputs,
@@ -112,13 +113,13 @@ def apply(
     account = state.account
     account[NEXT_2] -= side * value + commission + tax
     account[UNMET] = 1
-    opens = owned(name) == 0
-    if opens:
+    before = owned(name)
+    if before == 0:
         name.entry_bar = account[BARS]
-    if side > 0:
+    if before * side >= 0:
         activate(state, s)
         name.last_entry = price
-        if opens:
+        if before == 0:
             name.entry_value = 0
             name.entry_qty = 0.0
             name.peak = price
@@ -128,11 +129,17 @@ def apply(
                 name.marks |= OPEN_ENTRY
         name.entry_value += value
         name.entry_qty += quantity
-        if price > name.peak:
+        if (price - name.peak) * side > 0.0:
             name.peak = price
     name.shares += side * quantity
     if owned(name) == 0:
         name.exit_bar = account[BARS]
+    elif before * owned(name) < 0:  # from long to short in one fill, or back: the rest opens
+        name.entry_qty = abs(owned(name)) * 1.0
+        name.entry_value = i64(np.floor(value * (name.entry_qty / quantity) + 0.5))
+        name.peak = price
+        name.entry_bar = account[BARS]
+        name.last_entry = price
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
         name.goal = 0
         if state.target[s] != 0.0:
@@ -196,7 +203,7 @@ def previous_close(state: State, inputs: Inputs, t: int, s: int) -> float:
 def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
     """Step 7: equity at the close, the peaks of trailing stops, the loss limits."""
     account = state.account
-    equity = cash_of(state) + account[RECEIVABLE]
+    equity, shorts = cash_of(state) + account[RECEIVABLE], i64(0)
     for i in range(account[N_ACTIVE]):
         s = state.names[i].active
         name = state.names[s]
@@ -204,12 +211,15 @@ def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
         if held != 0:
             equity += money(inputs.close[t, s], held, plan.unit)
             if plan.trailing_stop > 0.0 and name.marks & CLOSE_ENTRY == 0 and inputs.flags[t, s] & TRADED:
-                name.peak = max(name.peak, inputs.high[t, s])
+                name.peak = max(name.peak, inputs.high[t, s]) if held > 0 else min(name.peak, inputs.low[t, s])
+            if name.shares < 0:
+                shorts += money(inputs.close[t, s], -name.shares, plan.unit)
             if name.marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
                 name.marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
         if plan.participation < np.inf:
             name.used = 0
     account[EQUITY] = equity
+    account[SHORT_VALUE] = shorts
     if equity > account[PEAK_EQUITY]:
         account[PEAK_EQUITY] = equity
     if plan.max_daily_loss < np.inf and account[DAY_START] - equity > plan.max_daily_loss * account[DAY_START]:

@@ -146,7 +146,7 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
         _trigger(frame, t, k)
         return
     quantity = order.qty - order.filled
-    if side < 0 and plan.shorting == 0 and name.shares < quantity:
+    if side < 0 and name.shares < quantity:
         order.reason = NO_SHARES
         quantity = max(name.shares, i64(0))
         if order.parent >= 0:

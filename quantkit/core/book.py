@@ -18,6 +18,7 @@ from quantkit.core.state import (
     AT_OPEN,
     BAD_ORDER,
     BARS,
+    BUY,
     CANCELLED,
     CLOSING,
     DROPPED,
@@ -162,7 +163,7 @@ def _refusal(
     if side < 0:
         return i64(NO_REASON)
     price = limit if limit == limit else (stop if stop == stop else close)
-    return i64(denied(state, plan, s, quantity, price, close))
+    return i64(denied(state, plan, s, i64(BUY), quantity, price, close))
 
 
 @njit_call

@@ -20,13 +20,17 @@ i64 = cast("Callable[[float], int]", np.int64)  # a whole number as compiled cod
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
 NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP = range(16, 24)
-UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR = range(24, 28)
+UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR, SHORT_VALUE = range(24, 29)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
 # UNCLOSED: the session so far had no bar with its closing auction.
 # OWN_WORKING: own orders that work. SESSION_BAR: bars of this session before this one.
 # OWN_CASH: what the sales of one name on its path have brought so far.
 # POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
+# SHORT_VALUE: what the short positions were worth at the last mark.
 ACCOUNT_SIZE = 32
+
+# ORDER.short: made by a goal to sell short, or to buy back; 0: neither.
+OPENS, COVERS = 1, 2
 
 # Bits of State.marks, one word a name.
 IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH, UNIT_DUE, HELD_OUT = (1 << n for n in range(9))

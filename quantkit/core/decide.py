@@ -11,11 +11,13 @@ import numpy as np
 
 from quantkit.core.account import activate, cash_of, commission_of, money, owned, write_order
 from quantkit.core.places import best, set_goal
+from quantkit.core.short import opening, refused_short, tied_up
 from quantkit.core.sizing import look, size
 from quantkit.core.state import (
     BARS,
     BLOCKED,
     BUY,
+    COVERS,
     DAILY_LOSS_LATCH,
     DRAWDOWN_LATCH,
     DRAWN_DOWN,
@@ -32,12 +34,14 @@ from quantkit.core.state import (
     NEXT_ID,
     NO_CASH,
     NO_REASON,
+    OPENS,
     OVER_EXPOSURE,
     OVER_TURNOVER,
     OVER_WEIGHT,
     SCRATCH,
     SELL,
     SET_CHANGED,
+    SHORT_VALUE,
     TAG_HELD_OUT,
     TOO_LARGE,
     TOO_MANY_NAMES,
@@ -127,13 +131,14 @@ def _make_order(state: State, plan: Record, s: int, side: int, want: int, quanti
     working.own = 0
     working.value = 0
     working.fee = 0
+    working.short = 0
     account[NEXT_ID] += 1
     account[N_ORDERS] = k + 1
 
 
 @njit_bare
-def denied(state: State, plan: Record, s: int, quantity: int, price: float, close: float) -> int:
-    """The reason a buy at `price` is refused by a limit on itself, or 0."""
+def denied(state: State, plan: Record, s: int, side: int, quantity: int, price: float, close: float) -> int:
+    """The reason a buy (a short sale) at `price` is refused by a limit on itself, or 0."""
     account = state.account
     if account[LATCH] & DRAWDOWN_LATCH:
         return DRAWN_DOWN
@@ -142,7 +147,8 @@ def denied(state: State, plan: Record, s: int, quantity: int, price: float, clos
     value = money(price, quantity, plan.unit)
     if value > plan.max_order_value * plan.unit or quantity > plan.max_order_shares:
         return TOO_LARGE
-    if value + money(close, owned(state.names[s]), plan.unit) > plan.max_weight * account[EQUITY]:
+    held = max(side * owned(state.names[s]), i64(0))
+    if value + money(close, held, plan.unit) > plan.max_weight * account[EQUITY]:
         return OVER_WEIGHT
     return NO_REASON
 
@@ -151,7 +157,9 @@ def denied(state: State, plan: Record, s: int, quantity: int, price: float, clos
 def _tradable(name: Record) -> int:
     """Shares to buy or to sell to reach the goal; what is still on its way cannot be sold."""
     want = name.goal - owned(name)
-    return want if want >= 0 else min(-want, name.shares)
+    if want >= 0 or name.goal < 0:
+        return abs(want)
+    return min(-want, max(name.shares, i64(0)))
 
 
 @njit_bare
@@ -160,6 +168,44 @@ def _cut(state: State, s: int, part: float) -> int:
     name = state.names[s]
     want = _tradable(name)
     return want if part >= 1.0 or name.goal == 0 else i64(np.floor(want * part))
+
+
+@njit_bare
+def _split(state: State, s: int, part: float) -> tuple[int, int]:
+    """What is tradable, cut to `part`: (shares that close a position, shares that open one or add to it)."""
+    name = state.names[s]
+    total, allowed = _tradable(name), _cut(state, s, part)
+    closing = total - min(opening(name.goal, owned(name)), total)
+    done = min(closing, allowed)
+    return done, allowed - done
+
+
+@njit_call
+def _short_orders(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, part: float, buys: int
+) -> tuple[int, int]:
+    """Orders of a name that is short or shall be: what closes is ordered, what opens is listed.
+
+    Returns (entries in the list, what the former leaves to be spent at this close).
+    """
+    name = state.names[s]
+    closing, opened = _split(state, s, part)
+    freed = i64(0)
+    side = i64(BUY) if name.goal > owned(name) else i64(SELL)
+    if side < 0:
+        closing = min(closing, max(name.shares, i64(0)))
+    if closing > 0:
+        _make_order(state, plan, s, side, closing, closing, i64(NO_REASON))
+        freed = money(inputs.close[t, s], closing, plan.unit)
+        if side > 0:
+            state.orders[state.account[N_ORDERS] - 1].short = COVERS
+            freed = tied_up(plan, freed) - freed
+    if opened > 0:
+        log.work[buys].i = s
+        buys += 1
+    elif closing == 0 and _tradable(name) > 0:
+        _note(state, plan, log, s, side, _tradable(name), i64(OVER_TURNOVER))
+    return buys, freed
 
 
 @njit_bare
@@ -227,7 +273,10 @@ def _make_sells(
             continue
         if rare is not None and _small(state, inputs, plan, t, s):
             continue
-        if want < 0:
+        if rare is not None and (name.goal < 0 or name.shares < 0):
+            buys, freed = _short_orders(state, inputs, plan, log, t, s, part, buys)
+            expected += freed
+        elif want < 0:
             sellable = _tradable(name)
             quantity = sellable
             if rare is not None:
@@ -253,18 +302,21 @@ def _make_buys(
     cash = cash_of(state) - i64(np.floor(plan.min_cash * plan.unit + 0.5))
     if plan.funding_cash == 0:
         cash += expected
+    if rare is not None:
+        cash -= tied_up(plan, state.account[SHORT_VALUE])
     kept = i64(0)
     for b in range(buys):
         s = log.work[b].i
         name = state.names[s]
-        quantity = name.goal - owned(name)
-        reason = i64(NO_REASON)
+        side, reason = i64(BUY) if name.goal >= 0 else i64(SELL), i64(NO_REASON)
         if rare is not None:
-            quantity = _cut(state, s, part)
+            quantity = _split(state, s, part)[1]
             reason = i64(OVER_TURNOVER)
             if quantity > 0:
-                reason = denied(state, plan, s, quantity, inputs.close[t, s], inputs.close[t, s])
-        if reason == NO_REASON:
+                reason = denied(state, plan, s, side, quantity, inputs.close[t, s], inputs.close[t, s])
+            if reason == NO_REASON and side < 0:
+                reason = refused_short(state, inputs, plan, t, s, cash)
+        if reason == NO_REASON and side > 0:
             share = money(inputs.close[t, s], i64(BUY), plan.unit)
             if share + commission_of(plan, name.market, share) > cash:
                 reason = NO_CASH
@@ -272,7 +324,7 @@ def _make_buys(
             log.work[kept].i = s
             kept += 1
         else:
-            _note(state, plan, log, s, i64(BUY), name.goal - owned(name), reason)
+            _note(state, plan, log, s, side, opening(name.goal, owned(name)), reason)
     ratio = 1.0
     if rare is not None:
         if plan.max_positions < np.inf:
@@ -282,17 +334,20 @@ def _make_buys(
     for b in range(kept):
         s = log.work[b].i
         name = state.names[s]
-        want = name.goal - owned(name)
+        want = opening(name.goal, owned(name))
         quantity, reason = want, i64(NO_REASON)
+        side = i64(BUY) if name.goal >= 0 else i64(SELL)
         if rare is not None:
-            allowed = _cut(state, s, part)
+            allowed = _split(state, s, part)[1]
             quantity = allowed if ratio >= 1.0 else i64(np.floor(allowed * ratio))
             if quantity < want:
                 reason = i64(OVER_TURNOVER) if quantity == allowed else i64(OVER_EXPOSURE)
         if quantity > 0:
-            _make_order(state, plan, s, i64(BUY), want, quantity, reason)
+            _make_order(state, plan, s, side, want, quantity, reason)
+            if rare is not None and side < 0:
+                state.orders[state.account[N_ORDERS] - 1].short = OPENS
         else:
-            _note(state, plan, log, s, i64(BUY), want, i64(OVER_EXPOSURE))
+            _note(state, plan, log, s, side, want, i64(OVER_EXPOSURE))
 
 
 @njit_call
@@ -300,13 +355,13 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
     """Keep buys of names already held and the best-ranked newcomers that `max_positions` leaves room for."""
     held = i64(0)
     for i in range(state.account[N_ACTIVE]):
-        if owned(state.names[state.names[i].active]) > 0:
+        if owned(state.names[state.names[i].active]) != 0:
             held += 1
     holders, newcomers = i64(0), i64(0)
     for b in range(buys):  # newcomers to the front of work_i, holders aside
         s = log.work[b].i
         name = state.names[s]
-        if owned(name) > 0:
+        if owned(name) != 0:
             log.work[holders].j = s
             holders += 1
         else:
@@ -325,7 +380,8 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
         name = state.names[s]
         if name.marks & SCRATCH:
             name.marks &= ~SCRATCH
-            _note(state, plan, log, s, i64(BUY), name.goal - owned(name), i64(TOO_MANY_NAMES))
+            side = i64(BUY) if name.goal >= 0 else i64(SELL)
+            _note(state, plan, log, s, side, opening(name.goal, owned(name)), i64(TOO_MANY_NAMES))
     for h in range(holders):
         log.work[kept + h].i = log.work[h].j
     return kept + holders
@@ -340,12 +396,15 @@ def _exposure_ratio(
     for i in range(state.account[N_ACTIVE]):
         s = state.names[i].active
         name = state.names[s]
-        if owned(name) != 0:
-            room -= money(inputs.close[t, s], owned(name), plan.unit)
+        held = owned(name)
+        if held < 0:  # what is bought back is no exposure any more
+            held = -max(held, min(name.goal, i64(0)))
+        if held != 0:
+            room -= money(inputs.close[t, s], held, plan.unit)
     wanted = i64(0)
     for b in range(buys):
         s = log.work[b].i
-        wanted += money(inputs.close[t, s], _cut(state, s, part), plan.unit)
+        wanted += money(inputs.close[t, s], _split(state, s, part)[1], plan.unit)
     return 1.0 if wanted <= max(room, 0.0) else max(0.0, room / wanted)
 
 

@@ -129,7 +129,7 @@ def _run(
         if rule is not None:
             match_path(frame, t)
         else:
-            match_stops(state, inputs, plan, log, t)
+            match_stops(state, inputs, plan, log, t, rare)
         if account[N_ORDERS] > 0:
             match_close(state, inputs, plan, log, t, rare, rule)
             expire(state, log, rule)
@@ -174,7 +174,7 @@ def is_rare(state: State, events: Records, plan: Record) -> bool:
     """
     limits = ("max_order_value", "max_order_shares", "max_weight", "max_positions", "max_exposure")
     limited = any(plan[name] < np.inf for name in (*limits, "max_daily_loss", "max_drawdown"))
-    owed = len(events) > 0 or state.account[N_PAY] > 0 or plan["interest"] > 0.0
+    owed = len(events) > 0 or state.account[N_PAY] > 0 or plan["interest"] > 0.0 or plan["shorting"]
     capped = plan["participation"] < np.inf
     shaped = any(plan[name] < np.inf for name in (*CAPS, "max_turnover")) or plan["drift"] >= 0 or plan["pyramid"] > 1
     shaped |= any(plan[name] > 0 for name in ("scaled", "max_holding", "cooldown", "min_trade_value"))
@@ -325,7 +325,8 @@ def plan_of(
         "fill_kind": FILLS.index(fill),
         "unit": float(minor_unit),
         "has_universe": int(has_universe),
-        "shorting": 0,
+        "shorting": int(policy.short is not None),
+        "short_margin": float(policy.short_margin),
         "touch": LIMIT_FILLS.index(policy.limit_fill),
         "path": PATHS.index(policy.path),
         "participation": or_inf(policy.participation),
@@ -373,6 +374,7 @@ def _costs_in_numbers(costs: Costs) -> dict[str, object]:
         "truncate_to": float(costs.truncate_to),
         "fixed": float(costs.fixed),
         "interest": float(costs.interest),
+        "borrow": float(costs.borrow),
         "dividend_tax": costs.dividend_tax_rates(),
         "tax": -1.0 if costs.tax is None else float(costs.tax),
     }

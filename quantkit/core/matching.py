@@ -12,6 +12,7 @@ import numpy as np
 from quantkit.core.account import cash_of, commission_of, money, write_order
 from quantkit.core.orders import own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, reference_price, slipped
+from quantkit.core.short import buying_power, cut_to_margin, reserved_for_covers
 from quantkit.core.state import (
     AT_CLOSE,
     AT_OPEN,
@@ -19,6 +20,7 @@ from quantkit.core.state import (
     BEYOND_COLLAR,
     CASH_BEFORE,
     CLOSING,
+    COVERS,
     CUT,
     DROPPED,
     FILLED,
@@ -88,7 +90,7 @@ def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float)
 def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: int) -> None:
     """Cut all waiting buys by one ratio until their cost fits `available`."""
     needed = _cost_of_buys(state, plan, log, buys, 1.0)
-    if needed <= available:
+    if needed <= max(available, i64(0)):
         return
     ratio = max(0.0, available / needed)
     while ratio > 0.0 and _cost_of_buys(state, plan, log, buys, ratio) > available:
@@ -200,8 +202,12 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: 
             log.work[buys].i = k
             log.work[buys].f = reserve_price(state, inputs, plan, t, k)
             buys += 1
-    _fit(state, plan, log, buys, spendable(plan, cash_of(state)) - kept, i64(1))
-    return _cost_of_buys(state, plan, log, buys, 1.0)
+    cash, covers = cash_of(state), i64(0)
+    if plan.shorting:
+        cash = buying_power(state, inputs, plan, t, cash, i64(0))
+        buys, covers = reserved_for_covers(state, plan, log, buys)
+    _fit(state, plan, log, buys, spendable(plan, cash) - kept - covers, i64(1))
+    return _cost_of_buys(state, plan, log, buys, 1.0) + covers
 
 
 @njit_bare
@@ -262,7 +268,7 @@ def _match(
     account = state.account
     if account[N_ORDERS] == 0:
         return
-    buys = i64(0)
+    buys, shorts = i64(0), i64(0)
     for k in range(account[N_ORDERS]):
         working = state.orders[k]
         if not _fills_here(working, kind) or working.qty <= working.filled:
@@ -283,7 +289,7 @@ def _match(
         if (side > 0 and print_price > limit) or (side < 0 and print_price < limit):
             working.reason = BEYOND_COLLAR
             continue
-        if side < 0 and working.qty > name.shares + working.filled:
+        if side < 0 and working.short == 0 and working.qty > name.shares + working.filled:
             working.qty = max(name.shares, i64(0)) + working.filled
             working.reason = NO_SHARES
         if rare is not None and plan.participation < np.inf:
@@ -297,20 +303,37 @@ def _match(
             log.work[buys].f = price
             buys += 1
             continue
-        if working.qty > working.filled:
+        if rare is not None and working.short:
+            shorts += 1
+            log.work[len(log.work) - shorts].i = k
+            log.work[len(log.work) - shorts].f = price
+        elif working.qty > working.filled:
             _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
-    if buys > 0:
-        _match_buys(state, inputs, plan, log, t, kind, buys, rare, book)
+    if buys > 0 or shorts > 0:
+        _match_buys(state, inputs, plan, log, t, kind, buys, shorts, rare, book)
 
 
 @njit_call
 def _match_buys(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, rare: int | None,
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, shorts: int, rare: int | None,
     book: object,
 ) -> None:  # fmt: skip
-    """Cut the buys listed in the work space to the cash and fill them."""
+    """Cut the buys listed in the work space to the cash and fill them; before, what buys back and what sells short."""
+    if rare is not None and plan.shorting:
+        buys = _cover(state, inputs, plan, log, t, kind, buys, book)
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
-    _fit(state, plan, log, buys, spendable(plan, cash), rare)
+    cash = spendable(plan, cash)
+    if rare is not None and plan.shorting:
+        cash = cut_to_margin(state, inputs, plan, log, t, shorts, cash, kind)
+        for b in range(shorts):
+            k = log.work[len(log.work) - 1 - b].i
+            if state.orders[k].qty > state.orders[k].filled:
+                print_price, price = (
+                    print_of(inputs, t, state.orders[k].symbol, kind),
+                    log.work[len(log.work) - 1 - b].f,
+                )
+                _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
+    _fit(state, plan, log, buys, cash, rare)
     spent = _cost_of_buys(state, plan, log, buys, 1.0)
     proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     if rare is not None:
@@ -322,6 +345,26 @@ def _match_buys(
             print_price = print_of(inputs, t, state.orders[k].symbol, kind)
             _fill_print(state, inputs, plan, log, t, k, log.work[b].f, print_price, proceeds, book)
     state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
+
+
+@njit_call
+def _cover(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, book: object) -> int:
+    """Fill the orders that buy back, which no cash cuts; returns how many of the buys in the work space are left."""
+    kept = i64(0)
+    for b in range(buys):
+        k, price = log.work[b].i, log.work[b].f
+        working = state.orders[k]
+        if working.short == COVERS:
+            state.names[working.symbol].used -= log.work[b].j
+            if working.qty > working.filled:
+                print_price = print_of(inputs, t, working.symbol, kind)
+                _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
+        else:
+            log.work[kept].i = k
+            log.work[kept].j = log.work[b].j
+            log.work[kept].f = price
+            kept += 1
+    return kept
 
 
 @njit_call
@@ -370,7 +413,7 @@ def expire(state: State, log: Log, book: object) -> None:
         filled, want = working.filled, working.want
         status = FILLED if filled >= want else (CUT if filled > 0 else DROPPED)
         reason = NO_REASON if filled >= want else working.reason
-        if reason != NO_REASON and (working.side > 0 or reason == OVER_TURNOVER):
+        if reason != NO_REASON and (working.side > 0 or working.short or reason == OVER_TURNOVER):
             state.names[working.symbol].noted = reason
         write_order(
             log, working.id, working.bar, working.symbol, working.side, want, filled,

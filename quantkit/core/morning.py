@@ -17,6 +17,7 @@ from quantkit.core.state import (
     DAILY_LOSS_LATCH,
     DAY,
     DAY_START,
+    ENTRY_BORROW,
     ENTRY_DIVIDEND,
     ENTRY_INTEREST,
     ENTRY_RIGHTS,
@@ -47,6 +48,7 @@ from quantkit.core.state import (
     SESSION_BAR,
     SET_CHANGED,
     SETTLED,
+    SHORT_VALUE,
     UNMET,
     WAITING,
     Inputs,
@@ -320,14 +322,16 @@ def _events(state: State, inputs: Inputs, events: Records, plan: Record, log: Lo
 
 @njit_call
 def _accrue(state: State, plan: Record, log: Log, days: int) -> None:
-    """Interest on the settled cash for the calendar days since the last session."""
-    account = state.account
+    """Interest on the settled cash, and the fee for borrowed shares, for the calendar days since the last session."""
+    account, none, earned = state.account, i64(0), i64(0)
     if plan.interest > 0.0 and account[SETTLED] > 0:
         earned = i64(np.floor(account[SETTLED] * plan.interest * days / 365.0 + 1e-6))
-        if earned > 0:
-            account[SETTLED] += earned
-            none = i64(0)
-            write_entry(log, account[BARS], i64(NOBODY), i64(ENTRY_INTEREST), none, earned, none, none)
+    fee = i64(np.floor(account[SHORT_VALUE] * plan.borrow * days / 365.0 + 1e-6))
+    account[SETTLED] += earned - fee
+    if earned > 0:
+        write_entry(log, account[BARS], i64(NOBODY), i64(ENTRY_INTEREST), none, earned, none, none)
+    if fee > 0:
+        write_entry(log, account[BARS], i64(NOBODY), i64(ENTRY_BORROW), none, -fee, none, none)
 
 
 @njit_bare

@@ -17,6 +17,7 @@ from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import reserved_for_later
 from quantkit.core.orders import MUTED, is_limit
 from quantkit.core.resting import set_level
+from quantkit.core.short import buying_power
 from quantkit.core.state import (
     CASH_BEFORE,
     KIND_FROM_OPEN,
@@ -37,7 +38,7 @@ from quantkit.core.state import (
     Record,
     i64,
 )
-from quantkit.core.stops import OPTIMISTIC, fire_stop, high_first, policy_stop
+from quantkit.core.stops import OPTIMISTIC, cover_stop, fire_stop, high_first, policy_stop
 from quantkit.data.bars import TRADED
 from quantkit.jit import njit_bare, njit_call
 from quantkit.market.kernels import ceil_tick, floor_tick
@@ -404,6 +405,8 @@ def match_path(frame: Address, t: int) -> None:
     log = log_of(frame)
     account = state.account
     account[POOL] = min(cash_of(state), account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
+    if plan.shorting:
+        account[POOL] = buying_power(state, inputs, plan, t, account[POOL], i64(0))
     if plan.funding_cash:
         account[RESERVED] += reserved_for_later(state, inputs, plan, t)
     stop_first = i64(0 if plan.path == OPTIMISTIC else 1)
@@ -413,6 +416,8 @@ def match_path(frame: Address, t: int) -> None:
         s = state.names[i].active
         name = state.names[s]
         traded = inputs.flags[t, s] & TRADED
+        if stops and name.shares < 0 and traded:
+            cover_stop(state, inputs, plan, log, t, s)
         if name.first < 0 or name.resting == 0:
             if stops and name.shares > 0 and traded:
                 policy_stop(state, inputs, plan, log, t, s)

@@ -95,6 +95,9 @@ class Policy:
     path           the order of a bar's extremes: the "nearer" to the open first, or the one that hurts
                    ("pessimistic") or helps ("optimistic").
     participation  largest part of a bar's volume that fills may take; None: no cap.
+    short          None: targets from 0 only. "simulate": negative targets are short positions, which no retail account
+                   in Korea may take by ordinary orders; bans by date hold, the fee is `Costs(borrow=)`.
+    short_margin   part of a short position's value that is tied up besides the proceeds of its sale.
     slippage_on    "both" sides, or "entry" only (a spread paid once a round trip).
 
     The last three exist to repeat other engines exactly; leave them alone otherwise.
@@ -136,6 +139,8 @@ class Policy:
     limit_fill: LimitFill = "through"
     path: Path = "nearer"
     participation: float | None = None
+    short: Literal["simulate"] | None = None
+    short_margin: float = 0.5
     threshold: float | None = None
     vol_target: float | None = None
     vol_window: int = 20
@@ -172,6 +177,9 @@ class Policy:
         for name in ("stop_loss", "trailing_stop", "collar"):
             if getattr(self, name) is not None:
                 _check_number("Policy", name, getattr(self, name), 0.0, 1.0, open_low=True, open_high=True)
+        if self.short not in (None, "simulate"):
+            raise _refuse("Policy", "short", self.short, 'choose None or "simulate"')
+        _check_number("Policy", "short_margin", self.short_margin, 0.0, 10.0)
         if self.participation is not None:
             _check_number("Policy", "participation", self.participation, 0.0, 1.0, open_low=True)
         if self.take_profit is not None:

@@ -15,6 +15,7 @@ from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import affordable, reserve_price, spendable
 from quantkit.core.orders import PARKED, close_order, is_limit, is_print
 from quantkit.core.pricing import day_limits
+from quantkit.core.short import buying_power
 from quantkit.core.state import (
     AT_CLOSE,
     AT_OPEN,
@@ -223,7 +224,10 @@ def reserve(frame: Address, t: int, taken: int, fresh: int) -> int:
     inputs = inputs_of(frame)
     plan = plan_of(frame)
     account = state.account
-    left = spendable(plan, cash_of(state)) - taken
+    left = cash_of(state)
+    if plan.shorting:
+        left = buying_power(state, inputs, plan, t, left, i64(0))
+    left = spendable(plan, left) - taken
     total = i64(0)
     for k in range(account[N_ORDERS]):
         order = state.orders[k]

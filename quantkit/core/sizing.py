@@ -51,18 +51,17 @@ def shares_wanted(
         weight = plan.gross / (plan.max_names if plan.max_names > 0 else members)
     elif plan.weighting == EQUAL_HELD:
         weight = plan.gross / names
-    return weight * state.account[EQUITY] * (1.0 - plan.cash_buffer) / close * scale
+    return weight * max(state.account[EQUITY], i64(0)) * (1.0 - plan.cash_buffer) / close * scale
 
 
 @njit_bare
 def whole(state: State, plan: Record, s: int, wanted: float) -> int:
-    """The goal in whole shares, never below none."""
-    name = state.names[s]
-    if plan.rounding_order:
-        gap = wanted - owned(name)
-        step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
-        return max(i64(0), owned(name) + i64(step))
-    return max(i64(0), i64(np.floor(wanted + 1e-9)))
+    """The goal in whole shares, cut toward none; never below none but where short positions are simulated."""
+    held = owned(state.names[s]) if plan.rounding_order else i64(0)
+    gap = wanted - held
+    step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
+    goal = held + i64(step)
+    return goal if plan.shorting else max(i64(0), goal)
 
 
 @njit_bare

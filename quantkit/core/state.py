@@ -96,6 +96,7 @@ ORDER = np.dtype(
         ("group", np.int64),  # orders of one group: a fill of one takes as much off the others; 0: none
         ("parent", np.int64),  # id of the entry that brings it to life; -1: none
         ("tag", np.int64),  # the strategy's own number
+        ("short", np.int64),  # made by a goal to sell short (OPENS) or to buy back (COVERS); 0: neither
         ("value", np.int64),  # money filled in this session, for commissions by order and day
         ("fee", np.int64),  # commission charged on it so far
     ]
@@ -197,6 +198,8 @@ PLAN = np.dtype(
         ("minimum", np.float64),  # minor units, as `fixed`
         ("truncate_to", np.float64),
         ("interest", np.float64),  # a year, on settled cash
+        ("borrow", np.float64),  # a year, on the value of short positions
+        ("short_margin", np.float64),
         ("fixed", np.float64),
         ("tax", np.float64),  # < 0: the market's own
         ("unit", np.float64),  # minor units in one unit of price

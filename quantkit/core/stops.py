@@ -12,6 +12,7 @@ from quantkit.core.account import write_order
 from quantkit.core.pricing import book_fill, day_limits, slipped
 from quantkit.core.state import (
     BARS,
+    BUY,
     CUT,
     DROPPED,
     FILLED,
@@ -97,10 +98,11 @@ def _stop_price(
 
 @njit_call
 def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int, price: float, rule: int) -> None:
-    """Sell what is held of a name at a stop's price, unless that is at the lower price limit."""
+    """Sell what is held of a name (buy back what is short) at a stop's price, unless that is at the price limit."""
     account = state.account
     name = state.names[s]
-    held = name.shares
+    held, side = abs(name.shares), i64(SELL) if name.shares > 0 else i64(BUY)
+    lower, upper = day_limits(state, inputs, plan, t, s)
     kind = KIND_STOP
     if rule >= RULE_TAKE:
         kind = KIND_TAKE
@@ -109,17 +111,18 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
     order = account[NEXT_ID]
     account[NEXT_ID] += 1
     filled, status, reason = held, FILLED, NO_REASON
-    if price <= day_limits(state, inputs, plan, t, s)[0]:
+    if (side < 0 and price <= lower) or (side > 0 and price >= upper):
         filled, status, reason = i64(0), DROPPED, LOCKED
     else:
         if plan.participation < np.inf:
             room = i64(np.floor(plan.participation * inputs.volume[t, s])) - name.used
             if room < held:
                 filled, status, reason = max(i64(0), room), CUT, TOO_THIN
-        worse = slipped(inputs, plan, t, s, name.market, i64(SELL), held, price, 0.0)
+        worst = 0.0 if side < 0 else np.inf
+        worse = slipped(inputs, plan, t, s, name.market, side, held, price, worst)
         if filled > 0:
             book_fill(
-                state, inputs, plan, log, t, s, i64(SELL), filled, worse, price, order, i64(-1), rule, i64(0)
+                state, inputs, plan, log, t, s, side, filled, worse, price, order, i64(-1), rule, i64(0)
             )  # fmt: skip
         else:
             status = DROPPED
@@ -128,13 +131,13 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
             if (
                 working.own == 0
                 and working.symbol == s
-                and working.side > 0
+                and working.side == -side
                 and working.kind != KIND_OPEN
                 and working.qty > 0
             ):
                 working.qty = 0
                 working.reason = STOPPED
-    write_order(log, order, account[BARS], s, i64(SELL), held, filled, kind, status, reason, account[BARS], i64(0))
+    write_order(log, order, account[BARS], s, side, held, filled, kind, status, reason, account[BARS], i64(0))
 
 
 @njit_bare
@@ -166,7 +169,65 @@ def policy_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s:
 
 
 @njit_bare
-def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) -> None:
+def _cover_price(
+    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int, upward: bool
+) -> tuple[float, int]:
+    """`_stop_price` of a short position: what the high costs, what the low brings."""
+    name = state.names[s]
+    open_, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
+    row, market = inputs.dates[t].row, name.market
+    entry = name.entry_value / plan.unit / name.entry_qty
+    stop = entry * (1.0 + plan.stop_loss) if plan.stop_loss > 0.0 else np.inf
+    take = floor_tick(plan, row, market, entry * (1.0 - plan.take_profit)) if plan.take_profit > 0.0 else 0.0
+    keep = 1.0 + plan.trailing_stop
+    trail = name.peak * keep if plan.trailing_stop > 0.0 else np.inf
+    if at_open:
+        if open_ >= min(stop, trail):
+            return open_, RULE_TRAIL_GAP if trail < stop else RULE_STOP_GAP
+        if open_ <= take:
+            return open_, RULE_TAKE_GAP
+    peak = min(name.peak, open_)
+    if plan.trailing_stop > 0.0:
+        trail = (peak if upward else min(peak, low)) * keep
+    level = min(stop, trail)
+    if not upward and low <= take and plan.path == OPTIMISTIC:
+        return min(max(take, low), high), RULE_TAKE
+    if high >= level:
+        price = min(ceil_tick(plan, row, market, level), high)
+        return max(price, low), RULE_TRAIL if trail < stop else RULE_STOP
+    if low <= take:
+        return min(max(take, low), high), RULE_TAKE
+    if plan.trailing_stop > 0.0 and upward:
+        trail = min(peak, low) * keep
+        if inputs.close[t, s] >= trail:
+            price = min(ceil_tick(plan, row, market, trail), high)
+            return max(price, low), RULE_TRAIL
+    return 0.0, i64(-1)
+
+
+@njit_call
+def cover_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int) -> None:
+    """`policy_stop` of a short position."""
+    name = state.names[s]
+    at_open = 0 if name.marks & OPEN_ENTRY else 1
+    upward = high_first(plan, inputs.open[t, s], inputs.high[t, s], inputs.low[t, s], name.shares)
+    price, rule = _cover_price(state, inputs, plan, t, s, at_open, upward)
+    if rule >= 0:
+        other, unsure = _cover_price(state, inputs, plan, t, s, at_open, not upward)
+        take = -1.0
+        if plan.take_profit > 0.0 and rule < RULE_TAKE:
+            entry = name.entry_value / plan.unit / name.entry_qty
+            take = floor_tick(plan, inputs.dates[t].row, name.market, entry * (1.0 - plan.take_profit))
+        rows = log.used[0]
+        fire_stop(state, inputs, plan, log, t, s, price, rule)
+        inside = rule not in (RULE_STOP_GAP, RULE_TRAIL_GAP, RULE_TAKE_GAP)
+        both = unsure != rule or other != price or inputs.low[t, s] <= take
+        if log.used[0] > rows and inside and both:
+            log.fills[rows].ambiguous = 1
+
+
+@njit_bare
+def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
     """Step 4 without own orders: stop loss, take profit and trailing stop of what is held, along the bar's path."""
     if plan.stop_loss == 0.0 and plan.take_profit == 0.0 and plan.trailing_stop == 0.0:
         return
@@ -174,3 +235,5 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int) ->
         s = state.names[i].active
         if state.names[s].shares > 0 and inputs.flags[t, s] & TRADED:
             policy_stop(state, inputs, plan, log, t, s)
+        elif rare is not None and state.names[s].shares < 0 and inputs.flags[t, s] & TRADED:
+            cover_stop(state, inputs, plan, log, t, s)
