@@ -233,7 +233,7 @@ def _turnover_part(state: State, inputs: Inputs, plan: Record, t: int) -> float:
             room -= value
         else:
             rest += value
-    return 1.0 if rest <= room else max(0.0, room / rest)
+    return 1.0 if rest <= max(room, 0.0) else max(0.0, room / rest)
 
 
 @njit_call

@@ -316,6 +316,7 @@ def new_state(
     rows["market"] = 0 if market is None else market
     rows["last_close"] = rows["session_close"] = np.nan
     rows["base_factor"] = rows["leverage"] = 1.0
+    rows["units"] = 1  # where nothing pyramids, too: a state must not tell which kernel made it
     rows["tie"] = np.arange(names) if tie is None else tie
     if leverage is not None:
         rows["leverage"] = leverage
