@@ -46,7 +46,7 @@ def periods_per_year(freq: str) -> float:
     "1w" is 52, "1M" 12, and "5d" 252 / 5. ConfigError for a frequency that is none of these.
     """
     count, unit = freq[:-1], freq[-1:]
-    per_year = {"s": SESSIONS, "m": SESSIONS, "h": SESSIONS, "d": SESSIONS, "w": 52.0, "M": 12.0}
+    per_year = {"t": SESSIONS, "s": SESSIONS, "m": SESSIONS, "h": SESSIONS, "d": SESSIONS, "w": 52.0, "M": 12.0}
     if unit not in per_year or not count.isdigit() or int(count) < 1:
         raise ConfigError(f"freq={freq!r}: expected a number and one of {', '.join(per_year)}, as in '1d' or '5m'")
     return per_year[unit] / (int(count) if unit in ("d", "w", "M") else 1)

@@ -137,6 +137,7 @@ def bars_of_lake(
 
     More minutes than fit `STREAM_ABOVE` come as a stream, where the strategy says how much history it needs.
     """
+    from quantkit.data.dates import is_intraday
     from quantkit.data.stream import CELL_BYTES
     from quantkit.strategy.blocks import history_of
 
@@ -144,7 +145,7 @@ def bars_of_lake(
     universe = strategy.universe
     asked = None if callable(universe) else universe
     wanted = None if symbols is None else list(symbols)
-    if f"bars_{freq}" in lake.tables() and freq[-1:] in "mh" and history_of(strategy, intraday=True) != "all":
+    if f"bars_{freq}" in lake.tables() and is_intraday(freq) and history_of(strategy, intraday=True) != "all":
         stream = lake.stream(wanted, start, end, freq, version)
         rows, names = stream.shape
         if rows * names * CELL_BYTES > STREAM_ABOVE:

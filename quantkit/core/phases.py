@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.core.state import AUCTION_ONLY, CLOSING, OPENING, Bytes, Ints
+from quantkit.data.dates import DAY_US
 from quantkit.data.stamps import step_us
 from quantkit.market import KRX_MARKETS
 from quantkit.market.sessions import NO_TIME, opens_and_closes
@@ -36,7 +37,8 @@ def phases_of(bars: Bars) -> Bytes:
 
 
 def intraday_phases(times: Ints, days: Ints, *, step: int, market: str) -> Bytes:
-    """As `phases_of`, from stamps (UTC microseconds of the close), session days, and a bar's length."""
+    """As `phases_of`, from stamps (UTC microseconds of the close), session days, and a bar's length (0: bars of
+    ticks, of which the first one holds the opening whenever it ends)."""
     phases = np.zeros(len(times), np.uint8)
     if not len(times):
         return phases
@@ -49,9 +51,9 @@ def intraday_phases(times: Ints, days: Ints, *, step: int, market: str) -> Bytes
     begun = times >= np.repeat(opens, bars)
     before = np.append(False, begun[:-1])
     before[first] = False
-    opening = begun & ~before & (times <= np.repeat(opens, bars) + step)
+    opening = begun & ~before & (times <= np.repeat(opens, bars) + (step or DAY_US))
     end = np.repeat(closes, bars)
     closing = (times >= end) & (times <= end + max(step, _PRINT_US)) & (end != NO_TIME)
     phases[opening & (end != NO_TIME)] = OPENING
-    phases[closing] |= CLOSING | (AUCTION_ONLY if step <= _AUCTION_US and market in KRX_MARKETS else 0)
+    phases[closing] |= CLOSING | (AUCTION_ONLY if 0 < step <= _AUCTION_US and market in KRX_MARKETS else 0)
     return phases

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from quantkit.data.actions import changes, factor_matrix, make_actions
 from quantkit.data.carry import FIRST_DAY, LIQUIDATION, LISTED, MEMBER, TRADED, VALID
-from quantkit.data.dates import DAY_US, SEOUL_US, day_text, midnights
+from quantkit.data.dates import DAY_US, SEOUL_US, day_text, is_intraday, midnights
 from quantkit.data.views import RawPrices, Session
 from quantkit.errors import BadData, ConfigError
 
@@ -154,7 +154,7 @@ class Bars:
     @property
     def intraday(self) -> bool:
         """Whether several bars make a session."""
-        return self.freq[-1:] in ("s", "m", "h")
+        return is_intraday(self.freq)
 
     @property
     def index(self) -> pd.DatetimeIndex:

@@ -43,12 +43,17 @@ def midnights(days: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(days, dtype=np.int64) * DAY_US - SEOUL_US
 
 
+def is_intraday(freq: str) -> bool:
+    """Whether several bars make a session: seconds, minutes, hours, and bars of n ticks ("100t")."""
+    return freq[-1:] in ("s", "m", "h", "t")
+
+
 def anchors(days: NDArray[np.int64], freq: str) -> NDArray[np.int64]:
     """(T,) number that rises where a bar may begin a block: its session, month (daily bars) or year (weeks, months).
 
     Blocks are what a strategy with a finite history is evaluated in, so a stream's chunks end where they end.
     """
-    if freq[-1] in "smh":
+    if is_intraday(freq):
         return days
     unit = "datetime64[M]" if freq.endswith("d") else "datetime64[Y]"
     return days.astype("datetime64[D]").astype(unit).astype(np.int64)

@@ -21,6 +21,7 @@ from quantkit.data.columns import canonical
 from quantkit.data.dates import DAY_US
 from quantkit.data.parts import labels
 from quantkit.data.rows import ADJUSTED, FIELDS, NO_TIME, OPTIONAL, REQUIRED, UNKNOWN_MARKET, Labels, Rows
+from quantkit.data.stamps import step_us
 from quantkit.errors import BadData, ConfigError
 from quantkit.market import MARKET_ID, MARKETS
 
@@ -208,7 +209,9 @@ def read_times(column: Any, source: Source, options: Options) -> IntArray:
         raise BadData(
             f"{source.name}: intraday stamps need a time zone; for example frame['date'].dt.tz_localize('Asia/Seoul')"
         )
-    shift = int(options.freq[:-1]) * 60_000_000 if options.stamp == "open" else 0
+    shift = step_us(options.freq) if options.stamp == "open" else 0
+    if options.stamp == "open" and not shift:
+        raise BadData(f"{source.name}: bars of {options.freq} have no fixed length; stamp them with their close")
     return np.where(missing, NO_TIME, utc + shift)
 
 

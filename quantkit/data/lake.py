@@ -26,7 +26,8 @@ import numpy as np
 
 from quantkit.data.bars import Bars
 from quantkit.data.cache import LIMIT_BYTES, ColumnCache
-from quantkit.data.dates import epoch_day, last_day
+from quantkit.data.dates import epoch_day, is_intraday, last_day
+from quantkit.data.stamps import step_us
 from quantkit.errors import BadData, ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from quantkit.data.survey import Survey
 
 _VERSION = re.compile(r"(\w+)@(-?\d+)")
-_FREQ = re.compile(r"[1-9]\d*[mhdwM]\Z")
+_FREQ = re.compile(r"[1-9]\d*[smhtdwM]\Z")
 _FAR = 4_000_000  # an epoch day after every date
 
 
@@ -193,14 +194,15 @@ class Lake:
         stored = self.tables()
         if f"bars_{freq}" in stored:
             return f"bars_{freq}"
-        intraday = freq[-1] in "mh"
-        minutes = int(freq[:-1]) * (60 if freq[-1] == "h" else 1) if intraday else 0
-        finer = [int(name[5:-1]) for name in stored if name.endswith("m") and name.startswith("bars_")]
-        fitting = [step for step in finer if not intraday or (step < minutes and minutes % step == 0)]
-        if not intraday and freq != "1d" and "bars_1d" in stored:
+        length = step_us(freq)  # 0 for days and coarser
+        finer = {name: step_us(name[5:]) for name in stored if name.startswith("bars_") and name != "bars_1d"}
+        fitting = {
+            name: step for name, step in finer.items() if not length or (step < length and not (step and length % step))
+        }
+        if not is_intraday(freq) and freq != "1d" and "bars_1d" in stored:
             return "bars_1d"
-        if fitting:
-            return f"bars_{max(fitting)}m"
+        if fitting and not freq.endswith("t"):
+            return max(fitting, key=lambda name: fitting[name])
         have = ", ".join(name for name in stored if name.startswith("bars_")) or "none"
         raise BadData(f"{self.path} has no {freq} bars (tables: {have}); fill it with lake.ingest(source)")
 
@@ -267,7 +269,7 @@ def _window(
     if first > last:
         raise BadData(f"start {start} is after end {end}; swap them")
     if not _FREQ.match(freq):
-        raise ConfigError(f'freq={freq!r}: write "1d", "1m", "5m", "1h", "1w" or "1M"')
+        raise ConfigError(f'freq={freq!r}: write "1d", "1m", "5m", "1h", "100t", "1w" or "1M"')
     return wanted, first, last
 
 

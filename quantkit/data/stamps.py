@@ -77,10 +77,11 @@ def read_stamps(
 
 
 def step_us(freq: str) -> int:
-    """Microseconds of an intraday frequency such as "30s", "5m", "1h"; 0 for "1d" and coarser."""
+    """Microseconds of an intraday frequency such as "30s", "5m", "1h"; 0 for "1d" and coarser, and for bars of ticks
+    ("100t"), which have no length."""
     unit = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}.get(freq[-1:], 0)
-    if not freq[:-1].isdigit() or int(freq[:-1]) < 1 or (unit == 0 and freq[-1:] not in ("d", "w", "M")):
-        raise BadData(f'frequency {freq!r} is not known; write "30s", "5m", "1h", "1d", "1w" or "1M"')
+    if not freq[:-1].isdigit() or int(freq[:-1]) < 1 or (unit == 0 and freq[-1:] not in ("d", "w", "M", "t")):
+        raise BadData(f'frequency {freq!r} is not known; write "30s", "5m", "1h", "100t", "1d", "1w" or "1M"')
     return int(freq[:-1]) * unit
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from quantkit.data.bars import Bars
-from quantkit.data.dates import anchors, day_text, midnights
+from quantkit.data.dates import anchors, day_text, is_intraday, midnights
 from quantkit.data.laying import StreamPanel
 from quantkit.data.reading import Context, Query, actions_of, axes, facts_of, make_panel, open_context
 from quantkit.data.rows import session_days
@@ -82,7 +82,7 @@ class BarStream:
     @property
     def intraday(self) -> bool:
         """Whether several bars make a session."""
-        return self.freq[-1:] in ("s", "m", "h")
+        return is_intraday(self.freq)
 
     @property
     def sessions(self) -> int:

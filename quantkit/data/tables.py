@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FORMAT_KEY = "quantkit.format"
-BARS = re.compile(r"bars_(1d|[1-9]\d*m)\Z")
+BARS = re.compile(r"bars_(1d|[1-9]\d*[smt])\Z")  # t: bars of so many ticks
 SIDE_TABLES = ("instruments", "actions", "calendar", "quarantine")
 # Old versions must stay readable: a result names the version it was computed from.
 _KEEP = {
@@ -54,7 +54,8 @@ def frequency(table: str) -> str:
     """`bars_1d` -> "1d". ConfigError for a name that is no bars table."""
     found = BARS.match(table)
     if found is None:
-        raise ConfigError(f"table {table!r} does not exist; choose bars_1d, bars_1m or {', '.join(SIDE_TABLES[:2])}")
+        sides = ", ".join(SIDE_TABLES[:2])
+        raise ConfigError(f"table {table!r} does not exist; choose bars_1d, bars_1m (also 30s, 100t) or {sides}")
     return found.group(1)
 
 

@@ -106,7 +106,7 @@ def _groups(bars: Bars, freq: str) -> tuple[IntArray, IntArray, bool]:
             groups = days
         return groups, bars.times, True
     own = step_us(bars.freq)
-    if not bars.intraday or step <= own or DAY_US % step or step % own:
+    if not bars.intraday or step <= own or DAY_US % step or (own and step % own):
         raise ConfigError(
             f"resample: {freq!r} must be longer than the bars' own {bars.freq!r}, a multiple of it, and divide a day"
         )

@@ -247,3 +247,30 @@ def test_a_rule_that_sees_its_session_only_is_named(tmp_path: Path):
     said = "sees its own session only"
     assert any(said in line for line in backtest(Held(), lake.bars(freq="1m")).warnings)
     assert not any(said in line for line in backtest(Cross(), lake.bars(freq="1m")).warnings)
+
+
+def test_bars_of_ticks_stream_as_they_lie(tmp_path: Path):
+    """Stamps of no fixed distance, a few names at moments of their own."""
+    random = np.random.default_rng(3)
+    rows = []
+    for day in pd.bdate_range("2024-02-26", periods=6, tz="Asia/Seoul"):
+        for symbol in ("000010", "000020"):
+            moments = np.sort(random.choice(np.arange(1, 23_400_000), 40, replace=False))
+            closes = 10_000 + 10 * random.integers(-9, 10, 40).cumsum()
+            for moment, close in zip(moments.tolist(), closes.tolist(), strict=True):
+                stamp = day + pd.Timedelta(hours=9, milliseconds=moment)
+                rows.append((symbol, stamp, close, close + 10, close - 10, close, 100))
+    lake = Lake(tmp_path)
+    frame = pd.DataFrame(rows, columns=["symbol", "time", "open", "high", "low", "close", "volume"])
+    lake.ingest(frame, "bars_100t", market="KOSPI")
+    bars = lake.bars(freq="100t")
+    assert bars.intraday
+    assert len(bars.at("5m")) > 100
+    assert lake.bars(freq="10m").freq == "10m"
+    whole = backtest(Cross(), bars)
+    assert len(whole.fills) > 20
+    same(backtest(Cross(), lake.stream(freq="100t", chunk=2)), whole)
+    with pytest.raises(BadData, match="no fixed length"):
+        lake.ingest(frame, "bars_100t", stamp="open")
+    with pytest.raises(BadData, match="has no 200t bars"):
+        lake.bars(freq="200t")

@@ -59,6 +59,10 @@ def test_longer_bars_hold_the_auctions_they_cover() -> None:
     assert phases("2025-03-05", "09:05", "09:10", "15:30", step=5) == [OPENING, 0, CLOSE]
 
 
+def test_bars_of_ticks_open_with_the_first_and_close_with_the_print() -> None:
+    assert phases("2025-03-05", "08:59", "09:07", "15:12", "15:30", step=0) == [0, OPENING, 0, CLOSING]
+
+
 @row('market "NONE"')
 def test_a_market_without_hours_opens_each_day_and_never_closes_it() -> None:
     assert phases("2025-03-05", "00:01", "23:59", market="NONE") == [OPENING, 0]
