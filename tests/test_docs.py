@@ -33,7 +33,9 @@ def workplace(demo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return tmp_path / "place"
 
 
-@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("docs/index.md", 3), ("docs/rules.md", 2)])
+@pytest.mark.parametrize(
+    ("page", "count"), [("README.md", 1), ("docs/index.md", 3), ("docs/rules.md", 2), ("docs/strategies.md", 1)]
+)
 def test_python_on_the_page_runs_from_top_to_bottom(page: str, count: int, workplace: Path) -> None:
     found = blocks(page, "python")
     assert len(found) == count
@@ -51,7 +53,7 @@ def shown_commands() -> list[str]:
 def test_commands_of_the_pages_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = [line for block in blocks("README.md", "") for line in block.splitlines() if "AAPL" in line or "IBM" in line]
     commands = [*shown_commands(), *told]
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "quantkit"

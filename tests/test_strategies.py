@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantkit import Costs, backtest
 from quantkit.data.bars import REQUIRED, Bars, midnights
 from quantkit.strategy import load_strategy
 
 FOLDER = Path(__file__).parent.parent / "strategies"
-FILES = ("sma_cross", "rsi_reversion", "donchian_breakout", "momentum")
+FILES = ("sma_cross", "rsi_reversion", "donchian_breakout", "momentum", "scored_rule")
+ALL = sorted(path.stem for path in FOLDER.glob("*.py"))  # rules with memory: tests/test_strategies_rules.py
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def bars():
     return Bars(times=midnights(np.arange(320) + 19_000), symbols=symbols, fields=fields)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ALL)
 def test_each_file_says_what_it_stands_on_and_stays_short(name):
     text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     for word in ("Hypothesis", "Universe", "Data", "Fails when", "Costs"):
@@ -42,11 +44,12 @@ def test_each_strategy_decides_something_and_looks_back_only(name, bars):
     strategy = load_strategy(FOLDER / f"{name}.py")()
     whole = strategy.evaluate(bars)
     assert whole.shape == bars.shape
-    assert whole.dtype == np.bool_
-    assert 0 < whole.sum() < whole.size
-    assert not whole[: max(strategy.warmup - 1, 0)].any()
+    assert whole.dtype == (np.float64 if strategy.policy.threshold else np.bool_)
+    wanted = whole >= strategy.policy.threshold if strategy.policy.threshold else whole
+    assert 0 < wanted.sum() < wanted.size
+    assert not wanted[: max(strategy.warmup - 1, 0)].any()
     for cut in (130, 260, 301):
-        assert np.array_equal(strategy.evaluate(bars.slice(0, cut)), whole[:cut])
+        assert np.array_equal(strategy.evaluate(bars.slice(0, cut)), whole[:cut], equal_nan=whole.dtype != np.bool_)
     ranks = strategy.rank(bars)
     assert ranks is None or ranks.shape == bars.shape
 
@@ -79,8 +82,27 @@ def test_a_breakout_is_above_the_high_that_stood_before_it():
     assert strategy.evaluate(bars)[:, 0].tolist() == [False] * 10 + [True, True, True, False, False]
 
 
+def test_a_scored_rule_buys_a_tenth_of_the_cash_at_strength_and_keeps_it_until_weakness():
+    steps = [0.0] * 25 + [0.02] * 6 + [-0.005] * 6 + [-0.03] * 6
+    close = np.round(10_000 * np.cumprod(1 + np.array(steps)), -1)[:, None]
+    fields = {name: close + add for name, add in (("open", 0), ("high", 50), ("low", -50), ("close", 0))}
+    fields["volume"] = np.full(close.shape, 1e6)
+    bars = Bars(times=midnights(np.arange(len(steps)) + 19_725), symbols=("A",), fields=fields, markets="NONE")
+    strategy = load_strategy(FOLDER / "scored_rule.py")(window=20, enter=0.8, leave=0.5)
+    strength = strategy.strength(bars)[:, 0]
+    bought = np.flatnonzero(strength >= 0.8)[0]
+    sold = bought + np.flatnonzero(strength[bought:] < 0.5)[0]
+    assert np.any((strength[bought:sold] < 0.8) & (strength[bought:sold] >= 0.5))
+    fills = backtest(strategy, bars, cash=10_000_000, costs=Costs.free()).fills
+    rows = np.searchsorted(bars.index, fills["time"]).tolist()
+    assert list(zip(rows, fills["side"], strict=True)) == [(bought + 1, "buy"), (sold + 1, "sell")]
+    assert fills["quantity"].tolist() == [1_000_000 // close[bought, 0]] * 2
+
+
 def test_policies_follow_the_parameters():
     reversion = load_strategy(FOLDER / "rsi_reversion.py")(names=3, stop=0.05)
     assert (reversion.policy.max_names, reversion.policy.stop_loss) == (3, 0.05)
     assert load_strategy(FOLDER / "donchian_breakout.py")(trail=0.2).policy.trailing_stop == 0.2
     assert load_strategy(FOLDER / "momentum.py")().policy.trade_on == "rebalance"
+    scored = load_strategy(FOLDER / "scored_rule.py")(enter=0.9, size=0.2).policy
+    assert (scored.weighting, scored.amount, scored.threshold) == ("buying_power", 0.2, 0.9)

@@ -46,6 +46,10 @@ def backtest(
     """Run a strategy over the lake (or over one file with --data) and print its figures.
 
     quantkit backtest strategies/sma_cross.py --symbols 005930,000660 --start 2015-01-01 --param fast=10 --report r.html
+
+    quantkit backtest strategies/turtle.py --symbols 005930,000660 --slippage-ticks 1
+
+    The files in strategies/ are examples; each says in its first lines why it should work and when it fails.
     """
     _check_files(report, plot, save_manifest)
     if (strategy is None) == (manifest is None):
