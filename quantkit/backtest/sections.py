@@ -230,7 +230,7 @@ _GROUPS = (
     ("Return and risk", ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown",
                          "max_drawdown_days", "best_day", "worst_day")),
     ("Trading", ("trades", "open_trades", "win_rate", "profit_factor", "avg_win", "avg_loss", "avg_bars_held",
-                 "exposure", "time_in_market", "turnover", "proceeds_funded_share")),
+                 "ambiguous_trades", "exposure", "time_in_market", "turnover", "proceeds_funded_share")),
     ("Money", ("final_equity", "profit", "deposits", "commission", "tax", "slippage", "dividends")),
     ("Against the benchmark", ("benchmark_return", "excess_return", "alpha", "beta", "tracking_error",
                                "information_ratio")),
