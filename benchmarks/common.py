@@ -114,10 +114,6 @@ def run_sides(
     )
     ours = next(iter(sides))
     for name, row in figures.items():
-        ratio = (
-            ""
-            if name == ours or ours not in figures
-            else f"   {_times(figures[ours], row, rate):8.1f} x {ours}"
-        )
+        ratio = "" if name == ours or ours not in figures else f"   {_times(figures[ours], row, rate):8.1f} x {ours}"
         cells = "  ".join(f"{key} {value:,.4g}" for key, value in row.items())
         print(f"  {name:<24} {cells}{ratio}")

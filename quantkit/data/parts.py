@@ -289,9 +289,7 @@ def _open(path: str) -> pq.ParquetFile:
     return pq.ParquetFile(path, metadata=_footer(path)[0], memory_map=True)
 
 
-def read_columns(
-    path: str, columns: Sequence[str], groups: Sequence[int] | None, *, threads: bool = False
-) -> pa.Table:
+def read_columns(path: str, columns: Sequence[str], groups: Sequence[int] | None, *, threads: bool = False) -> pa.Table:
     """Columns of a part: all row groups, or the given ones, these with several threads if they are many."""
     file = _open(path)
     if groups is None:
