@@ -43,7 +43,18 @@ from quantkit.core.state import (
 from quantkit.data.bars import TRADED
 from quantkit.jit import njit_bare, njit_call
 
-__all__ = ["activate", "apply", "cash_of", "commission_of", "mark", "money", "more_commission", "owned", "tax_of"]
+__all__ = [
+    "activate",
+    "apply",
+    "cash_of",
+    "commission_asked",
+    "commission_of",
+    "mark",
+    "money",
+    "more_commission",
+    "owned",
+    "tax_of",
+]
 
 
 @njit_bare
@@ -72,6 +83,13 @@ def more_commission(plan: Record, working: Record, market: int, value: int) -> i
     if plan.per_order_day == 0:
         return commission_of(plan, market, value)
     return commission_of(plan, market, working.value + value) - working.fee
+
+
+@njit_bare
+def commission_asked(plan: Record, working: Record, market: int, value: int) -> int:
+    """What a buy worth `value` must have ready: its commission as an order of its own, or what it adds, the larger."""
+    own = commission_of(plan, market, value)
+    return own if plan.per_order_day == 0 else max(own, more_commission(plan, working, market, value))
 
 
 @njit_bare

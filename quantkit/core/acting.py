@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.core.account import cash_of, commission_of, money
+from quantkit.core.account import cash_of, commission_asked, money
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import affordable, spendable
 from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_limit, own_filled
@@ -199,7 +199,7 @@ def _book(frame: Address, t: int, k: int, quantity: int, final: float, price: fl
         rule = RULE_HELD_OPEN if opening else RULE_HELD
     before, cash = name.shares, cash_of(state)
     value = money(final, quantity, plan.unit)
-    cost = value + commission_of(plan, name.market, value)
+    cost = value + commission_asked(plan, order, name.market, value)
     proceeds = i64(1) if side > 0 and cost > state.account[CASH_BEFORE] else i64(0)
     book_fill(state, inputs, plan, log, t, s, side, quantity, final, price, order.id, k, i64(rule), proceeds)
     if side > 0:
@@ -227,9 +227,9 @@ def _fits(frame: Address, k: int, price: float, quantity: int) -> int:
         available = account[POOL] if reserved else account[POOL] - account[RESERVED]
     available = spendable(plan, available)
     value = money(price, quantity, plan.unit)
-    if value + commission_of(plan, market, value) <= available:
+    if value + commission_asked(plan, order, market, value) <= available:
         return quantity
-    return min(quantity, affordable(plan, market, price, available))
+    return min(quantity, affordable(plan, order, market, price, available))
 
 
 @njit_bare

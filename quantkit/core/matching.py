@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import cash_of, commission_of, money, write_order
+from quantkit.core.account import cash_of, commission_asked, commission_of, money, write_order
 from quantkit.core.orders import own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, reference_price, slipped
 from quantkit.core.short import buying_power, cut_to_margin, reserved_for_covers
@@ -58,16 +58,16 @@ SCALE, SEQUENCE = 0, 1  # indices in core.policy.SHORTFALLS; the third, reject, 
 
 
 @njit_call
-def affordable(plan: Record, market: int, price: float, cash: int) -> int:
-    """Most shares whose value and commission fit `cash`."""
+def affordable(plan: Record, order: Record, market: int, price: float, cash: int) -> int:
+    """Most shares of a buy whose value and commission fit `cash`."""
     if cash <= 0:
         return i64(0)
     quantity = i64(np.floor(cash / (price * plan.unit * (1.0 + plan.commission[market])))) + 1
     while quantity > 0:
         value = money(price, quantity, plan.unit)
-        if value + commission_of(plan, market, value) <= cash:
+        over = value + commission_asked(plan, order, market, value) - cash
+        if over <= 0:
             return quantity
-        over = value + commission_of(plan, market, value) - cash
         quantity -= max(i64(1), i64(np.floor(over / (price * plan.unit * (1.0 + plan.commission[market])))))
     return i64(0)
 
@@ -82,7 +82,7 @@ def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float)
         left = working.qty - working.filled
         quantity = i64(np.floor(left * ratio)) if ratio < 1.0 else left
         value = money(log.work[b].f, quantity, plan.unit)
-        total += value + commission_of(plan, state.names[working.symbol].market, value)
+        total += value + commission_asked(plan, working, state.names[working.symbol].market, value)
     return total
 
 
@@ -133,14 +133,14 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
         market = state.names[working.symbol].market
         left = working.qty - working.filled
         value = money(price, left, plan.unit)
-        cost = value + commission_of(plan, market, value)
+        cost = value + commission_asked(plan, working, market, value)
         if cost > available:
-            quantity = affordable(plan, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
+            quantity = affordable(plan, working, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
             left = min(quantity, left)
             working.qty = working.filled + left
             working.reason = NO_CASH
             value = money(price, left, plan.unit)
-            cost = value + commission_of(plan, market, value)
+            cost = value + commission_asked(plan, working, market, value)
         available -= cost
 
 

@@ -239,7 +239,7 @@ def reserve(frame: Address, t: int, taken: int, fresh: int) -> int:
         price = reserve_price(state, inputs, plan, t, k)
         quantity = order.qty - order.filled
         if fresh:
-            quantity = min(quantity, affordable(plan, market, price, left))
+            quantity = min(quantity, affordable(plan, order, market, price, left))
             if quantity < order.qty - order.filled:
                 order.qty = order.filled + quantity
                 order.reason = NO_CASH

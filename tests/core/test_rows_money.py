@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from quantkit import Context, Strategy
+from quantkit.backtest.run import backtest
 from quantkit.core.account import more_commission
 from quantkit.core.fold import plan_of
 from quantkit.core.policy import Policy
 from quantkit.core.state import ENTRY_INTEREST, ENTRY_KINDS, ORDER
 from quantkit.data.actions import Action
+from quantkit.data.bars import Bars, midnights
 from quantkit.jit import njit_entry
 from quantkit.market.costs import Costs
 from tests.core.hand import GONE, TEN, Played, hand_bars, play
@@ -44,6 +48,28 @@ def test_an_orders_fills_of_a_day_pay_for_their_total() -> None:
     assert charged(day, 500_000, 500_000, 1_234_567) == [100, 50, 180]  # 100, 150 and 330 in all
 
 
+@row('`per="order_day"`')
+def test_a_limit_order_that_fills_in_parts_pays_once_a_session() -> None:
+    day = hand_bars([10_000] * 5)
+    times = np.repeat(midnights([int(day.days[0]), int(day.days[1])]), (4, 1)) + 3_600_000_000 * np.arange(10, 15)
+    hours = Bars(times=times, symbols=day.symbols, flags=day.flags, markets=day.markets, freq="1h",
+                 fields={name: day.field(name) for name in ("open", "high", "low", "close", "volume")})  # fmt: skip
+
+    class InParts(Strategy):
+        policy = Policy(collar=None, limit_fill="touch", participation=0.1)
+
+        def on_bar(self, ctx: Context) -> None:
+            if ctx.i == 0:
+                ctx.buy(0, 500, limit=10_000.0, tif="gtc")
+
+    def paid(costs: Costs) -> list[float]:
+        return backtest(InParts(), hours, costs=costs).fills["commission"].tolist()
+
+    each = Costs(0.00015, truncate_to=100)  # 100 shares of 10,000 a bar, as much as the volume allows: 150, cut
+    assert paid(each) == [100.0, 100.0, 100.0, 100.0]
+    assert paid(replace(each, per="order_day")) == [100.0, 200.0, 100.0, 100.0]  # 150, 300, 450; the next day anew
+
+
 @row("impact")
 def test_a_large_order_moves_the_price_by_the_root_of_its_part_of_the_volume() -> None:
     wide = (10_000, 10_500, 9_500, 10_000)  # the volume is 1,000
@@ -73,8 +99,6 @@ def test_settled_cash_earns_interest_for_calendar_days() -> None:
 
 
 def test_the_public_run_reads_the_volume_for_impact() -> None:
-    from quantkit.backtest.run import backtest
-
     bars = hand_bars([10_000, (10_000, 10_500, 9_500, 10_000)])
     result = backtest(targets=[[1.0], [1.0]], bars=bars, policy=TEN, costs=Costs(0.0, tax=0.0, impact=0.02))
     assert result.fills["price"].tolist() == [10_020.0]
@@ -82,8 +106,6 @@ def test_the_public_run_reads_the_volume_for_impact() -> None:
 
 
 def test_interest_stands_in_the_result() -> None:
-    from quantkit.backtest.run import backtest
-
     bars = hand_bars([10_000] * 3)
     result = backtest(targets=[[0.0]] * 3, bars=bars, cash=10_000_000, costs=Costs(0.0, tax=0.0, interest=0.0365))
     assert result.cash_flows["kind"].tolist() == ["interest"] * 2
@@ -136,8 +158,6 @@ def test_rights_are_sold_at_their_theoretical_value() -> None:
 
 
 def test_a_right_taken_as_sold_is_flagged() -> None:
-    from quantkit.backtest.run import backtest
-
     rights = [Action("005930", "2024-03-28", "rights", price_factor=1.25)]
     bars = hand_bars([10_000, 10_000, 8_000], actions=rights)
     result = backtest(targets=[[1.0]] * 3, bars=bars, policy=TEN, costs=Costs.free())

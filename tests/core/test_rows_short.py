@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from quantkit import Context, Strategy
 from quantkit.backtest.run import backtest
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.core.state import ENTRY_KINDS
@@ -189,6 +190,23 @@ def test_a_delisted_short_is_bought_back_at_the_last_close() -> None:
     assert gone.output.fills["commission"].tolist() == [1_000, 0]
 
 
+@row("own orders and shorts")
+def test_a_rule_goes_short_by_a_goal_not_by_a_sale() -> None:
+    class Sells(Strategy):
+        policy = SHORT
+
+        def on_bar(self, ctx: Context) -> None:
+            if ctx.i == 0:
+                ctx.sell(0, 10)
+                ctx.sell(0, 10, limit=9_000.0)
+            if ctx.i == 2:
+                ctx.target(0, -0.5)
+
+    result = backtest(Sells(), bars_of([10_000] * 5), cash=1_000_000, costs=Costs.free())
+    assert result.positions["005930"].tolist() == [0, 0, 0, -50, -50]
+    assert result.orders["reason"].tolist()[:2] == ["INSUFFICIENT_SHARES"] * 2
+
+
 # --- through the public door ----------------------------------------------------------------------------------------
 
 
@@ -206,6 +224,13 @@ def test_a_negative_target_is_refused_unless_it_is_asked_for() -> None:
     assert result.manifest["run"]["policy"]["short"] == "simulate"
     assert any("No retail account in Korea" in said for said in result.warnings)
     assert result.trades["quantity"].tolist() == [-50]
+
+
+def test_a_short_that_falls_is_a_won_trade() -> None:
+    bars = bars_of([10_000, 10_000, 9_000, 9_000])
+    result = backtest(targets=[[-1.0], [-1.0], [0.0], [0.0]], bars=bars, policy=SHORT, costs=Costs.free())
+    assert result.trades[["quantity", "pnl", "return"]].values.tolist() == [[-10, 10_000.0, 0.1]]
+    assert result.stats["win_rate"] == 1.0
 
 
 def test_fees_on_borrowed_shares_stand_in_the_result() -> None:

@@ -63,6 +63,14 @@ def test_actions_come_out_in_date_order_and_survive_a_frame():
         ({"symbol": 5930, "ex_date": "2024-01-02", "kind": "split"}, "symbol 5930 is not a code"),
         ({"symbol": "A", "ex_date": "2024-01-02", "kind": "split"}, "a split needs share_ratio"),
         ({"symbol": "A", "ex_date": "2024-01-02", "kind": "rights"}, "rights need price_factor"),
+        (
+            {"symbol": "A", "ex_date": "2024-01-02", "kind": "rights", "price_factor": 1.1, "share_ratio": 1.2},
+            "taken as sold",
+        ),
+        (
+            {"symbol": "A", "ex_date": "2024-01-02", "kind": "reduction", "share_ratio": 0.5, "cash_per_share": 9.0},
+            "a reduction that pays cash needs price_factor",
+        ),
         ({"symbol": "A", "ex_date": "x", "kind": "dividend"}, "ex_date: 'x' is not a date"),
         (
             {"symbol": "A", "ex_date": "2024-01-02", "kind": "split", "share_ratio": -1.0},
