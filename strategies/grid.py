@@ -3,7 +3,8 @@
 Hypothesis   Prices that go nowhere still move: whoever always bids a little lower and offers a little higher is paid
              for it by those who cannot wait.
 Universe     Names that stay in a range: broad ETFs, large slow shares, preferred shares.
-Data         Bars of any length; no history. Fills need a trade through the limit, so nothing is filled by luck.
+Data         Bars of any length; no history. Minutes are better: on daily bars half of the trades hang on whether the
+             high or the low came first (`result.paths()`).
 Fails when   The price leaves the range. Below it the grid is full and the loss runs; above it all is sold, and the
              grid is laid anew. A grid is a bet against trends, with a loss that is not bounded.
 Costs        A round trip earns one step and pays 0.23 % at 2026 rates (ETFs: 0.03 %): steps below 1 % work for others.

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent.parent / "strategies"
 DAILY = ("volatility_breakout", "grid", "pairs", "turtle")
 RULES = (*DAILY, "opening_range")
 COLUMNS = ["symbol", "open", "high", "low", "close", "volume"]
-PARAMS: dict[str, dict[str, Any]] = {"pairs": {"window": 20, "enter": 1.5}}
+PARAMS: dict[str, dict[str, Any]] = {"pairs": {"window": 20, "enter": 1.5, "together": 0.0}}
 COUNT, SPLIT = 130, 70  # days; the day on which the first name becomes two for one
 MINUTES = [*range(541, 586), *range(600, 916, 15), 920, 930]  # of the day; the last bar is the closing auction
 
@@ -222,6 +222,10 @@ def test_a_pair_holds_the_cheap_one_until_they_meet() -> None:
     kept = [(row, symbol, side) for row, symbol, side in zip(rows, fills["symbol"], fills["side"], strict=True)]
     assert [one for one in kept if 30 <= one[0] < 40] == [(31, "A", "buy"), (34, "A", "sell")]
     assert [one for one in kept if 75 <= one[0] < 85] == [(76, "B", "buy"), (79, "B", "sell")]
+    legs = shipped("pairs", bars, window=20, enter=2.5, short=True).positions
+    assert (np.sign(legs.iloc[32]).tolist(), np.sign(legs.iloc[77]).tolist()) == ([1, -1], [-1, 1])
+    money = abs(legs * close)
+    np.testing.assert_allclose(money.iloc[[32, 77]].sum(axis=1), 98e6, rtol=0.05)
 
 
 def test_pairs_are_two(lake: Lake) -> None:
