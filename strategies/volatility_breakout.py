@@ -6,7 +6,7 @@ Universe     Liquid shares and index ETFs (which pay no sale tax); each name is 
 Data         Daily prices; `trend` bars before the first order.
 Fails when   Days break out and come back: it buys above the open and sells at an open that knows better.
 Costs        About 60 round trips a year and name: with 0.20 % sale tax and 0.03 % commission each, 14 % a year of the
-             money they are made with, before slippage. ETFs keep 12 % of that.
+             money they are made with, before slippage. Without sale tax (ETFs) it is 2 %.
 
 Honest       Scripts in public ask whether the day's high passed the trigger, and book a fill at exactly that price:
              they peek at a high that nobody knows while the order could be sent, and pay no tick. Many also filter by
