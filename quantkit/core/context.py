@@ -24,7 +24,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from quantkit.core.state import DATE, PLAN, Floats, Inputs, Ints, Log, Record, State, new_log, new_state
-from quantkit.jit import njit_bare
+from quantkit.jit import frozen, njit_bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,8 @@ def frame_type() -> Any:
     """The Numba type of every frame: C-contiguous arrays of fixed columns."""
     plan = np.zeros(1, PLAN).view(np.recarray)[0]
     rule = no_rule()
-    return numba.typeof(Frame(new_state(1, cash=1), no_inputs(), plan, new_log(1), rule.past, rule.signals, rule.now))
+    inputs, past = frozen(no_inputs()), frozen(rule.past)  # as `simulate` passes them on
+    return numba.typeof(Frame(new_state(1, cash=1), inputs, plan, new_log(1), past, rule.signals, rule.now))
 
 
 def _same_layout(given: Any, expected: Any) -> bool:

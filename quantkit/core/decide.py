@@ -409,8 +409,8 @@ def _exposure_ratio(
 
 
 @njit_bare
-def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
-    """Step 8: row values become goals, goals become working orders."""
+def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, plain: int | None) -> None:
+    """Step 8: row values become goals, goals become working orders. plain: None where a rule sets the goals."""
     account = state.account
     dated = 1 if inputs.dates[t].rebalance else 0
     before = account[N_ACTIVE]
@@ -419,7 +419,7 @@ def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: i
         return
     if rare is not None and (plan.max_holding > 0 or plan.pyramid > 1):
         look(state, inputs, plan, t)
-    if dated or account[WAITING]:
+    if plain is not None and (dated or account[WAITING]):
         size(state, inputs, plan, log, t, dated, rare)
     if account[UNMET]:
         part = 1.0

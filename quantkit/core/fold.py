@@ -93,12 +93,12 @@ class Fill(NamedTuple):
 @njit_entry
 def _run(
     state: State, inputs: Inputs, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints,
-    start: int, room: int, rare: int | None, rule: Rule | None,
+    start: int, room: int, rare: int | None, rule: Rule | None, plain: int | None,
 ) -> int:  # fmt: skip
     """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over.
 
     rare: None compiles a kernel without what `is_rare` names, which a first run need not wait for.
-    rule: None compiles one without own orders.
+    rule: None compiles one without own orders; then plain is 1, else None: only what is None is left out.
     """
     account = state.account
     full = len(log.fills) - room
@@ -106,7 +106,7 @@ def _run(
         frame = frame_address(Frame(state, inputs, plan, log, rule.past, rule.signals, rule.now))
     t = start
     while t < len(inputs.dates):
-        if rule is None and may_coast(state, events, plan, t):
+        if plain is not None and may_coast(state, events, plan, t):
             t = coast(state, inputs, events, plan, equity, cash, t)
             if t == len(inputs.dates):
                 break
@@ -128,7 +128,7 @@ def _run(
             match_open(state, inputs, plan, log, t, rare, rule)
         if rule is not None:
             match_path(frame, t)
-        else:
+        if plain is not None:
             match_stops(state, inputs, plan, log, t, rare)
         if account[N_ORDERS] > 0:
             match_close(state, inputs, plan, log, t, rare, rule)
@@ -138,7 +138,7 @@ def _run(
         mark(state, inputs, plan, t)
         if rule is not None:
             step_rule(rule.call, rule.params, frame, rule.now, t)
-        decide(state, inputs, plan, log, t, rare)
+        decide(state, inputs, plan, log, t, rare, plain)
         if plan.fill_kind == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
             match_close(state, inputs, plan, log, t, rare, rule)
             expire(state, log, rule)
@@ -201,11 +201,12 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
     resting = len(state.orders) if rule is not None else 0
     log, room = new_log(names, orders=resting), room_for_bar(names, resting)
     rare = 1 if rule is not None or is_rare(state, events, plan) else None
+    plain = 1 if rule is None else None
     equity, cash = np.empty(len(inputs.dates), np.int64), np.empty(len(inputs.dates), np.int64)
     parts = []
     t = 0
     while t < len(inputs.dates):
-        t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare, rule)
+        t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare, rule, plain)
         parts.append(_emptied(log))
     _close_chunk(state, inputs)
     fills, orders, actions = (np.concatenate(tables) for tables in zip(*parts, strict=True))
@@ -237,7 +238,7 @@ def _close_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
 @njit_entry
 def _decide_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
     """Step 8 of one bar, callable from Python."""
-    decide(state, inputs, plan, log, 0, i64(1))
+    decide(state, inputs, plan, log, 0, i64(1), i64(1))
 
 
 def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Iterable[Fill]) -> Output:
