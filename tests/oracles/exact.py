@@ -8,6 +8,8 @@ Both keep money as a float: cash in billionths of a unit stands for that.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,13 +52,21 @@ def like_backtesting_py(shares: int, **changes: object) -> Policy:
     return Policy(**(settings | changes))
 
 
-def panel(open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray) -> Bars:
+def panel(
+    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, volume: np.ndarray | None = None
+) -> Bars:
     """Bars without exchange rules, in float money; each argument is (T, N)."""
     rows, columns = close.shape
     return Bars(
         times=midnights(np.arange(rows) + 12_000),
         symbols=[f"S{column:03d}" for column in range(columns)],
-        fields={"open": open_, "high": high, "low": low, "close": close, "volume": np.ones_like(close)},
+        fields={
+            "open": open_,
+            "high": high,
+            "low": low,
+            "close": close,
+            "volume": np.ones_like(close) if volume is None else volume,
+        },
         prices="adjusted",
         markets="NONE",
         minor_unit=NANO,
@@ -84,11 +94,30 @@ def five_stocks() -> pd.DataFrame:
     return pd.DataFrame(frames).dropna()
 
 
-def fills_of(result: object) -> list[tuple[int, int, int, int, float, float]]:
-    """(bar, column, side, shares, price, commission in money) of each fill, in order of bar and column."""
+class Fill(NamedTuple):
+    """One fill, as either engine made it."""
+
+    bar: int
+    column: int
+    side: int
+    shares: int
+    price: float
+    fee: float  # in money
+
+
+def assert_same(ours: list[Fill], theirs: list[Fill], *, rtol: float = 1e-9) -> None:
+    """The same fills: bars, sides and shares exactly, prices and fees as far as floats go."""
+    assert [fill[:4] for fill in ours] == [fill[:4] for fill in theirs]
+    np.testing.assert_allclose([fill.price for fill in ours], [fill.price for fill in theirs], rtol=rtol)
+    np.testing.assert_allclose([fill.fee for fill in ours], [fill.fee for fill in theirs], rtol=rtol, atol=1e-8)
+
+
+def fills_of(result: object) -> list[Fill]:
+    """Each fill of a result, in order of bar and column, those of one bar as they came."""
     fills = result.run.fills  # type: ignore[attr-defined]
     rows = zip(
         fills["bar"], fills["symbol"], fills["side"], fills["quantity"], fills["price"], fills["commission"],
         strict=True,
     )  # fmt: skip
-    return sorted((int(a), int(b), int(c), int(d), float(e), float(f) / NANO) for a, b, c, d, e, f in rows)
+    made = (Fill(int(a), int(b), int(c), int(d), float(e), float(f) / NANO) for a, b, c, d, e, f in rows)
+    return sorted(made, key=lambda fill: fill[:2])

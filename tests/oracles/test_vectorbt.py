@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,6 @@ from quantkit.backtest.run import backtest
 from tests.oracles.exact import NANO, close_panel, fills_of, five_stocks, float_costs, goog, like_vectorbt
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def vbt() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("vectorbt", reason="the extra [oracles] brings vectorbt")
 
 
 def theirs(
