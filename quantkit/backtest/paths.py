@@ -1,7 +1,8 @@
 """How a result moves under the other orders of a bar's high and low.
 
 Contract: a bar tells its extremes, not which came first; `Policy.path` assumes one order. `path_table` runs the same
-backtest under each of them. The spread between the rows is what finer bars would decide.
+backtest under each of them. The spread between the rows is what finer bars would decide; no row is a bound: a rule that
+rests bids gains where the low comes first, which is where a held name's stops lose.
 """
 
 from __future__ import annotations

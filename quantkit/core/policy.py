@@ -92,8 +92,8 @@ class Policy:
     shortfall      buys that do not fit the cash: "scale" all together, fill in "sequence" of size, or "reject" whole.
     rounding       "goal": the goal is cut to whole shares; "order": the order is (both toward zero).
     limit_fill     a limit order fills when the price goes "through" it, or already when it is touched ("touch").
-    path           the order of a bar's extremes: the "nearer" to the open first, or the one that hurts
-                   ("pessimistic") or helps ("optimistic").
+    path           the order of a bar's extremes: the "nearer" to the open first; or, for what is held,
+                   the low ("pessimistic": stops before takes) or the high ("optimistic"). `Result.paths()` runs all.
     participation  largest part of a bar's volume that fills may take; None: no cap.
     short          None: targets from 0 only. "simulate": negative targets are short positions, which no retail account
                    in Korea may take by ordinary orders; bans by date hold, the fee is `Costs(borrow=)`.
