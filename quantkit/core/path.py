@@ -14,6 +14,7 @@ import numpy as np
 from quantkit.core.account import cash_of
 from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
+from quantkit.core.copying import copy_record
 from quantkit.core.matching import reserved_for_later
 from quantkit.core.orders import MUTED, is_limit
 from quantkit.core.resting import set_level
@@ -331,20 +332,20 @@ def _keep(frame: Address, s: int, back: int) -> None:
     state = state_of(frame)
     log = log_of(frame)
     if back:
-        state.names[s] = log.kept_name[0]
+        copy_record(state.names, s, log.kept_name, i64(0))
         for i in range(len(state.account)):
             state.account[i] = log.kept_account[i]
     else:
-        log.kept_name[0] = state.names[s]
+        copy_record(log.kept_name, i64(0), state.names, s)
         for i in range(len(state.account)):
             log.kept_account[i] = state.account[i]
     k = state.names[s].first
     n = i64(0)
     while k >= 0:
         if back:
-            state.orders[k] = log.kept[n]
+            copy_record(state.orders, k, log.kept, n)
         else:
-            log.kept[n] = state.orders[k]
+            copy_record(log.kept, n, state.orders, k)
         k = state.orders[k].next
         n += 1
 
@@ -378,7 +379,7 @@ def _walk_marked(frame: Address, t: int, s: int, upward: bool, stop_first: int) 
     made = log.used[0] - mine
     same = _same_fills(log, other, third, mine, made) and _same_fills(log, third, mine, mine, made)
     for i in range(made):
-        log.fills[first + i] = log.fills[mine + i]
+        copy_record(log.fills, first + i, log.fills, mine + i)
         if not same and mine + i >= opened:
             log.fills[first + i].ambiguous = 1
     log.used[0] = first + made

@@ -12,6 +12,7 @@ import numpy as np
 
 from quantkit.core.account import cash_of, commission_of, money
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
+from quantkit.core.copying import copy_record
 from quantkit.core.matching import affordable, reserve_price, spendable
 from quantkit.core.orders import PARKED, close_order, is_limit, is_print
 from quantkit.core.pricing import day_limits
@@ -281,6 +282,6 @@ def expire_own(frame: Address, t: int, deciding: int) -> None:
     for k in range(account[N_ORDERS]):
         if state.orders[k].own and state.orders[k].stage != STAGE_OVER:
             if kept != k:
-                state.orders[kept] = state.orders[k]
+                copy_record(state.orders, kept, state.orders, k)
             kept += 1
     account[N_ORDERS] = kept
