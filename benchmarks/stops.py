@@ -41,7 +41,7 @@ def quantkit() -> dict[str, float]:
 
     opens, high, low, close, entry, leave = (column[:, None] for column in data())
     targets = np.full((BARS, 1), np.nan)
-    targets[entry[:, 0]], targets[leave[:, 0]] = 1.0, 0.0
+    targets[entry[:, 0]], targets[leave[:, 0]] = 0.95, 0.0  # 5 % of room for gaps and costs
     none = np.empty((0, 0))
     inputs = Inputs(
         opens, high, low, close, none, np.full(close.shape, 15, np.uint8), targets, *(none,) * 5,

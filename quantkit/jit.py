@@ -137,7 +137,7 @@ def njit_bare(function: Callable[P, R]) -> Callable[P, R]:
 
 def njit_call(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for larger steps of some bars only: called, which keeps what compiles small."""
-    return _bare(function, **_INNER)
+    return _bare(function, **_INNER, forceinline=False)
 
 
 def njit_shared(function: Callable[P, R]) -> Callable[P, R]:

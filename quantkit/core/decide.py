@@ -236,7 +236,7 @@ def _turnover_part(state: State, inputs: Inputs, plan: Record, t: int) -> float:
     return 1.0 if rest <= max(room, 0.0) else max(0.0, room / rest)
 
 
-@njit_call
+@njit_bare
 def _make_sells(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, part: float, rare: int | None
 ) -> tuple[int, int]:
@@ -293,7 +293,7 @@ def _make_sells(
     return buys, expected
 
 
-@njit_call
+@njit_bare
 def _make_buys(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int, part: float,
     rare: int | None,

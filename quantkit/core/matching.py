@@ -260,7 +260,7 @@ def _cut_to_volume(state: State, inputs: Inputs, plan: Record, t: int, k: int) -
         order.reason = TOO_THIN
 
 
-@njit_call
+@njit_bare
 def _match(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rare: int | None, book: object
 ) -> None:
@@ -313,7 +313,7 @@ def _match(
         _match_buys(state, inputs, plan, log, t, kind, buys, shorts, rare, book)
 
 
-@njit_call
+@njit_bare
 def _match_buys(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, shorts: int, rare: int | None,
     book: object,
@@ -367,7 +367,7 @@ def _cover(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: i
     return kept
 
 
-@njit_call
+@njit_bare
 def _fill_print(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, k: int, price: float, unslipped: float,
     proceeds: int, book: object,
@@ -402,7 +402,7 @@ def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int, ra
         _match(state, inputs, plan, log, t, i64(KIND_CLOSE), rare, book)
 
 
-@njit_call
+@njit_bare
 def expire(state: State, log: Log, book: object) -> None:
     """Step 6: the day's orders of goals end; each becomes a row with what it filled and why not more."""
     account = state.account

@@ -206,7 +206,7 @@ def look(state: State, inputs: Inputs, plan: Record, t: int) -> None:
                 account[WAITING] = 1
 
 
-@njit_call
+@njit_bare
 def size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int, rare: int | None) -> None:
     """Set the goals of the names whose value is fresh, or of all on a rebalance date."""
     account = state.account
