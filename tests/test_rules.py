@@ -303,6 +303,7 @@ def test_interpreted_on_bar_is_plain_python(bars: Bars) -> None:
         ({"state": [float]}, "expected a dict of names and types"),
         ({"state": {"a": str}}, r"Own.state\['a'\] = <class 'str'>: expected a name and int, float or bool"),
         ({"symbol_state": {"a b": int}}, r"Own.symbol_state\['a b'\]"),
+        ({"state": {"a": (bool, 4)}}, r"Own.state\['a'\] = \(<class 'bool'>, 4\): write \(int, \.\.\.\)"),
         ({"state": {"a": (float, 0)}}, r"Own.state\['a'\]"),
         ({"max_orders": 0}, "Own.max_orders = 0: expected a whole number"),
     ],

@@ -38,6 +38,8 @@ def declared(owner: str, what: str, fields: object) -> np.dtype[np.void]:
             raise ConfigError(
                 f"{owner}.{what}[{name!r}] = {kind!r}: expected a name and int, float or bool, or (float, 10) for ten"
             )
+        if one is bool and sizes:  # Numba knows no array of bool inside a record
+            raise ConfigError(f"{owner}.{what}[{name!r}] = {kind!r}: write (int, ...) and keep 0 or 1 in it")
         columns.append((name, _KINDS[one], sizes))
     return _whole_words(columns)
 

@@ -47,23 +47,25 @@ def theirs(
     return fills, portfolio.value().to_numpy()
 
 
-def sold_at_the_open(
-    fills: list[Fill], prices: Prices, take: float, base: np.ndarray, *, fees: float = 0.0, slippage: float = 0.0
-) -> tuple[list[Fill], int]:
-    """Their fills, but what a bar sold that opened beyond the take was sold at that open, which came first; how many
-    that changed. See "open beyond the take, low below the stop" in docs/oracles.md. base: (T, N) entry prices."""
-    bought: dict[int, int] = {}
+def ended_at_the_open(
+    fills: list[Fill], prices: Prices, take: float, base: np.ndarray, *, fees: float = 0.0, slippage: float = 0.0,
+    side: int = 1,
+) -> tuple[list[Fill], int]:  # fmt: skip
+    """Their fills, but what a bar ended that opened beyond the take was ended at that open, which came first; how many
+    that changed. See "open beyond the take, low below the stop" in docs/oracles.md. base: (T, N) entry prices; side: of
+    the entries."""
+    entered: dict[int, int] = {}
     changed, answer = 0, []
     for fill in fills:
         mine = fill
-        if fill.side > 0:
-            bought[fill.column] = fill.bar
+        if fill.side == side:
+            entered[fill.column] = fill.bar
         elif take:
-            open_, low = prices.open[fill.bar, fill.column], prices.low[fill.bar, fill.column]
-            level = base[bought[fill.column], fill.column] * (1 + take)
-            if open_ >= level and low <= fill.price < open_:
-                open_ *= 1 - slippage
-                mine = fill._replace(price=open_, fee=open_ * fill.shares * fees)
+            open_ = prices.open[fill.bar, fill.column]
+            level = base[entered[fill.column], fill.column] * (1 + side * take)
+            better = open_ * (1 - side * slippage)
+            if side * (open_ - level) >= 0 and side * (better - fill.price) > 1e-9:
+                mine = fill._replace(price=better, fee=better * fill.shares * fees)
                 changed += 1
         answer.append(mine)
     return answer, changed
@@ -153,7 +155,7 @@ def test_random_markets_traded_at_the_close_equal_vectorbt(vbt: Any) -> None:
         prices = at_random(random, int(random.integers(20, 60)), int(random.integers(1, 3)))
         (enter, leave), levels, fees = signals(prices, random), drawn(random), float(random.choice([0, 0.002]))
         expected, _ = theirs(vbt, prices, enter, leave, fees=fees, **levels)
-        expected, changed = sold_at_the_open(expected, prices, levels["take"], prices.close, fees=fees)
+        expected, changed = ended_at_the_open(expected, prices, levels["take"], prices.close, fees=fees)
         actual, _ = at_close(prices, enter, leave, fees=fees, path=("nearer", "pessimistic")[k % 2], **levels)
         assert_same(actual, expected)
         total, gaps = total + len(actual), gaps + changed
@@ -169,7 +171,7 @@ def test_random_markets_traded_at_the_next_open_equal_vectorbt(vbt: Any) -> None
         (enter, leave), levels, from_fill = signals(prices, random), drawn(random), bool(random.random() < 0.5)
         expected = theirs_at_open(vbt, prices, enter, leave, from_fill=from_fill, **levels)
         base = prices.open if from_fill else prices.close
-        expected, changed = sold_at_the_open(expected, prices, levels["take"], base)
+        expected, changed = ended_at_the_open(expected, prices, levels["take"], base)
         path = ("nearer", "pessimistic")[k % 2]
         actual = at_open(prices, enter, leave, from_fill=from_fill, path=path, **levels)
         assert_same(actual, expected)
@@ -213,7 +215,7 @@ def test_all_of_the_money_with_the_policys_stops_equals_vectorbt(vbt: Any) -> No
             vbt, prices, enter, leave, fees=fees, fixed_fees=fixed, size=np.inf, size_granularity=1.0, init_cash=1e4,
             stop_entry_price="fillprice", **levels,
         )  # fmt: skip
-        expected, changed = sold_at_the_open(expected, prices, levels["take"], prices.close, fees=fees)
+        expected, changed = ended_at_the_open(expected, prices, levels["take"], prices.close, fees=fees)
         gaps += changed > 0
         if changed:
             continue  # another price, another number of shares ever after
@@ -239,7 +241,7 @@ def test_slippage_on_stops_equals_vectorbt_but_stays_inside_the_bar(vbt: Any) ->
             vbt, prices, enter, leave, slippage=0.002, stop_entry_price="fillprice", stop_exit_price="stopmarket",
             **levels,
         )  # fmt: skip
-        expected, _ = sold_at_the_open(expected, prices, levels["take"], prices.close * 1.002, slippage=0.002)
+        expected, _ = ended_at_the_open(expected, prices, levels["take"], prices.close * 1.002, slippage=0.002)
         kept = [fill._replace(price=max(fill.price, prices.low[fill.bar, 0])) for fill in expected]
         stops = {"stop_loss": levels["stop"] or None, "take_profit": levels["take"] or None}
         actual, _ = goals(prices, enter, leave, float_costs(slippage=0.002), cash=1e6, shares=10, **stops)
@@ -250,3 +252,25 @@ def test_slippage_on_stops_equals_vectorbt_but_stays_inside_the_bar(vbt: Any) ->
         )
     assert total > 800
     assert 0 < inside < 0.05 * total
+
+
+def test_short_positions_with_the_policys_stops_equal_vectorbt(vbt: Any) -> None:
+    random = np.random.default_rng(14)
+    total = gaps = 0
+    for k in range(100):
+        prices = at_random(random, 60)
+        (enter, leave), levels, fees = signals(prices, random), drawn(random) | {"trailing": False}, 0.001
+        expected, value = theirs(
+            vbt, prices, enter, leave, direction="shortonly", fees=fees, stop_entry_price="fillprice", **levels
+        )
+        expected, changed = ended_at_the_open(expected, prices, levels["take"], prices.close, fees=fees, side=-1)
+        actual, equity = goals(
+            prices, enter, leave, float_costs(fees), cash=CASH, shares=-10, short="simulate", short_margin=0.0,
+            stop_loss=levels["stop"] or None, take_profit=levels["take"] or None, path=("nearer", "pessimistic")[k % 2],
+        )  # fmt: skip
+        assert_same(actual, expected)
+        if not changed:
+            np.testing.assert_allclose(equity, value.ravel(), rtol=1e-9)
+        total, gaps = total + len(actual), gaps + changed
+    assert total > 800
+    assert gaps < 0.01 * total
