@@ -248,6 +248,9 @@ def _corporate_action(state: State, inputs: Inputs, events: Records, plan: Recor
         _owe(state, cash, events[e].pay_day)
     name.entry_qty *= factor
     name.peak /= factor
+    if name.high >= name.low:  # of the session before: actions come with a session's first bar
+        name.range = name.high - name.low
+        name.high, name.low = -np.inf, np.inf
     name.range /= factor
     name.last_entry /= factor
     if name.resting > 0 and factor != 1.0:

@@ -17,6 +17,7 @@ from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
 from quantkit.core.matching import reserved_for_later
 from quantkit.core.orders import MUTED, is_limit
+from quantkit.core.pricing import day_limits
 from quantkit.core.resting import set_level
 from quantkit.core.short import buying_power
 from quantkit.core.state import (
@@ -160,6 +161,9 @@ def _act_beyond(frame: Address, t: int, s: int, price: float, opening: int, poli
                 acts = opening == 1 and not (order.side * (price - order.level) > 0.0)
             else:
                 acts = is_beyond(plan, order, price)
+                if acts and plan.touch and is_limit(order) and price == order.level:
+                    lower, upper = day_limits(state, inputs, plan, t, s)
+                    acts = price < upper if order.side > 0 else price > lower
             mine = _rank(order)
             if acts and mine < rank:
                 chosen, rank = k, mine
