@@ -1,4 +1,7 @@
-"""What a person sees while kernels are compiled: one line with a spinner, gone when it is done.
+"""What happens while kernels are compiled: a person sees one line with a spinner, gone when it is done.
+
+Python's collector of cycles rests meanwhile: a compiler makes millions of objects that live on, and looking at them
+again and again takes a fifteenth of the time.
 
 Contract: on standard error of a terminal, or under the cell of a notebook; nothing anywhere else, so that a pipe or a
 log never sees it. Only one line at a time: what is shown first stays. Numba says when it compiles (`numba:compile`
@@ -8,6 +11,7 @@ Called by `jit` and by `quantkit warmup`. Rich is loaded when a spinner is drawn
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -83,12 +87,16 @@ class Watch(event.Listener):
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], str] = {}
         self._mine: list[bool] = []  # for each compilation under way, whether the line is its own
+        self._collects = False  # whether to let the collector go on afterwards
 
     def add(self, function: Any, line: str = MESSAGE) -> None:
         """Show `line` while `function` compiles."""
         self._lines[function.__module__, function.__qualname__] = line
 
     def on_start(self, event: Any) -> None:
+        if not self._mine:
+            self._collects = gc.isenabled()
+            gc.disable()
         function = event.data["dispatcher"].py_func
         line = self._lines.get((function.__module__, function.__qualname__))
         self._mine.append(line is not None and not _shown)
@@ -98,3 +106,5 @@ class Watch(event.Listener):
     def on_end(self, event: Any) -> None:  # noqa: ARG002  # also when it fails
         if self._mine.pop():
             hide()
+        if not self._mine and self._collects:
+            gc.enable()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @intrinsic
-def _copy(_typing: Any, target: types.Type, _i: types.Type, source: types.Type, _j: types.Type) -> Any:
+def _copy(_typing: Any, target: Any, _i: types.Type, source: Any, _j: types.Type) -> Any:
     if target.dtype.size != source.dtype.size:
         raise numba.core.errors.TypingError(f"records of {target.dtype.size} and {source.dtype.size} bytes")
 
@@ -27,7 +27,7 @@ def _copy(_typing: Any, target: types.Type, _i: types.Type, source: types.Type, 
         for kind, value, row in ((signature.args[0], args[0], args[1]), (signature.args[2], args[2], args[3])):
             first = builder.bitcast(context.make_array(kind)(context, builder, value).data, cgutils.voidptr_t)
             places.append(builder.gep(first, [builder.mul(row, row.type(target.dtype.size))]))
-        cgutils.raw_memcpy(builder, *places, cgutils.intp_t(target.dtype.size), 1)
+        cgutils.raw_memcpy(builder, places[0], places[1], cgutils.intp_t(target.dtype.size), 1)
         return context.get_dummy_value()
 
     return types.void(target, types.int64, source, types.int64), codegen

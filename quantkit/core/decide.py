@@ -238,7 +238,7 @@ def _turnover_part(state: State, inputs: Inputs, plan: Record, t: int) -> float:
 
 @njit_bare
 def _make_sells(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, part: float, rare: int | None
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, part: float, extra: int | None
 ) -> tuple[int, int]:
     """Order what is held beyond its goal; list the names to buy in the work space.
 
@@ -271,21 +271,21 @@ def _make_sells(
         account[UNMET] = 1
         if inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and fresh == 0):
             continue
-        if rare is not None and _small(state, inputs, plan, t, s):
+        if extra is not None and _small(state, inputs, plan, t, s):
             continue
-        if rare is not None and (name.goal < 0 or name.shares < 0):
+        if extra is not None and (name.goal < 0 or name.shares < 0):
             buys, freed = _short_orders(state, inputs, plan, log, t, s, part, buys)
             expected += freed
         elif want < 0:
             sellable = _tradable(name)
             quantity = sellable
-            if rare is not None:
+            if extra is not None:
                 quantity = _cut(state, s, part)
             if quantity > 0:
                 reason = i64(NO_REASON) if quantity == sellable else i64(OVER_TURNOVER)
                 _make_order(state, plan, s, i64(SELL), sellable, quantity, reason)
                 expected += money(inputs.close[t, s], quantity, plan.unit)
-            elif rare is not None and sellable > 0:
+            elif extra is not None and sellable > 0:
                 _note(state, plan, log, s, i64(SELL), sellable, i64(OVER_TURNOVER))
         else:
             log.work[buys].i = s
@@ -296,20 +296,20 @@ def _make_sells(
 @njit_bare
 def _make_buys(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int, part: float,
-    rare: int | None,
+    extra: int | None,
 ) -> None:  # fmt: skip
     """Pass the buys listed in work_i through the limits and order them."""
     cash = cash_of(state) - i64(np.floor(plan.min_cash * plan.unit + 0.5))
     if plan.funding_cash == 0:
         cash += expected
-    if rare is not None:
+    if extra is not None:
         cash -= tied_up(plan, state.account[SHORT_VALUE])
     kept = i64(0)
     for b in range(buys):
         s = log.work[b].i
         name = state.names[s]
         side, reason = i64(BUY) if name.goal >= 0 else i64(SELL), i64(NO_REASON)
-        if rare is not None:
+        if extra is not None:
             quantity = _split(state, s, part)[1]
             reason = i64(OVER_TURNOVER)
             if quantity > 0:
@@ -326,7 +326,7 @@ def _make_buys(
         else:
             _note(state, plan, log, s, side, opening(name.goal, owned(name)), reason)
     ratio = 1.0
-    if rare is not None:
+    if extra is not None:
         if plan.max_positions < np.inf:
             kept = _limit_names(state, inputs, plan, log, t, kept)
         if plan.max_exposure < np.inf:
@@ -337,14 +337,14 @@ def _make_buys(
         want = opening(name.goal, owned(name))
         quantity, reason = want, i64(NO_REASON)
         side = i64(BUY) if name.goal >= 0 else i64(SELL)
-        if rare is not None:
+        if extra is not None:
             allowed = _split(state, s, part)[1]
             quantity = allowed if ratio >= 1.0 else i64(np.floor(allowed * ratio))
             if quantity < want:
                 reason = i64(OVER_TURNOVER) if quantity == allowed else i64(OVER_EXPOSURE)
         if quantity > 0:
             _make_order(state, plan, s, side, want, quantity, reason)
-            if rare is not None and side < 0:
+            if extra is not None and side < 0:
                 state.orders[state.account[N_ORDERS] - 1].short = OPENS
         else:
             _note(state, plan, log, s, side, want, i64(OVER_EXPOSURE))
@@ -409,7 +409,7 @@ def _exposure_ratio(
 
 
 @njit_bare
-def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, plain: int | None) -> None:
+def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, extra: int | None, plain: int | None) -> None:
     """Step 8: row values become goals, goals become working orders. plain: None where a rule sets the goals."""
     account = state.account
     dated = 1 if inputs.dates[t].rebalance else 0
@@ -417,14 +417,14 @@ def decide(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: i
     _read_row(state, inputs, plan, t, dated)
     if account[N_ACTIVE] == 0 and before == 0:
         return
-    if rare is not None and (plan.max_holding > 0 or plan.pyramid > 1):
+    if extra is not None and (plan.max_holding > 0 or plan.pyramid > 1):
         look(state, inputs, plan, t)
     if plain is not None and (dated or account[WAITING]):
-        size(state, inputs, plan, log, t, dated, rare)
+        size(state, inputs, plan, log, t, dated, extra)
     if account[UNMET]:
         part = 1.0
-        if rare is not None and plan.max_turnover < np.inf:
+        if extra is not None and plan.max_turnover < np.inf:
             part = _turnover_part(state, inputs, plan, t)
-        buys, expected = _make_sells(state, inputs, plan, log, t, part, rare)
+        buys, expected = _make_sells(state, inputs, plan, log, t, part, extra)
         if buys > 0:
-            _make_buys(state, inputs, plan, log, t, buys, expected, part, rare)
+            _make_buys(state, inputs, plan, log, t, buys, expected, part, extra)

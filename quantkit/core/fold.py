@@ -93,11 +93,11 @@ class Fill(NamedTuple):
 @njit_entry
 def _run(
     state: State, inputs: Inputs, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints,
-    start: int, room: int, rare: int | None, rule: Rule | None, plain: int | None,
+    start: int, room: int, rare: int | None, extra: int | None, rule: Rule | None, plain: int | None,
 ) -> int:  # fmt: skip
     """Fold bars from `start` on; returns the next bar to fold: all of them, or fewer when a buffer could run over.
 
-    rare: None compiles a kernel without what `is_rare` names, which a first run need not wait for.
+    rare, extra: None compiles a kernel without what `is_rare` and `is_extra` name, which a first run need not wait for.
     rule: None compiles one without own orders; then plain is 1, else None: only what is None is left out.
     """
     account = state.account
@@ -121,26 +121,26 @@ def _run(
                 if rule is not None:
                     release_own(frame, t)
                     if plan.funding_cash:
-                        kept = reserve(frame, t, i64(0), i64(0))
-                taken = kept + release(state, inputs, plan, log, t, kept)
+                        kept = reserve(frame, t, i64(0), i64(0), extra)
+                taken = kept + release(state, inputs, plan, log, t, kept, extra)
                 if rule is not None and plan.funding_cash:
-                    account[RESERVED] = kept + reserve(frame, t, taken, i64(1))
-            match_open(state, inputs, plan, log, t, rare, rule)
+                    account[RESERVED] = kept + reserve(frame, t, taken, i64(1), extra)
+            match_open(state, inputs, plan, log, t, rare, extra, rule)
         if rule is not None:
-            match_path(frame, t)
+            match_path(frame, t, extra)
         if plain is not None:
-            match_stops(state, inputs, plan, log, t, rare)
+            match_stops(state, inputs, plan, log, t, extra)
         if account[N_ORDERS] > 0:
-            match_close(state, inputs, plan, log, t, rare, rule)
+            match_close(state, inputs, plan, log, t, rare, extra, rule)
             expire(state, log, rule)
         if rule is not None:
             expire_own(frame, t, i64(0))
         mark(state, inputs, plan, t)
         if rule is not None:
             step_rule(rule.call, rule.params, frame, rule.now, t)
-        decide(state, inputs, plan, log, t, rare, plain)
+        decide(state, inputs, plan, log, t, extra, plain)
         if plan.fill_kind == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
-            match_close(state, inputs, plan, log, t, rare, rule)
+            match_close(state, inputs, plan, log, t, rare, extra, rule)
             expire(state, log, rule)
             if rule is not None:
                 expire_own(frame, t, i64(1))
@@ -169,17 +169,20 @@ def _emptied(log: Log) -> tuple[Records, Records, Records]:
 
 
 def is_rare(state: State, events: Records, plan: Record) -> bool:
-    """Whether a run needs more than the small kernel: events, places, risk limits, another funding than by proceeds,
-    policies that shape sizes and orders (a volatility target, which is an array of the inputs, counts as one).
+    """Whether a run needs more than the small kernel: events, interest, a cap on volume, funding by cash alone."""
+    owed = len(events) > 0 or state.account[N_PAY] > 0 or plan["interest"] > 0.0
+    return bool(owed or plan["participation"] < np.inf or plan["funding_cash"])
+
+
+def is_extra(plan: Record) -> bool:
+    """Whether a decision needs more: places, risk limits, policies that shape sizes and orders, another way to share
+    what cash is short, short positions.
     """
     limits = ("max_order_value", "max_order_shares", "max_weight", "max_positions", "max_exposure")
     limited = any(plan[name] < np.inf for name in (*limits, "max_daily_loss", "max_drawdown"))
-    owed = len(events) > 0 or state.account[N_PAY] > 0 or plan["interest"] > 0.0 or plan["shorting"]
-    capped = plan["participation"] < np.inf
     shaped = any(plan[name] < np.inf for name in (*CAPS, "max_turnover")) or plan["drift"] >= 0 or plan["pyramid"] > 1
     shaped |= any(plan[name] > 0 for name in ("scaled", "max_holding", "cooldown", "min_trade_value"))
-    elsewhere = plan["max_names"] or plan["funding_cash"] or plan["shortfall"]
-    return bool(owed or limited or capped or shaped or elsewhere)
+    return bool(limited or shaped or plan["max_names"] or plan["shortfall"] or plan["shorting"])
 
 
 def _coasts(plan: Record) -> bool:
@@ -200,13 +203,14 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
     names = len(state.names)
     resting = len(state.orders) if rule is not None else 0
     log, room = new_log(names, orders=resting), room_for_bar(names, resting)
-    rare = 1 if rule is not None or is_rare(state, events, plan) else None
+    extra = 1 if is_extra(plan) else None
+    rare = 1 if rule is not None or extra or is_rare(state, events, plan) else None
     plain = 1 if rule is None else None
     equity, cash = np.empty(len(inputs.dates), np.int64), np.empty(len(inputs.dates), np.int64)
     parts = []
     t = 0
     while t < len(inputs.dates):
-        t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare, rule, plain)
+        t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare, extra, rule, plain)
         parts.append(_emptied(log))
     _close_chunk(state, inputs)
     fills, orders, actions = (np.concatenate(tables) for tables in zip(*parts, strict=True))
@@ -217,7 +221,7 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
 def _open_one(state: State, inputs: Inputs, events: Records, plan: Record, log: Log) -> None:
     """Steps 1 and 2 of one bar, callable from Python (the steps themselves are not)."""
     open_bar(state, inputs, events, plan, log, 0, i64(1))
-    release(state, inputs, plan, log, 0, i64(0))
+    release(state, inputs, plan, log, 0, i64(0), i64(1))
 
 
 @njit_entry

@@ -145,10 +145,10 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
 
 
 @njit_bare
-def _fit(state: State, plan: Record, log: Log, buys: int, available: int, rare: int | None) -> None:
+def _fit(state: State, plan: Record, log: Log, buys: int, available: int, extra: int | None) -> None:
     if plan.shortfall == SCALE:
         _fit_by_ratio(state, plan, log, buys, available)
-    if rare is not None and plan.shortfall != SCALE:
+    if extra is not None and plan.shortfall != SCALE:
         _fit_one_by_one(state, plan, log, buys, available)
 
 
@@ -186,7 +186,7 @@ def reserved_for_later(state: State, inputs: Inputs, plan: Record, t: int) -> in
 
 
 @njit_call
-def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: int) -> int:
+def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: int, extra: int | None) -> int:
     """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price.
 
     kept: cash that orders of before have reserved. Returns what these reserve.
@@ -203,10 +203,10 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: 
             log.work[buys].f = reserve_price(state, inputs, plan, t, k)
             buys += 1
     cash, covers = cash_of(state), i64(0)
-    if plan.shorting:
+    if extra is not None and plan.shorting:
         cash = buying_power(state, inputs, plan, t, cash, i64(0))
         buys, covers = reserved_for_covers(state, plan, log, buys)
-    _fit(state, plan, log, buys, spendable(plan, cash) - kept - covers, i64(1))
+    _fit(state, plan, log, buys, spendable(plan, cash) - kept - covers, extra)
     return _cost_of_buys(state, plan, log, buys, 1.0) + covers
 
 
@@ -262,7 +262,15 @@ def _cut_to_volume(state: State, inputs: Inputs, plan: Record, t: int, k: int) -
 
 @njit_bare
 def _match(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, rare: int | None, book: object
+    state: State,
+    inputs: Inputs,
+    plan: Record,
+    log: Log,
+    t: int,
+    kind: int,
+    rare: int | None,
+    extra: int | None,
+    book: object,
 ) -> None:
     """Fill the orders of one kind at the bar's open, close or average: sells, then buys."""
     account = state.account
@@ -303,27 +311,27 @@ def _match(
             log.work[buys].f = price
             buys += 1
             continue
-        if rare is not None and working.short:
+        if extra is not None and working.short:
             shorts += 1
             log.work[len(log.work) - shorts].i = k
             log.work[len(log.work) - shorts].f = price
         elif working.qty > working.filled:
             _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
     if buys > 0 or shorts > 0:
-        _match_buys(state, inputs, plan, log, t, kind, buys, shorts, rare, book)
+        _match_buys(state, inputs, plan, log, t, kind, buys, shorts, rare, extra, book)
 
 
 @njit_bare
 def _match_buys(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, shorts: int, rare: int | None,
-    book: object,
+    extra: int | None, book: object,
 ) -> None:  # fmt: skip
     """Cut the buys listed in the work space to the cash and fill them; before, what buys back and what sells short."""
-    if rare is not None and plan.shorting:
+    if extra is not None and plan.shorting:
         buys = _cover(state, inputs, plan, log, t, kind, buys, book)
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     cash = spendable(plan, cash)
-    if rare is not None and plan.shorting:
+    if extra is not None and plan.shorting:
         cash = cut_to_margin(state, inputs, plan, log, t, shorts, cash, kind)
         for b in range(shorts):
             k = log.work[len(log.work) - 1 - b].i
@@ -333,7 +341,7 @@ def _match_buys(
                     log.work[len(log.work) - 1 - b].f,
                 )
                 _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
-    _fit(state, plan, log, buys, cash, rare)
+    _fit(state, plan, log, buys, cash, extra)
     spent = _cost_of_buys(state, plan, log, buys, 1.0)
     proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     if rare is not None:
@@ -388,18 +396,22 @@ def _fill_print(
 
 
 @njit_bare
-def match_open(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: object) -> None:
+def match_open(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, extra: int | None, book: object
+) -> None:
     """Step 3: orders "at open"."""
-    _match(state, inputs, plan, log, t, i64(KIND_OPEN), rare, book)
+    _match(state, inputs, plan, log, t, i64(KIND_OPEN), rare, extra, book)
 
 
 @njit_bare
-def match_close(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, book: object) -> None:
+def match_close(
+    state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None, extra: int | None, book: object
+) -> None:
     """Step 5: orders "at close" or at the average, and those of `fill="close"` on the bar they were decided on."""
     if plan.fill_kind != KIND_OPEN:
-        _match(state, inputs, plan, log, t, plan.fill_kind, rare, book)
+        _match(state, inputs, plan, log, t, plan.fill_kind, rare, extra, book)
     if book is not None and plan.fill_kind != KIND_CLOSE:
-        _match(state, inputs, plan, log, t, i64(KIND_CLOSE), rare, book)
+        _match(state, inputs, plan, log, t, i64(KIND_CLOSE), rare, extra, book)
 
 
 @njit_bare

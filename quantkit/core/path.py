@@ -402,7 +402,7 @@ def _same_fills(log: Log, start: int, stop: int, mine: int, made: int) -> bool:
 
 
 @njit_call
-def match_path(frame: Address, t: int) -> None:
+def match_path(frame: Address, t: int, extra: int | None) -> None:
     """Step 4 where a strategy has own orders; otherwise `matching.match_stops` is the whole of it."""
     state = state_of(frame)
     inputs = inputs_of(frame)
@@ -410,7 +410,7 @@ def match_path(frame: Address, t: int) -> None:
     log = log_of(frame)
     account = state.account
     account[POOL] = min(cash_of(state), account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
-    if plan.shorting:
+    if extra is not None and plan.shorting:
         account[POOL] = buying_power(state, inputs, plan, t, account[POOL], i64(0))
     if plan.funding_cash:
         account[RESERVED] += reserved_for_later(state, inputs, plan, t)
@@ -421,7 +421,7 @@ def match_path(frame: Address, t: int) -> None:
         s = state.names[i].active
         name = state.names[s]
         traded = inputs.flags[t, s] & TRADED
-        if stops and name.shares < 0 and traded:
+        if extra is not None and stops and name.shares < 0 and traded:
             cover_stop(state, inputs, plan, log, t, s)
         if name.first < 0 or name.resting == 0:
             if stops and name.shares > 0 and traded:

@@ -83,7 +83,7 @@ def cools(state: State, plan: Record, s: int) -> bool:
 
 
 @njit_call
-def choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int, rare: int | None) -> int:
+def choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int, extra: int | None) -> int:
     """Give places to the names that want one; returns how many names are in."""
     account = state.account
     count, names, wanting = i64(0), i64(0), i64(0)
@@ -106,13 +106,13 @@ def choose(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: 
                 if name.marks & IN:  # its place is given anew
                     name.marks |= SCRATCH
                     name.marks &= ~IN
-                if rare is not None and cools(state, plan, s):
+                if extra is not None and cools(state, plan, s):
                     continue
                 log.work[count].i = s
                 count += 1
     free = plan.max_names - names if plan.max_names > 0 else count
     chosen = count
-    if rare is not None and count > free:
+    if extra is not None and count > free:
         chosen = best(state, inputs, log, t, count, max(free, 0))
     for c in range(chosen):
         s = log.work[c].i

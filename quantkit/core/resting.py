@@ -214,7 +214,7 @@ def _look_anew(frame: Address, t: int, k: int) -> None:
 
 
 @njit_call
-def reserve(frame: Address, t: int, taken: int, fresh: int) -> int:
+def reserve(frame: Address, t: int, taken: int, fresh: int, extra: int | None) -> int:
     """Step 2 with `funding="cash"`: what limit buys reserve of the cash held now, older first; what does not fit is
     cut. Returns the sum.
 
@@ -226,7 +226,7 @@ def reserve(frame: Address, t: int, taken: int, fresh: int) -> int:
     plan = plan_of(frame)
     account = state.account
     left = cash_of(state)
-    if plan.shorting:
+    if extra is not None and plan.shorting:
         left = buying_power(state, inputs, plan, t, left, i64(0))
     left = spendable(plan, left) - taken
     total = i64(0)

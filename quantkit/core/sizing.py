@@ -207,14 +207,14 @@ def look(state: State, inputs: Inputs, plan: Record, t: int) -> None:
 
 
 @njit_bare
-def size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int, rare: int | None) -> None:
+def size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: int, extra: int | None) -> None:
     """Set the goals of the names whose value is fresh, or of all on a rebalance date."""
     account = state.account
     chooses = plan.weighting == EQUAL or plan.weighting == EQUAL_HELD or plan.max_names > 0
     account[WAITING] = 0
     names, members, due = i64(0), i64(0), i64(0)
     if chooses:
-        names = choose(state, inputs, plan, log, t, dated, rare)
+        names = choose(state, inputs, plan, log, t, dated, extra)
     if plan.weighting == EQUAL and plan.max_names == 0:
         for s in range(inputs.flags.shape[1]):
             if inputs.flags[t, s] & (VALID | MEMBER) == VALID | MEMBER:
@@ -229,11 +229,11 @@ def size(state: State, inputs: Inputs, plan: Record, log: Log, t: int, dated: in
         if state.target[s] == 0.0 or marks & BLOCKED or (chooses and marks & IN == 0):
             continue
         again = resizing and inputs.targets[t, s] == inputs.targets[t, s]
-        if rare is not None:
+        if extra is not None:
             due = _list_due(state, inputs, plan, log, t, s, marks, 1 if again else 0, due)
         elif (marks & FRESH_VALUE or again) and inputs.flags[t, s] & VALID:
             wanted = shares_wanted(state, inputs, plan, t, s, names, members, 1.0)
             set_goal(state, s, whole(state, plan, s, wanted))
-    if rare is not None:
+    if extra is not None:
         _shape(state, inputs, plan, log, t, due, resizing, names, members)
     account[SET_CHANGED] = 0

@@ -227,7 +227,7 @@ def cover_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: 
 
 
 @njit_bare
-def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int, rare: int | None) -> None:
+def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int, extra: int | None) -> None:
     """Step 4 without own orders: stop loss, take profit and trailing stop of what is held, along the bar's path."""
     if plan.stop_loss == 0.0 and plan.take_profit == 0.0 and plan.trailing_stop == 0.0:
         return
@@ -235,5 +235,5 @@ def match_stops(state: State, inputs: Inputs, plan: Record, log: Log, t: int, ra
         s = state.names[i].active
         if state.names[s].shares > 0 and inputs.flags[t, s] & TRADED:
             policy_stop(state, inputs, plan, log, t, s)
-        elif rare is not None and state.names[s].shares < 0 and inputs.flags[t, s] & TRADED:
+        elif extra is not None and state.names[s].shares < 0 and inputs.flags[t, s] & TRADED:
             cover_stop(state, inputs, plan, log, t, s)
