@@ -56,7 +56,7 @@ def end_order(state: State, log: Log, k: int, reason: int) -> None:
     """Write the row of an order whose life ends, and take it off its name; a child that never lived ends with it."""
     order = state.orders[k]
     status, why = FILLED, i64(NO_REASON)
-    if order.filled < order.want:
+    if order.filled < order.want or order.want == 0:  # a split may leave none
         status = CUT if order.filled > 0 else DROPPED
         why = reason
     write_order(
