@@ -32,7 +32,7 @@ from quantkit.core.state import (
 )
 from quantkit.jit import njit_bare, njit_call
 
-MUTED, PARKED = 1, 2  # ORDER.mute: until the next bar, until the next session
+MUTED, PARKED, WAITING = 1, 2, 3  # ORDER.mute: until the next bar, the next session, the bar's second extreme
 
 
 @njit_bare

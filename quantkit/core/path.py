@@ -16,7 +16,7 @@ from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
 from quantkit.core.matching import reserved_for_later
-from quantkit.core.orders import MUTED, is_limit
+from quantkit.core.orders import MUTED, WAITING, is_limit
 from quantkit.core.pricing import day_limits
 from quantkit.core.resting import set_level
 from quantkit.core.short import buying_power
@@ -77,20 +77,35 @@ def _better(up: bool, a: float, b: float) -> bool:
 
 @njit_call
 def _stop_comes(frame: Address, t: int, k: int) -> bool:
-    """Whether the other extreme of the bar reaches a stop of the same group: then the stop goes first."""
+    """Whether the other extreme of the bar reaches a stop of the same group: the limit then waits for that."""
     state = state_of(frame)
     inputs = inputs_of(frame)
     mine = state.orders[k]
+    if mine.group == 0:
+        return False
     c = state.names[mine.symbol].first
     while c >= 0:
         other = state.orders[c]
         if other.group == mine.group and other.side == mine.side and can_act(other) and not is_limit(other):
-            if other.side > 0 and other.level <= inputs.high[t, mine.symbol]:
-                return True
-            if other.side < 0 and other.level >= inputs.low[t, mine.symbol]:
+            reaches = other.level <= inputs.high[t, mine.symbol]
+            if other.side < 0:
+                reaches = other.level >= inputs.low[t, mine.symbol]
+            if reaches:
+                mine.mute = WAITING
                 return True
         c = other.next
     return False
+
+
+@njit_bare
+def _policy_waits(frame: Address, t: int, s: int, stop: float) -> bool:
+    """Whether the low that is still to come reaches the policy's stop: stop and take in one bar, the stop."""
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    trail = 0.0
+    if plan.trailing_stop > 0.0:
+        trail = max(state_of(frame).names[s].peak, inputs.high[t, s]) * (1.0 - plan.trailing_stop)
+    return inputs.low[t, s] <= max(stop, trail)
 
 
 @njit_call
@@ -110,10 +125,8 @@ def _next_on_leg(
     if policy and name.shares > 0:
         stop, take, _ = _policy_levels(frame, s)
         level = ceil_tick(plan, inputs.dates[t].row, name.market, take) if up else stop
-        if up and early:
-            trail = max(name.peak, inputs.high[t, s]) * (1.0 - plan.trailing_stop) if plan.trailing_stop > 0.0 else 0.0
-            if inputs.low[t, s] <= max(stop, trail):
-                level = np.inf  # stop and take in one bar: the stop
+        if up and early and _policy_waits(frame, t, s, stop):
+            level = np.inf
         if (level <= end) if up else (end <= level):
             chosen, rank = i64(POLICY), i64(4 if up else 1)
             where = max(level, start) if up else min(level, start)
@@ -126,7 +139,7 @@ def _next_on_leg(
             reached = level <= end if up else end <= level
             if limit and not plan.touch and level == end:
                 reached = False
-            if reached and limit and early and order.group > 0 and _stop_comes(frame, t, k):
+            if reached and limit and early and _stop_comes(frame, t, k):
                 reached = False
             if reached:
                 level = max(level, start) if up else min(level, start)
@@ -138,20 +151,22 @@ def _next_on_leg(
 
 
 @njit_call
-def _act_beyond(frame: Address, t: int, s: int, price: float, opening: int, policy: int) -> int:
+def _act_beyond(frame: Address, t: int, s: int, price: float, way: int, policy: int, early: int) -> int:
     """Let the first order that is beyond its price at this moment act; 0 when there is none, 2 a policy stop that
-    could not sell all."""
+    could not sell all. way: 1 on a leg upward, -1 downward, 0 at the open; early as in `_next_on_leg`."""
     state = state_of(frame)
     inputs = inputs_of(frame)
     plan = plan_of(frame)
     name = state.names[s]
+    opening = i64(way == 0)
     chosen, rank, rule = i64(NOTHING), i64(9), i64(RULE_TAKE)
     if policy and name.shares > 0:
         stop, take, stop_rule = _policy_levels(frame, s)
         if price <= stop:
             chosen, rank, rule = i64(POLICY), i64(1), stop_rule
-        elif price >= ceil_tick(plan, inputs.dates[t].row, name.market, take):
-            chosen, rank = i64(POLICY), i64(4)
+        elif way >= 0 and price >= ceil_tick(plan, inputs.dates[t].row, name.market, take):
+            waits = early == 1 and _policy_waits(frame, t, s, stop)
+            chosen, rank = i64(NOTHING if waits else POLICY), i64(9 if waits else 4)
     k = name.first
     while k >= 0:
         order = state.orders[k]
@@ -164,6 +179,8 @@ def _act_beyond(frame: Address, t: int, s: int, price: float, opening: int, poli
                 if acts and plan.touch and is_limit(order) and price == order.level:
                     lower, upper = day_limits(state, inputs, plan, t, s)
                     acts = price < upper if order.side > 0 else price > lower
+                if acts and early and is_limit(order) and acts_upward(order) == (way > 0) and _stop_comes(frame, t, k):
+                    acts = False
             mine = _rank(order)
             if acts and mine < rank:
                 chosen, rank = k, mine
@@ -222,9 +239,8 @@ def _walk(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> int:
     state.account[OWN_CASH] = 0
     policy = i64(plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0)
     held = policy if name.marks & OPEN_ENTRY == 0 and name.shares > 0 else i64(0)
-    opening = i64(1)
     while True:
-        done = _act_beyond(frame, t, s, o, opening, held)
+        done = _act_beyond(frame, t, s, o, i64(0), held, i64(0))
         if done == 0:
             break
         if done == 2 or name.shares <= 0:
@@ -244,7 +260,20 @@ def _walk(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> int:
         if leg < 2:
             end = high if upward == (leg == 0) else low
         price, policy = _leg(frame, t, s, price, end, policy, stop_first if leg == 0 else i64(0))
+        if leg == 1 and stop_first:
+            _end_waiting(frame, s)
     return opened
+
+
+@njit_call
+def _end_waiting(frame: Address, s: int) -> None:
+    """Both extremes are over: limits that let a stop go first stand again."""
+    state = state_of(frame)
+    k = state.names[s].first
+    while k >= 0:
+        if state.orders[k].mute == WAITING:
+            state.orders[k].mute = 0
+        k = state.orders[k].next
 
 
 @njit_call
@@ -262,7 +291,7 @@ def _leg(frame: Address, t: int, s: int, start: float, end: float, policy: int, 
         else:
             act(frame, t, k, price, i64(0), i64(0))
         while True:
-            done = _act_beyond(frame, t, s, price, i64(0), policy)
+            done = _act_beyond(frame, t, s, price, i64(1 if end > start else -1), policy, early)
             if done == 0:
                 break
             if done == 2:

@@ -52,14 +52,17 @@ def of_stocks() -> Prices:
     )
 
 
-def at_random(random: np.random.Generator, rows: int, columns: int = 1, *, wild: float = 1.0) -> Prices:
-    """Prices in cents around 100: a bar moves some 3 %, gaps 1.5 %; `wild` multiplies both."""
+def at_random(
+    random: np.random.Generator, rows: int, columns: int = 1, *, wild: float = 1.0, digits: int = 2
+) -> Prices:
+    """Prices around 100: a bar moves some 3 %, gaps 1.5 %; `wild` multiplies both. digits: after the point; with none
+    prices often meet each other."""
     shape = (rows, columns)
     close = 100 * np.exp(np.cumsum(random.normal(0, 0.03 * wild, shape), axis=0))
     open_ = np.vstack([close[:1], close[:-1]]) * np.exp(random.normal(0, 0.015 * wild, shape))
     high = np.maximum(open_, close) * (1 + random.exponential(0.01 * wild, shape))
     low = np.minimum(open_, close) * (1 - np.minimum(random.exponential(0.01 * wild, shape), 0.5))
-    open_, high, low, close = (np.round(each, 2) for each in (open_, high, low, close))
+    open_, high, low, close = (np.round(each, digits) for each in (open_, high, low, close))
     return Prices(open_, np.maximum(high, np.maximum(open_, close)), np.minimum(low, np.minimum(open_, close)), close)
 
 
@@ -72,3 +75,13 @@ def by_hand(*bars: float | tuple[float, float, float, float]) -> Prices:
 def side_by_side(*markets: Prices) -> Prices:
     """Several of them in one panel."""
     return Prices(*(np.hstack(fields) for fields in zip(*markets, strict=True)))
+
+
+def of_every_kind(random: np.random.Generator, columns: int = 1) -> Prices:
+    """Calm and wild ones, in cents and in whole money."""
+    rows, wild, digits = int(random.integers(25, 80)), float(random.choice([0.5, 1, 2.5])), int(random.choice([0, 2]))
+    return at_random(random, rows, columns, wild=wild, digits=digits)
+
+
+def digits_of(prices: Prices) -> int:
+    return 0 if all((each == np.round(each)).all() for each in prices) else 2

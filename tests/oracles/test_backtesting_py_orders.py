@@ -16,7 +16,7 @@ import pytest
 from quantkit.backtest.run import backtest
 from quantkit.core.policy import Policy
 from tests.oracles.exact import NANO, fills_of, float_costs
-from tests.oracles.markets import Prices, at_random, of_goog
+from tests.oracles.markets import Prices, at_random, digits_of, of_every_kind, of_goog
 from tests.oracles.rules import Book, Bracketed, Scripted, Trail, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -33,26 +33,28 @@ def drawn(random: np.random.Generator, prices: Prices, *, chance: float, bracket
     market order that has some makes theirs look at its bar twice, which other orders that wait for something then meet:
     not both in one script.
     """
-    close = prices.close[:, 0]
-    rows = len(close)
+    close, digits = prices.close[:, 0], digits_of(prices)
+    rows, step = len(close), 10.0**-digits
     script = {name: np.full(rows, np.nan) for name in NAMES}
     ordering = np.flatnonzero(random.random(rows) < chance)
     for t in ordering[(ordering > 0) & (ordering < rows - 1)]:
         kind = "market" if bracketed == "only" else random.choice(["market", "limit", "stop", "stop-limit"])
         low = high = price = close[t]
         if kind in ("stop", "stop-limit"):
-            low = high = script["stop"][t] = round(price * (1 + random.uniform(-0.01, 0.04)), 2)
+            low = high = script["stop"][t] = round(price * (1 + random.uniform(-0.01, 0.04)), digits)
         if kind == "stop-limit":
             side = 1 if bracketed == "market" else random.choice([-1, 1])
-            low = script["limit"][t] = round(high + side * random.uniform(0.05, 3), 2)
+            low = script["limit"][t] = high + side * max(step, round(random.uniform(0.05, 3), digits))
         if kind == "limit":
-            low = high = script["limit"][t] = round(price * (1 - random.uniform(-0.01, 0.04)), 2)
+            low = high = script["limit"][t] = round(price * (1 - random.uniform(-0.01, 0.04)), digits)
         script["size"][t] = random.integers(1, 20)
         exits = (kind == "market") != (bracketed == "waiting")
         if exits and random.random() < 0.7:
-            script["sl"][t] = round(min(low, high, price) * (1 - random.uniform(0.01, 0.06)), 2)
+            below = min(low, high, price)
+            script["sl"][t] = min(below - step, round(below * (1 - random.uniform(0.01, 0.06)), digits))
         if exits and kind != "stop" and random.random() < 0.7:
-            script["tp"][t] = round(max(low, high, price) * (1 + random.uniform(0.01, 0.08)), 2)
+            above = max(low, high, price)
+            script["tp"][t] = max(above + step, round(above * (1 + random.uniform(0.01, 0.08)), digits))
     script["close"] = (random.random(rows) < 0.04).astype(float)
     script["close"][-1] = 0  # it has no bar left to fill on
     return script
@@ -135,17 +137,20 @@ def test_orders_of_every_kind_on_real_prices_equal_backtesting_py(backtesting: A
     assert changed < 30
 
 
-@pytest.mark.parametrize("bracketed", ["market", "waiting"])
-def test_orders_of_every_kind_on_random_markets_equal_backtesting_py(backtesting: Any, bracketed: str) -> None:
-    random = np.random.default_rng(2)
+@pytest.mark.parametrize(("seed", "markets"), [(2, 80), pytest.param(22, 1_500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("bracketed", ["market", "waiting", "only"])
+def test_orders_of_every_kind_on_random_markets_equal_backtesting_py(
+    backtesting: Any, bracketed: str, seed: int, markets: int
+) -> None:
+    random = np.random.default_rng(seed)
     total = gaps = 0
-    for k in range(120):
-        prices = at_random(random, int(random.integers(25, 60)))
+    for k in range(markets):
+        prices = of_every_kind(random)
         script = drawn(random, prices, chance=float(random.choice([0.15, 0.5])), bracketed=bracketed)
         fees, path = float(random.choice([0, 0.002])), ("nearer", "pessimistic")[k % 2]
         fills, changed = assert_equal_runs(backtesting, prices, script, fees=fees, path=path)
         total, gaps = total + fills, gaps + changed
-    assert total > 1_000
+    assert total > 12 * markets
     assert 0 < gaps < 0.1 * total
 
 
@@ -194,7 +199,7 @@ def test_a_take_on_the_bar_of_its_stop_entry_equals_backtesting_py(backtesting: 
 
 
 def resting(random: np.random.Generator, prices: Prices, chance: float) -> Script:
-    close = prices.close[:, 0]
+    close, digits = prices.close[:, 0], digits_of(prices)
     rows = len(close)
     script = {name: np.full(rows, np.nan) for name in ("size", "limit", "stop")}
     ordering = np.flatnonzero(random.random(rows) < chance)
@@ -204,7 +209,7 @@ def resting(random: np.random.Generator, prices: Prices, chance: float) -> Scrip
         kind = random.choice(["market", "limit", "stop"])
         if kind != "market":
             away = side * random.uniform(-0.01, 0.05) * (1 if kind == "stop" else -1)
-            script[str(kind)][t] = round(close[t] * (1 + away), 2)
+            script[str(kind)][t] = round(close[t] * (1 + away), digits)
     return script | {"cancel": (random.random(rows) < 0.05).astype(float)}
 
 
@@ -251,7 +256,7 @@ def test_a_book_of_resting_buys_and_sales_equals_backtesting_py(backtesting: Any
     random = np.random.default_rng(4)
     total = 0
     for _ in range(1 if market == "goog" else 80):
-        prices = of_goog() if market == "goog" else at_random(random, 60)
+        prices = of_goog() if market == "goog" else of_every_kind(random)
         script, fees = resting(random, prices, 0.4), float(random.choice([0, 0.002]))
         expected, value = their_book(backtesting, prices, script, commission=fees)
         actual, equity = played(told(Book, {name: each[:, None] for name, each in script.items()}), prices, fees)

@@ -16,7 +16,7 @@ from quantkit.backtest.run import backtest
 from quantkit.core.policy import Policy
 from quantkit.market.costs import Costs
 from tests.oracles.exact import NANO, Fill, assert_same, fills_of, float_costs
-from tests.oracles.markets import Prices, at_random, of_goog, of_stocks
+from tests.oracles.markets import Prices, at_random, of_every_kind, of_goog, of_stocks
 from tests.oracles.rules import GoalsAtClose, SignalsAtClose, SignalsAtOpen, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -148,26 +148,28 @@ def drawn(random: np.random.Generator) -> dict[str, Any]:
     return {"stop": stop, "take": take, "trailing": bool(random.random() < 0.4)}
 
 
-def test_random_markets_traded_at_the_close_equal_vectorbt(vbt: Any) -> None:
-    random = np.random.default_rng(3)
+@pytest.mark.parametrize(("seed", "markets"), [(3, 300), pytest.param(23, 3_000, marks=pytest.mark.slow)])
+def test_random_markets_traded_at_the_close_equal_vectorbt(vbt: Any, seed: int, markets: int) -> None:
+    random = np.random.default_rng(seed)
     total = gaps = 0
-    for k in range(300):
-        prices = at_random(random, int(random.integers(20, 60)), int(random.integers(1, 3)))
+    for k in range(markets):
+        prices = of_every_kind(random, int(random.integers(1, 3)))
         (enter, leave), levels, fees = signals(prices, random), drawn(random), float(random.choice([0, 0.002]))
         expected, _ = theirs(vbt, prices, enter, leave, fees=fees, **levels)
         expected, changed = ended_at_the_open(expected, prices, levels["take"], prices.close, fees=fees)
         actual, _ = at_close(prices, enter, leave, fees=fees, path=("nearer", "pessimistic")[k % 2], **levels)
         assert_same(actual, expected)
         total, gaps = total + len(actual), gaps + changed
-    assert total > 3_000
+    assert total > 10 * markets
     assert 0 < gaps < 0.01 * total
 
 
-def test_random_markets_traded_at_the_next_open_equal_vectorbt(vbt: Any) -> None:
-    random = np.random.default_rng(4)
+@pytest.mark.parametrize(("seed", "markets"), [(4, 150), pytest.param(24, 3_000, marks=pytest.mark.slow)])
+def test_random_markets_traded_at_the_next_open_equal_vectorbt(vbt: Any, seed: int, markets: int) -> None:
+    random = np.random.default_rng(seed)
     total = gaps = 0
-    for k in range(150):
-        prices = at_random(random, int(random.integers(20, 60)), int(random.integers(1, 3)))
+    for k in range(markets):
+        prices = of_every_kind(random, int(random.integers(1, 3)))
         (enter, leave), levels, from_fill = signals(prices, random), drawn(random), bool(random.random() < 0.5)
         expected = theirs_at_open(vbt, prices, enter, leave, from_fill=from_fill, **levels)
         base = prices.open if from_fill else prices.close
@@ -176,7 +178,7 @@ def test_random_markets_traded_at_the_next_open_equal_vectorbt(vbt: Any) -> None
         actual = at_open(prices, enter, leave, from_fill=from_fill, path=path, **levels)
         assert_same(actual, expected)
         total, gaps = total + len(actual), gaps + changed
-    assert total > 1_500
+    assert total > 10 * markets
     assert gaps < 0.01 * total
 
 
