@@ -15,7 +15,6 @@ from tests.core.page import row
 from tests.core.test_rows_rules import act
 
 HIGH_FIRST = (10_000, 10_800, 9_000, 9_200)
-GROUP = "a stop and a limit of one group in one bar"
 
 
 def beside(other: Any, bar: Any, **bracket: float) -> list[tuple[int, int, float]]:
@@ -34,19 +33,19 @@ def beside(other: Any, bar: Any, **bracket: float) -> list[tuple[int, int, float
     return fills[1:]
 
 
-@row(GROUP)
+@row("a stop and a limit of one group in one bar")
 def test_another_order_on_the_way_up_does_not_let_a_waiting_take_act() -> None:
     fills = beside(lambda ctx: ctx.sell(0, 10, limit=10_600), HIGH_FIRST, stop=9_500, take=10_300)
     assert fills == [(2, -10, 10_600.0), (2, -10, 9_500.0)]
 
 
-@row(GROUP)
+@row("a stop and a limit of one group in one bar")
 def test_another_order_on_the_way_down_does_not_let_a_waiting_take_act() -> None:
     fills = beside(lambda ctx: ctx.sell(0, 10, trail=0.03), HIGH_FIRST, stop=9_500, take=10_300)
     assert fills == [(2, -10, 10_470.0), (2, -10, 9_500.0)]  # 10,800 x 0.97, on the grid below
 
 
-@row(GROUP)
+@row("a stop and a limit of one group in one bar")
 def test_a_take_that_waited_stands_again_once_its_stop_could_not_fill() -> None:
     bar = (10_000, 12_000, 7_000, 11_000)  # the stop is met at the day's lower limit, where nobody buys
     fills = beside(lambda ctx: None, bar, stop=7_000, take=10_300)
@@ -55,7 +54,7 @@ def test_a_take_that_waited_stands_again_once_its_stop_could_not_fill() -> None:
     assert with_other == [(2, -10, 10_600.0), (2, -10, 10_300.0)]
 
 
-@row(GROUP)
+@row("a stop and a limit of one group in one bar")
 @pytest.mark.parametrize("own", [10_600, 10_290])
 def test_the_policys_take_waits_for_its_stop_whatever_own_orders_do(own: float) -> None:
     def on_bar(_self: Any, ctx: Any) -> None:
