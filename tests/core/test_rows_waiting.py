@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from quantkit import Policy
+from tests.core.acted import FREE, acted
 from tests.core.hand import hand_bars
 from tests.core.page import row
-from tests.core.test_rows_rules import act
 
 HIGH_FIRST = (10_000, 10_800, 9_000, 9_200)
 
@@ -20,17 +20,17 @@ HIGH_FIRST = (10_000, 10_800, 9_000, 9_200)
 def beside(other: Any, bar: Any, **bracket: float) -> list[tuple[int, int, float]]:
     """What follows the buy of 20 shares at 10,000: `other` sells 10 of them, the rest has a stop and a take."""
 
-    def on_bar(_self: Any, ctx: Any) -> None:
-        if ctx.i == 0:
-            ctx.buy(0, 20)
-        if ctx.i == 1:
-            other(ctx)
-            stop = ctx.sell(0, 10, stop=bracket["stop"])
-            ctx.oco(stop, ctx.sell(0, 10, limit=bracket["take"], tif="gtc"))
+    def orders(ctx: Any) -> None:
+        other(ctx)
+        ctx.oco(ctx.sell(0, 10, stop=bracket["stop"]), ctx.sell(0, 10, limit=bracket["take"], tif="gtc"))
 
-    fills, _ = act(on_bar, hand_bars([10_000, 10_000, bar]))
-    assert fills[0] == (1, 20, 10_000.0)
-    return fills[1:]
+    return after_a_buy(orders, bar, FREE)
+
+
+def after_a_buy(orders: Any, bar: Any, policy: Policy) -> list[tuple[int, int, float]]:
+    run = acted(hand_bars([10_000, 10_000, bar]), {0: lambda ctx: ctx.buy(0, 20), 1: orders}, policy=policy)
+    assert run.fills[0][:3] == (1, 20, 10_000.0)
+    return [fill[:3] for fill in run.fills[1:]]
 
 
 @row("a stop and a limit of one group in one bar")
@@ -57,12 +57,6 @@ def test_a_take_that_waited_stands_again_once_its_stop_could_not_fill() -> None:
 @row("a stop and a limit of one group in one bar")
 @pytest.mark.parametrize("own", [10_600, 10_290])
 def test_the_policys_take_waits_for_its_stop_whatever_own_orders_do(own: float) -> None:
-    def on_bar(_self: Any, ctx: Any) -> None:
-        if ctx.i == 0:
-            ctx.buy(0, 20)
-        if ctx.i == 1:
-            ctx.sell(0, 10, limit=own)
-
     policy = Policy(collar=None, stop_loss=0.05, take_profit=0.03)
-    fills, _ = act(on_bar, hand_bars([10_000, 10_000, HIGH_FIRST]), policy=policy)
-    assert fills == [(1, 20, 10_000.0), (2, -10, float(own)), (2, -10, 9_500.0)]
+    fills = after_a_buy(lambda ctx: ctx.sell(0, 10, limit=own), HIGH_FIRST, policy)
+    assert fills == [(2, -10, float(own)), (2, -10, 9_500.0)]
