@@ -292,12 +292,16 @@ def test_a_fill_of_one_takes_as_much_off_the_others() -> None:
     def group(ctx: Any) -> None:
         small, stop = ctx.sell(0, 4, limit=10_050), ctx.sell(0, 10, stop=9_900)
         late = ctx.sell(0, 4, limit=10_900, tif="gtc")
-        said.extend([ctx.oco(small, stop), ctx.oco(stop, late), ctx.oco(stop, 99), ctx.oco(stop, stop)])
+        later = ctx.sell(0, 4, limit=10_950, tif="gtc")
+        said.extend([ctx.oco(small, stop), ctx.oco(late, later), ctx.oco(99, stop), ctx.oco(stop, stop)])
+        said.append(ctx.oco(stop, late))
 
     run = held((10_000, 10_100, 9_950, 10_000), (10_000, 10_000, 9_800, 9_800), acts=group)
-    assert [bool(answer) for answer in said] == [True, True, False, False]
+    assert [bool(answer) for answer in said] == [True, True, False, False, True]
     assert run.fills == [BOUGHT, (2, -4, 10_050.0, "limit"), (3, -6, 9_900.0, "stop")]
-    assert run.ends[3] == (3, 0, "dropped", "OCO", 2), "joined to both by the second call"
+    assert run.ends[3:] == [(3, 0, "dropped", "OCO", 2), (4, 0, "dropped", "OCO", 2)], (
+        "the last call joined both groups"
+    )
 
 
 @row("bracket")
