@@ -104,3 +104,38 @@ def test_an_order_that_does_not_fit_is_dropped_whole_as_there() -> None:
     actual = ours(bars, hold, cash=cash, fill="next_open", rate=0.001, spread=0.0)
     assert 0 < len(expected) < 34  # 34 with cash enough
     assert [trade[:3] for trade in actual] == [trade[:3] for trade in expected]
+
+
+@pytest.mark.parametrize("fill", ["next_open", "close"])
+def test_fixed_shares_sold_short_equal_backtesting_py_fill_by_fill(fill: str) -> None:
+    backtesting = pytest.importorskip("backtesting", reason="the extra [oracles] brings backtesting.py")
+    bars, close = prices()
+    hold = holding(close)
+    hold[-2:] = False
+
+    class Short(backtesting.Strategy):
+        def init(self) -> None:
+            pass
+
+        def next(self) -> None:
+            now = len(self.data) - 1
+            if hold[now] and not hold[now - 1]:
+                self.sell(size=SHARES)
+            elif not hold[now] and self.position:
+                self.position.close()
+
+    run = backtesting.Backtest(goog(), Short, cash=1e6, commission=0.001, trade_on_close=fill == "close").run()
+    expected = []
+    for row in run["_trades"].sort_values("EntryBar").itertuples():
+        expected += [(row.EntryBar, -SHARES, row.EntryPrice), (row.ExitBar, SHARES, row.ExitPrice)]
+    result = backtest(
+        targets=-hold[:, None].astype(float), bars=bars, policy=like_backtesting_py(SHARES, short="simulate"), cash=1e6,
+        fill=fill, costs=float_costs(0.001),
+    )  # fmt: skip
+    actual = [(fill_.bar, fill_.side * fill_.shares, fill_.price) for fill_ in fills_of(result)]
+    assert len(actual) > 60
+    assert [fill_[:2] for fill_ in actual] == [fill_[:2] for fill_ in expected]
+    np.testing.assert_allclose([fill_[2] for fill_ in actual], [fill_[2] for fill_ in expected], rtol=1e-9)
+    if fill == "next_open":
+        value = run["_equity_curve"]["Equity"].to_numpy()
+        np.testing.assert_allclose(result.equity.to_numpy(), value, rtol=1e-9)

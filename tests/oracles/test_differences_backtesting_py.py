@@ -104,6 +104,16 @@ def test_a_limit_is_never_exceeded_by_the_spread(backtesting: Any) -> None:
     assert ours(prices, orders, costs=float_costs(slippage=0.02)) == [(2, 3, 99)]
 
 
+def test_a_spread_paid_on_entries_is_paid_on_buys(backtesting: Any) -> None:
+    prices = by_hand((100, 110, 90, 100), (100, 110, 90, 100), (100, 110, 90, 100), (100, 110, 90, 100))
+    there = theirs(backtesting, prices, {1: [{"size": -3.0}], 2: [{"size": 3.0}]}, spread=0.02)
+    assert there == [(2, -3, 98), (3, 3, 100)]
+    policy = Policy(weighting="shares", amount=3, collar=None, slippage_on="entry", short="simulate")
+    targets = np.array([[0.0], [-1.0], [0.0], [0.0]])
+    result = backtest(targets=targets, bars=prices.bars(), policy=policy, cash=10_000, costs=float_costs(slippage=0.02))
+    assert [(fill.bar, fill.side * fill.shares, fill.price) for fill in fills_of(result)] == [(2, -3, 100), (3, 3, 102)]
+
+
 def test_a_limit_touched_is_not_filled_unless_asked(backtesting: Any) -> None:
     prices, orders = by_hand(CALM, CALM, (100, 101, 99, 100)), {1: [{"size": 3.0, "limit": 99}]}
     assert theirs(backtesting, prices, orders) == [(2, 3, 99)]
