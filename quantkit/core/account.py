@@ -16,6 +16,7 @@ from quantkit.core.state import (
     DAY_START,
     DRAWDOWN_LATCH,
     EQUITY,
+    KIND_SAME_CLOSE,
     LATCH,
     N_ACTIVE,
     NEXT_1,
@@ -122,6 +123,17 @@ def activate(state: State, s: int) -> None:
         state.account[N_ACTIVE] = place + 1
 
 
+@njit_bare
+def end_goal(state: State, s: int) -> None:
+    """A stop has fired: nothing is wanted of the name until its target has been 0."""
+    name = state.names[s]
+    name.goal = 0
+    if state.target[s] != 0.0:
+        name.marks |= BLOCKED
+    state.account[WAITING] = 1
+    state.account[UNMET] = 1
+
+
 @njit_call
 def apply(
     state: State, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int, rule: int
@@ -159,10 +171,7 @@ def apply(
         name.entry_bar = account[BARS]
         name.last_entry = price
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
-        name.goal = 0
-        if state.target[s] != 0.0:
-            name.marks |= BLOCKED
-        account[WAITING] = 1
+        end_goal(state, s)
 
 
 @njit_call
@@ -234,7 +243,7 @@ def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
                 shorts += money(inputs.close[t, s], -name.shares, plan.unit)
             if name.marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
                 name.marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
-        if plan.participation < np.inf:
+        if plan.participation < np.inf and plan.fill_kind != KIND_SAME_CLOSE:
             name.used = 0
     account[EQUITY] = equity
     account[SHORT_VALUE] = shorts

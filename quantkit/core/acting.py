@@ -13,7 +13,7 @@ import numpy as np
 from quantkit.core.account import cash_of, commission_asked, money
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import affordable, spendable
-from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_limit, own_filled
+from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_cut, is_limit, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, slipped
 from quantkit.core.resting import set_level
 from quantkit.core.state import (
@@ -80,7 +80,7 @@ def is_beyond(plan: Record, order: Record, price: float) -> bool:
 @njit_call
 def _final_price(frame: Address, t: int, k: int, quantity: int, price: float, taking: int) -> float:
     """`price` after slippage: none for a limit that waited, up to the limit for one that takes a price, up to
-    the collar for a market order; negative where a market order's collar is crossed."""
+    the collar for a market order."""
     state = state_of(frame)
     inputs = inputs_of(frame)
     plan = plan_of(frame)
@@ -94,8 +94,6 @@ def _final_price(frame: Address, t: int, k: int, quantity: int, price: float, ta
     worst = np.inf if side > 0 else 0.0
     if at_once(order):
         worst = order_limit(state, inputs, plan, t, s, side, i64(KIND_OPEN))
-        if side * (price - worst) > 0.0:
-            return -1.0
     elif plan.collar >= 0.0:
         worst = price * (1.0 + side * plan.collar)
         worst = floor_tick(plan, row, market, worst) if side > 0 else ceil_tick(plan, row, market, worst)
@@ -122,6 +120,14 @@ def _trigger(frame: Address, t: int, k: int) -> None:
             close_order(state, log, k, i64(OUT_OF_LIMITS))
 
 
+@njit_bare
+def _wait(order: Record, reason: int) -> None:
+    """It cannot act any more on this bar; why shares of a resting order are gone is not forgotten for it."""
+    order.mute = MUTED
+    if at_once(order) or not is_cut(order.reason):
+        order.reason = reason
+
+
 @njit_call
 def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int) -> None:
     """Let an own order act at a price of the path: trigger, or fill.
@@ -139,12 +145,18 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
     lower, upper = day_limits(state, inputs, plan, t, s)
     waited = is_limit(order) and not taking  # it meets those who go beyond it
     if not waited and ((side > 0 and price >= upper) or (side < 0 and price <= lower)):
-        order.mute = MUTED
-        order.reason = LOCKED
+        _wait(order, i64(LOCKED))
         return
+    if at_once(order) and order.limit != order.limit:
+        worst = order_limit(state, inputs, plan, t, s, side, i64(KIND_OPEN))
+        if side * (price - worst) > 0.0:
+            _wait(order, i64(BEYOND_COLLAR))
+            return
     if order.kind == KIND_STOP_LIMIT and order.stage == STAGE_LIVE:
         _trigger(frame, t, k)
-        return
+        if order.stage != STAGE_TRIGGERED or order.mute == PARKED or side * (price - order.level) > 0.0:
+            return
+        taking = i64(1)
     quantity = order.qty - order.filled
     if side < 0 and name.shares < quantity:
         order.reason = NO_SHARES
@@ -160,18 +172,13 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
     if plan.participation < np.inf:
         room = i64(np.floor(plan.participation * inputs.volume[t, s])) - name.used
         if room < quantity:
-            order.reason = TOO_THIN
-            order.mute = MUTED
+            _wait(order, i64(TOO_THIN))
             if not is_limit(order):
                 order.stage = STAGE_TRIGGERED
             quantity = room if order.tif != TIF_FOK else i64(0)
             if quantity <= 0:
                 return
     final = _final_price(frame, t, k, quantity, price, taking)
-    if final < 0.0:
-        order.reason = BEYOND_COLLAR
-        order.mute = MUTED
-        return
     if side > 0:
         fits = _fits(frame, k, final, quantity)
         if fits < quantity:

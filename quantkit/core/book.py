@@ -37,8 +37,10 @@ from quantkit.core.state import (
     OWN_WORKING,
     REPLACED,
     STAGE_CHILD,
+    STAGE_LIVE,
     STAGE_NEW,
     STAGE_OVER,
+    STAGE_TRIGGERED,
     TIF_CONDITIONAL,
     TIF_DAY,
     TIF_FOK,
@@ -283,6 +285,8 @@ def replace(
     )  # fmt: skip
     new = state.orders[c]
     new.at, new.group, new.parent, new.kids, new.stage = old.at, old.group, old.parent, old.kids, old.stage
+    if stop == stop and old.stage == STAGE_TRIGGERED:
+        new.stage = STAGE_LIVE  # another trigger has to be met again
     if old.kids:
         for j in range(account[N_ORDERS]):
             if state.orders[j].parent == old.id:

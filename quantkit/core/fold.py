@@ -22,7 +22,7 @@ from quantkit.core.account import apply, cash_of, mark
 from quantkit.core.coast import coast, may_coast
 from quantkit.core.context import Frame, Rule, frame_address, step_rule
 from quantkit.core.decide import decide
-from quantkit.core.matching import expire, match_close, match_open, release
+from quantkit.core.matching import expire, forget_used, match_close, match_open, release
 from quantkit.core.morning import open_bar
 from quantkit.core.path import match_path
 from quantkit.core.policy import CAPS, FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits, shaping_of
@@ -145,6 +145,8 @@ def _run(
             if rule is not None:
                 expire_own(frame, t, i64(1))
             mark(state, inputs, plan, t)
+        if rare is not None and plan.participation < np.inf and plan.fill_kind == KIND_SAME_CLOSE:
+            forget_used(state)
         equity[t] = account[EQUITY]
         cash[t] = cash_of(state)
         account[BARS] += 1

@@ -414,6 +414,13 @@ def match_close(
         _match(state, inputs, plan, log, t, i64(KIND_CLOSE), rare, extra, book)
 
 
+@njit_call
+def forget_used(state: State) -> None:
+    """With `fill="close"` a bar's cap counts until after the decision, which may have dropped names from the list."""
+    for s in range(len(state.names)):
+        state.names[s].used = 0
+
+
 @njit_bare
 def expire(state: State, log: Log, book: object) -> None:
     """Step 6: the day's orders of goals end; each becomes a row with what it filled and why not more."""

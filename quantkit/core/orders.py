@@ -17,7 +17,9 @@ from quantkit.core.state import (
     KIND_STOP_LIMIT,
     KIND_VWAP,
     N_ORDERS,
+    NO_CASH,
     NO_REASON,
+    NO_SHARES,
     ONE_CANCELS_OTHER,
     OWN_WORKING,
     PARENT_GONE,
@@ -43,6 +45,12 @@ def is_limit(order: Record) -> bool:
         or order.kind == KIND_CONDITIONAL
         or (order.kind == KIND_STOP_LIMIT and order.stage == STAGE_TRIGGERED)
     )
+
+
+@njit_bare
+def is_cut(reason: int) -> bool:
+    """Whether it says why some shares of an order are gone, and not why it waits."""
+    return reason in (NO_CASH, NO_SHARES, ONE_CANCELS_OTHER)
 
 
 @njit_bare
@@ -93,6 +101,7 @@ def own_filled(state: State, log: Log, k: int, quantity: int) -> None:
                 if other.stage == STAGE_CHILD:
                     continue
                 other.qty = max(other.filled, other.qty - quantity)
+                other.reason = ONE_CANCELS_OTHER
                 if other.qty <= other.filled:
                     end_order(state, log, c, i64(ONE_CANCELS_OTHER))
     if order.kids:
@@ -102,6 +111,6 @@ def own_filled(state: State, log: Log, k: int, quantity: int) -> None:
                 if child.stage == STAGE_CHILD:
                     child.stage = STAGE_LIVE
                     child.want, child.qty, child.filled = i64(0), i64(0), i64(0)
-                    child.mute = 0
+                    child.mute = PARKED if child.mute == PARKED else 0
                 child.want += quantity
                 child.qty += quantity

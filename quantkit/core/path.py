@@ -400,13 +400,12 @@ def _try(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> tuple
 
 @njit_call
 def _walk_marked(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> None:
-    """Walk the path, and mark its fills after the open when another order of the extremes, or a take before its stop,
-    would have given others."""
+    """Walk the path, and mark its fills after the open when the extremes in one or the other order, each order acting
+    as it is met, would have given others."""
     log = log_of(frame)
     first = log.used[0]
-    other, _ = _try(frame, t, s, not upward, i64(1))
-    first_up = upward or not upward  # noqa: SIM221 - Numba would compile the walk anew for the constant
-    third, _ = _try(frame, t, s, first_up, i64(0))
+    other, _ = _try(frame, t, s, not upward, i64(0))
+    third, _ = _try(frame, t, s, upward, i64(0))
     mine = log.used[0]
     opened = _walk(frame, t, s, upward, stop_first)
     made = log.used[0] - mine
@@ -419,13 +418,21 @@ def _walk_marked(frame: Address, t: int, s: int, upward: bool, stop_first: int) 
 
 
 @njit_bare
+def _same_fill(log: Log, i: int, j: int) -> int:
+    a, b = log.fills[i], log.fills[j]
+    return i64(a.order_id == b.order_id and a.quantity == b.quantity and a.price == b.price)
+
+
+@njit_bare
 def _same_fills(log: Log, start: int, stop: int, mine: int, made: int) -> bool:
-    """Whether the rows start..stop are the same orders, quantities and prices as those made."""
+    """Whether the rows start..stop are the same orders, quantities and prices as those made, in whatever order."""
     if stop - start != made:
         return False
     for i in range(made):
-        a, b = log.fills[start + i], log.fills[mine + i]
-        if a.order_id != b.order_id or a.quantity != b.quantity or a.price != b.price:
+        balance = i64(0)
+        for j in range(made):
+            balance += _same_fill(log, mine + i, mine + j) - _same_fill(log, mine + i, start + j)
+        if balance != 0:
             return False
     return True
 

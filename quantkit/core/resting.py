@@ -14,13 +14,14 @@ from quantkit.core.account import cash_of, commission_of, money
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
 from quantkit.core.matching import affordable, reserve_price, spendable
-from quantkit.core.orders import PARKED, close_order, is_limit, is_print
+from quantkit.core.orders import PARKED, close_order, is_cut, is_limit, is_print
 from quantkit.core.pricing import day_limits
 from quantkit.core.short import buying_power
 from quantkit.core.state import (
     AT_CLOSE,
     AT_OPEN,
     AUCTION_ONLY,
+    BARS,
     CLOSING,
     EXPIRED,
     GONE,
@@ -91,7 +92,9 @@ def end_session(frame: Address) -> None:
     state.account[UNCLOSED] = 0
     for k in range(state.account[N_ORDERS]):
         order = state.orders[k]
-        if order.own and STAGE_LIVE <= order.stage <= STAGE_TRIGGERED and order.kind > KIND_VWAP:
+        live = STAGE_LIVE <= order.stage <= STAGE_TRIGGERED
+        waits = order.stage == STAGE_NEW and order.until > 1 and order.kind != KIND_FROM_OPEN
+        if order.own and (live or waits) and order.kind > KIND_VWAP:
             order.until -= 1
             if order.until <= 0:
                 close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
@@ -173,15 +176,19 @@ def release_own(frame: Address, t: int) -> None:
             continue  # it waits for the coming session
         if fresh:
             order.stage = STAGE_LIVE
+        newest = order.bar == account[BARS] - 1
+        fresh = fresh or (newest and order.stage != STAGE_CHILD)  # one that replaces another is placed anew
         if is_print(order):
-            if fresh and order.limit == order.limit and order.kind <= KIND_CLOSE:
+            placed = morning if order.at == AT_OPEN else fresh
+            if placed and order.limit == order.limit and order.kind <= KIND_CLOSE:
                 _look_anew(frame, t, k)
             continue
         if morning or order.mute != PARKED:
-            order.reason = NO_REASON
+            if not is_cut(order.reason):
+                order.reason = NO_REASON
             order.mute = 0
         order.fresh = 1 if fresh or morning or order.fresh == 2 else 0
-        if order.stage != STAGE_CHILD and (fresh or morning):
+        if fresh or morning or newest:
             _look_anew(frame, t, k)
         if order.stage != STAGE_OVER:
             if fresh or morning or order.level != order.level:

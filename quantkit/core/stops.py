@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import write_order
+from quantkit.core.account import end_goal, write_order
 from quantkit.core.pricing import book_fill, day_limits, slipped
 from quantkit.core.state import (
     BARS,
@@ -58,11 +58,12 @@ def high_first(plan: Record, open_: float, high: float, low: float, held: int) -
 
 @njit_bare
 def _stop_price(
-    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int, upward: bool
+    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int, upward: bool, literal: int
 ) -> tuple[float, int]:
     """(price before slippage, rule) of the held order that fires on this bar, or (0, -1).
 
     at_open: the position was there before the bar opened, so a gap counts. upward: the bar's high came first.
+    literal: 1 where a take that is met first does not wait for the stop that the other extreme brings.
     """
     name = state.names[s]
     open_, high, low = inputs.open[t, s], inputs.high[t, s], inputs.low[t, s]
@@ -81,7 +82,7 @@ def _stop_price(
     if plan.trailing_stop > 0.0:
         trail = (max(peak, high) if upward else peak) * keep
     level = max(stop, trail)
-    if upward and high >= take and plan.path == OPTIMISTIC:
+    if upward and high >= take and literal:
         return min(max(take, low), high), RULE_TAKE
     if low <= level:
         price = max(floor_tick(plan, row, market, level), low)
@@ -119,13 +120,14 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
             if room < held:
                 filled, status, reason = max(i64(0), room), CUT, TOO_THIN
         worst = 0.0 if side < 0 else np.inf
-        worse = slipped(inputs, plan, t, s, name.market, side, held, price, worst)
+        worse = slipped(inputs, plan, t, s, name.market, side, filled, price, worst)
         if filled > 0:
             book_fill(
                 state, inputs, plan, log, t, s, side, filled, worse, price, order, i64(-1), rule, i64(0)
             )  # fmt: skip
         else:
             status = DROPPED
+            end_goal(state, s)
         for k in range(account[N_ORDERS]):
             working = state.orders[k]
             if (
@@ -140,37 +142,27 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
     write_order(log, order, account[BARS], s, side, held, filled, kind, status, reason, account[BARS], i64(0))
 
 
-@njit_bare
-def _take_too(state: State, inputs: Inputs, plan: Record, t: int, s: int, rule: int) -> bool:
-    """Whether a bar that fired a stop also reached the take profit."""
-    name = state.names[s]
-    if plan.take_profit == 0.0 or rule >= RULE_TAKE or name.entry_qty == 0.0:
-        return False
-    entry = name.entry_value / plan.unit / name.entry_qty
-    take = ceil_tick(plan, inputs.dates[t].row, name.market, entry * (1.0 + plan.take_profit))
-    return inputs.high[t, s] >= take
-
-
 @njit_call
 def policy_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int) -> None:
     """The policy's stops of one name that is held and trades: fire what its bar meets."""
     name = state.names[s]
     at_open = 0 if name.marks & OPEN_ENTRY else 1
     upward = high_first(plan, inputs.open[t, s], inputs.high[t, s], inputs.low[t, s], name.shares)
-    price, rule = _stop_price(state, inputs, plan, t, s, at_open, upward)
+    literal = i64(plan.path == OPTIMISTIC)
+    price, rule = _stop_price(state, inputs, plan, t, s, at_open, upward, literal)
     if rule >= 0:
-        other, unsure = _stop_price(state, inputs, plan, t, s, at_open, not upward)
+        one, _ = _stop_price(state, inputs, plan, t, s, at_open, upward, i64(1))
+        other, _ = _stop_price(state, inputs, plan, t, s, at_open, not upward, i64(1))
         rows = log.used[0]
         fire_stop(state, inputs, plan, log, t, s, price, rule)
         inside = rule not in (RULE_STOP_GAP, RULE_TRAIL_GAP, RULE_TAKE_GAP)
-        both = unsure != rule or other != price or _take_too(state, inputs, plan, t, s, rule)
-        if log.used[0] > rows and inside and both:
+        if log.used[0] > rows and inside and (one != price or other != price):
             log.fills[rows].ambiguous = 1
 
 
 @njit_bare
 def _cover_price(
-    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int, upward: bool
+    state: State, inputs: Inputs, plan: Record, t: int, s: int, at_open: int, upward: bool, literal: int
 ) -> tuple[float, int]:
     """`_stop_price` of a short position: what the high costs, what the low brings."""
     name = state.names[s]
@@ -190,7 +182,7 @@ def _cover_price(
     if plan.trailing_stop > 0.0:
         trail = (peak if upward else min(peak, low)) * keep
     level = min(stop, trail)
-    if not upward and low <= take and plan.path == OPTIMISTIC:
+    if not upward and low <= take and literal:
         return min(max(take, low), high), RULE_TAKE
     if high >= level:
         price = min(ceil_tick(plan, row, market, level), high)
@@ -211,18 +203,15 @@ def cover_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: 
     name = state.names[s]
     at_open = 0 if name.marks & OPEN_ENTRY else 1
     upward = high_first(plan, inputs.open[t, s], inputs.high[t, s], inputs.low[t, s], name.shares)
-    price, rule = _cover_price(state, inputs, plan, t, s, at_open, upward)
+    literal = i64(plan.path == OPTIMISTIC)
+    price, rule = _cover_price(state, inputs, plan, t, s, at_open, upward, literal)
     if rule >= 0:
-        other, unsure = _cover_price(state, inputs, plan, t, s, at_open, not upward)
-        take = -1.0
-        if plan.take_profit > 0.0 and rule < RULE_TAKE:
-            entry = name.entry_value / plan.unit / name.entry_qty
-            take = floor_tick(plan, inputs.dates[t].row, name.market, entry * (1.0 - plan.take_profit))
+        one, _ = _cover_price(state, inputs, plan, t, s, at_open, upward, i64(1))
+        other, _ = _cover_price(state, inputs, plan, t, s, at_open, not upward, i64(1))
         rows = log.used[0]
         fire_stop(state, inputs, plan, log, t, s, price, rule)
         inside = rule not in (RULE_STOP_GAP, RULE_TRAIL_GAP, RULE_TAKE_GAP)
-        both = unsure != rule or other != price or inputs.low[t, s] <= take
-        if log.used[0] > rows and inside and both:
+        if log.used[0] > rows and inside and (one != price or other != price):
             log.fills[rows].ambiguous = 1
 
 

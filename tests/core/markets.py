@@ -17,9 +17,12 @@ from quantkit.core.policy import Policy, RiskLimits
 from quantkit.data.actions import ACTION_DTYPE, KIND_ID, KINDS
 from quantkit.data.bars import FIRST_DAY, LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Bars, midnights
 from quantkit.data.dates import NO_DAY, epoch_day
+from quantkit.market import krx
 from quantkit.market.costs import Costs
 from tests.core.reference_decide import next_session
+from tests.core.reference_orders import Command
 from tests.core.reference_state import Event, Panel, grid_ceil, grid_floor, limit_prices
+from tests.core.scripts import scripts
 
 SYMBOLS = ("005930", "000660", "035720", "0009K0", "068270", "247540")
 FIRST_PRICES = (9_950.0, 49_500.0, 19_900.0, 187_000.0, 1_990.0, 980.0)
@@ -52,6 +55,8 @@ class Case:
     cash: int = 10_000_000
     deposits: dict[int, int] = field(default_factory=dict)  # bar -> minor units
     rank: np.ndarray | None = None
+    script: list[list[Command]] | None = None  # own orders, bar by bar
+    max_orders: int = 64
 
     def but(self, **changes: Any) -> Case:
         return replace(self, **changes)
@@ -63,6 +68,7 @@ class Case:
             targets=self.targets[:stop],
             rank=None if self.rank is None else self.rank[:stop],
             deposits={t: paid for t, paid in self.deposits.items() if t < stop},
+            script=None if self.script is None else self.script[:stop],
         )
 
     @classmethod
@@ -134,12 +140,17 @@ def make_bars(
     markets: list[str],
     actions: list[tuple[int, ...]],
     per_day: int = 1,
+    freq: str = "1h",
+    to_close: bool = False,
     unit: int = 1,
     base: bool = False,
     prices: str = "raw",
     transfer: int | None = None,
 ) -> Bars:
-    """`bytes_` (T, N, 5) uint8: kind, gap, move, reach, volume. `listed` gives first and last row of each name."""
+    """`bytes_` (T, N, 5) uint8: kind, gap, move, reach, volume. `listed` gives first and last row of each name.
+
+    per_day: bars a session, of `freq`; to_close: its last one ends with the closing auction.
+    """
     rows, names = bytes_.shape[:2]
     days = [next_session(epoch_day(start) - 1)]
     for t in range(1, rows):
@@ -184,12 +195,25 @@ def make_bars(
         ],
         dtype=ACTION_DTYPE,
     )
-    times = midnights(days) if per_day == 1 else midnights(days) + HOUR_US * (10 + np.arange(rows) % per_day)
+    times = midnights(days) if per_day == 1 else midnights(days) + stamps(days, per_day, freq, to_close)
     return Bars(
         times=times, symbols=SYMBOLS[:names], fields=fields, flags=flags, actions=table,
         markets=["KOSPI" if changes and s == 0 else market for s, market in enumerate(markets)],
-        market_changes=changes, prices=prices, freq="1d" if per_day == 1 else "1h", minor_unit=unit,  # type: ignore[arg-type]
+        market_changes=changes, prices=prices, freq="1d" if per_day == 1 else freq, minor_unit=unit,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def stamps(days: list[int], per_day: int, freq: str, to_close: bool) -> np.ndarray:
+    """Microseconds after midnight: bars that follow each other from the open, the last at the session's close."""
+    step = HOUR_US if freq == "1h" else HOUR_US // 6
+    result = []
+    for t, day in enumerate(days):
+        hours = krx.session(np.datetime64(day, "D").astype(object))
+        assert hours is not None
+        start, end = (clock.hour * HOUR_US + clock.minute * HOUR_US // 60 for clock in hours)
+        last = t % per_day == per_day - 1
+        result.append(end if last and to_close else start + (t % per_day + 1) * step)
+    return np.array(result, np.int64)
 
 
 def panel_of(bars: Bars) -> Panel:
@@ -216,8 +240,35 @@ def panel_of(bars: Bars) -> Panel:
     return Panel(
         days, symbols, raw["open"], raw["high"], raw["low"], raw["close"], bars.flags.tolist(), worth, market, events,
         bars.field("base").tolist() if bars.has("base") else None, bars.leverage.tolist(), bars.minor_unit,
-        bars.prices == "raw", raw["volume"],
+        bars.prices == "raw", raw["volume"], average_prices(bars), *auctions(bars),
     )  # fmt: skip
+
+
+def average_prices(bars: Bars) -> list[list[float]]:
+    """Money over shares where the data has money, else the mean of the bar's four prices; inside the bar."""
+    o, h, low, c, volume = (bars.field(name) for name in ("open", "high", "low", "close", "volume"))
+    mean = (o + h + low + c) / 4
+    if bars.has("value"):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            paid = bars.field("value") / volume
+        mean = np.where(np.isfinite(paid) & (paid > 0), paid, mean)
+    return np.minimum(np.maximum(mean, low), h).tolist()  # type: ignore[no-any-return]
+
+
+def auctions(bars: Bars) -> tuple[list[bool], list[bool], list[bool]]:
+    """Which bars hold the opening auction, the closing one, and nothing but the closing one, by the session's hours."""
+    opening, closing, alone = [], [], []
+    step = {"1h": 3600, "10m": 600, "1m": 60}.get(bars.freq, 0)
+    seconds = (bars.times // 1_000_000 + 9 * 3600) % 86_400
+    for t, day in enumerate(bars.days.tolist()):
+        hours = krx.session(np.datetime64(day, "D").astype(object))
+        assert hours is not None
+        start, end = (clock.hour * 3600 + clock.minute * 60 for clock in hours)
+        stamp, first = int(seconds[t]), t == 0 or bars.days[t - 1] != day
+        opening.append(step == 0 or (first and start <= stamp <= start + step))
+        closing.append(step == 0 or end <= stamp <= end + max(step, 60))
+        alone.append(0 < step <= 600 and closing[-1])
+    return opening, closing, alone
 
 
 def make_targets(bytes_: np.ndarray, kind: str) -> np.ndarray:
@@ -260,6 +311,9 @@ def policies(draw: st.DrawFn) -> Policy:
         shortfall=draw(st.sampled_from(("scale", "scale", "sequence", "reject"))),
         rounding=draw(st.sampled_from(("goal", "order"))),
         slippage_on=draw(st.sampled_from(("both", "entry"))),
+        path=draw(st.sampled_from(("nearer", "nearer", "pessimistic", "optimistic"))),
+        limit_fill=draw(st.sampled_from(("through", "touch"))),
+        participation=draw(st.sampled_from((None, None, None, 0.001, 0.01))),
     )
 
 
@@ -316,7 +370,7 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
         actions = [tuple(a) for a in draw(st.lists(one, max_size=3, unique_by=lambda a: (a[0], a[1])))]
         transfer = draw(st.sampled_from((None, None, None, rows // 2)))
         deposits = draw(st.dictionaries(st.integers(0, rows - 1), st.sampled_from((500_000, 3_000_000)), max_size=2))
-    per_day = draw(st.sampled_from((1, 1, 1, 3)))
+    per_day = draw(st.sampled_from((1, 1, 1, 3, 4, 6)))
     deposits = {t - t % per_day: amount for t, amount in deposits.items()}  # a deposit comes on a session's first bar
     markets = [draw(st.sampled_from(("KOSPI", "KOSDAQ", "ETF", "KOSPI"))) for _ in range(names)]
     if transfer is not None and markets[0] == "KOSPI":
@@ -324,14 +378,25 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
     bars = make_bars(
         draw(st.sampled_from(STARTS)), byte_grid(draw, (rows, names, 5)),
         listed=listed, markets=markets, actions=actions,
-        per_day=per_day, unit=draw(st.sampled_from((1, 1, 1, 100))), base=draw(st.booleans()),
+        per_day=per_day, freq=draw(st.sampled_from(("1h", "10m"))), to_close=draw(st.booleans()),
+        unit=draw(st.sampled_from((1, 1, 1, 100))), base=draw(st.booleans()),
         prices=draw(st.sampled_from(("raw", "raw", "raw", "adjusted"))), transfer=transfer,
     )  # fmt: skip
     targets = make_targets(byte_grid(draw, (rows, names)), draw(st.sampled_from(("bool", "bool", "ones", "weights"))))
     rank = draw(st.sampled_from((None, "rank")))
     return Case(
         bars, targets, draw(policies()), draw(COSTS), RiskLimits() if calm else draw(risk_limits()),
-        draw(st.sampled_from(("next_open", "next_open", "next_close", "close"))),
+        draw(st.sampled_from(("next_open", "next_open", "next_close", "close", "next_bar_vwap"))),
         draw(st.sampled_from((10_000_000, 300_000, 1_000_000_000))), deposits,
         None if rank is None else (byte_grid(draw, (rows, names)) % 5).astype(np.float64),
+    )  # fmt: skip
+
+
+@st.composite
+def scripted_cases(draw: st.DrawFn, max_bars: int = 24, max_names: int = 3) -> Case:
+    """A run whose strategy makes its own orders, and now and then a target."""
+    case = draw(cases(max_bars=max_bars, max_names=max_names))
+    return case.but(
+        targets=np.full(case.bars.shape, np.nan), script=draw(scripts(case.bars)),
+        max_orders=draw(st.sampled_from((64, 64, 64, 5))),
     )  # fmt: skip

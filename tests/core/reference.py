@@ -2,39 +2,26 @@
 
 Contract: pure; plain floats, ints, lists and dicts. `simulate` folds a `Panel` and gives an `Account` with
 `fills`, `orders`, `cash` and `equity` per bar. Money is in minor units. Written from the page alone, so that agreement
-with the compiled fold means something. From target to order is in `reference_decide`.
+with the compiled fold means something. From target to order is in `reference_decide`, a strategy's own orders in
+`reference_orders`, the path of a bar in `reference_path`, prices and costs in `reference_prices`.
 
-    1 open_bar  2 release  3 match_open  4 match_stops  5 match_close  6 expire  7 mark  8 decide
+    1 open_bar  2 release  3 match_open  4 match_path  5 match_close  6 expire  7 mark  8 decide
 """
 
 from __future__ import annotations
 
-from math import floor, isnan, nan, sqrt
+from collections.abc import Sequence
+from math import floor, isnan, nan
 
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.market.costs import Costs
-from tests.core import reference_decide
-from tests.core.reference_state import (
-    FIRST_DAY,
-    LIQUIDATION,
-    LISTED,
-    TRADED,
-    Account,
-    Event,
-    Fill,
-    Order,
-    Panel,
-    grid_ceil,
-    grid_floor,
-    limit_prices,
-    tax_rate,
-    tick,
-)
-
-WIDE_SINCE = 19534  # 2023-06-26: first days from then on move between 60 % and 400 % of the offer price
+from tests.core import reference_decide, reference_orders, reference_path
+from tests.core.reference_orders import PRINTS, Command
+from tests.core.reference_prices import Prices
+from tests.core.reference_state import LISTED, TRADED, Account, Event, Fill, Order, Panel
 
 
-class Run:
+class Run(Prices):
     """One simulation: what does not change (panel, settings) and the account that does."""
 
     def __init__(
@@ -50,99 +37,19 @@ class Run:
         boolean: bool = False,
         rank: list[list[float]] | None = None,
         deposits: dict[int, int] | None = None,
+        script: Sequence[Sequence[Command]] = (),
+        max_orders: int = 64,
     ) -> None:
         self.panel, self.targets, self.boolean, self.rank = panel, targets, boolean, rank
         self.policy, self.costs, self.limits, self.fill = policy, costs, limits, fill
         self.deposits = deposits or {}
         self.account = Account(panel, cash)
-        self.session_base = [nan] * len(panel.symbols)
-        self.held_before = [0] * len(panel.symbols)
-
-    # --- prices -----------------------------------------------------------------------------------------------------
-
-    def floor_tick(self, t: int, s: int, price: float) -> float:
-        return grid_floor(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else price
-
-    def ceil_tick(self, t: int, s: int, price: float) -> float:
-        return grid_ceil(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else price
-
-    def money(self, price: float, quantity: float) -> int:
-        return floor(price * quantity * self.panel.unit + 0.5)
-
-    def new_session(self, t: int) -> bool:
-        return t == 0 or self.panel.days[t] != self.panel.days[t - 1]
-
-    def base_price(self, t: int, s: int) -> float:
-        """The exchange's base price of the session that bar t belongs to."""
-        first = t
-        while not self.new_session(first):
-            first -= 1
-        given = self.panel.base[t][s] if self.panel.base else nan
-        if not isnan(given) and given > 0:
-            return given
-        if first == 0:
-            return nan
-        price = self.panel.close[first - 1][s]
-        for event in self.panel.events:
-            if event.bar == first and event.column == s:
-                price /= event.price_factor
-        return price if isnan(price) else self.ceil_tick(t, s, price)
-
-    def reference_price(self, t: int, s: int) -> float:
-        """What the collar is measured from."""
-        return self.base_price(t, s) if self.new_session(t) else self.panel.close[t - 1][s]
-
-    def price_limits(self, t: int, s: int) -> tuple[float, float]:
-        base, market = self.base_price(t, s), self.panel.market[t][s]
-        first_day = self.panel.has(t, s, FIRST_DAY)
-        wide = self.panel.days[t] >= WIDE_SINCE and market in ("KOSPI", "KOSDAQ")
-        if first_day and not wide and market in ("KOSPI", "KOSDAQ", "KONEX") and self.new_session(t):
-            base = self.panel.open[t][s]
-        if not self.panel.grid or isnan(base) or self.panel.has(t, s, LIQUIDATION):
-            return 0.0, float("inf")
-        if first_day and wide:
-            return self.ceil_tick(t, s, base * 0.6), self.floor_tick(t, s, base * 4.0)
-        return limit_prices(base, self.panel.days[t], self.panel.market[t][s], self.panel.leverage[s])
-
-    def order_limit(self, t: int, order: Order) -> float:
-        """The limit price of an order; NaN for a market order."""
-        if self.policy.collar is None or order.kind == "same_close":
-            return nan
-        s, reference = order.column, self.reference_price(t, order.column)
-        if order.side > 0:
-            return self.floor_tick(t, s, reference * (1 + self.policy.collar))
-        return self.ceil_tick(t, s, reference * (1 - self.policy.collar))
-
-    def slipped(self, t: int, s: int, side: int, quantity: int, price: float, limit: float = nan) -> float:
-        """The price after slippage: to the grid against the trader, inside the bar, not past the order's limit."""
-        if side < 0 and self.policy.slippage_on == "entry":
-            return price
-        step = tick(price, self.panel.days[t], self.panel.market[t][s]) if self.panel.grid else 0.0
-        loss = self.costs.slippage_ticks * step + price * (self.costs.slippage_bps / 10_000)
-        if self.costs.impact and self.panel.volume[t][s] > 0:
-            loss += self.costs.impact * price * sqrt(quantity / self.panel.volume[t][s])
-        if loss == 0:
-            return price
-        if side > 0:
-            result = min(self.ceil_tick(t, s, price + loss), self.panel.high[t][s])
-            return result if isnan(limit) else min(result, limit)
-        result = max(self.floor_tick(t, s, price - loss), self.panel.low[t][s])
-        return result if isnan(limit) else max(result, limit)
-
-    def commission(self, t: int, s: int, value: int) -> int:
-        amount = value * self.costs.rate(self.panel.market[t][s]) + self.costs.fixed
-        cut = self.costs.truncate_to
-        return floor((max(amount, float(self.costs.minimum)) + 1e-6) / cut) * cut
-
-    def tax(self, t: int, s: int, value: int) -> int:
-        rate = self.costs.tax
-        if rate is None:
-            rate = tax_rate(self.panel.days[t], self.panel.market[t][s])
-        return floor(value * rate + 1e-6)
-
-    def buy_cost(self, t: int, s: int, price: float, quantity: int) -> int:
-        value = self.money(price, quantity)
-        return value + self.commission(t, s, value) if quantity else 0
+        self.script, self.max_orders = script, max_orders
+        names = len(panel.symbols)
+        self.held_before = [0] * names
+        self.session = 0  # its number, the first being 1
+        self.session_range: list[tuple[float, float] | None] = [None] * names  # low and high of the session so far
+        self.last_range = [nan] * names  # high - low of the last session that traded
 
     # --- 1 ----------------------------------------------------------------------------------------------------------
 
@@ -162,6 +69,8 @@ class Run:
             account.shares_due = [due for due in account.shares_due if due[0] > today]
             account.day_equity = account.equity
             account.no_buys_today = False
+            self.roll_ranges()
+        account.used = [0] * len(self.panel.symbols)
         paid_in = self.deposits.get(t, 0)
         account.cash += paid_in
         account.day_equity += paid_in  # a deposit is no gain, and does not hide a loss
@@ -177,6 +86,16 @@ class Run:
                 self.settle_delisted(t, s)
         account.cash_before = account.cash
         self.held_before = list(account.shares)
+
+    def roll_ranges(self) -> None:
+        self.session += 1
+        for s, seen in enumerate(self.session_range):
+            if seen is not None:
+                self.last_range[s] = seen[1] - seen[0]
+                self.session_range[s] = None
+
+    def last_of_session(self, t: int) -> bool:
+        return t + 1 == len(self.panel.days) or self.panel.days[t + 1] != self.panel.days[t]
 
     def cash_of_action(self, t: int, event: Event, ratio: float) -> int:
         """A dividend after tax, or what a right or a part of the company is taken to fetch."""
@@ -218,11 +137,15 @@ class Run:
             account.bought[s] *= event.price_factor
             account.peak[s] /= event.price_factor
         account.goals[s] = floor(account.goals[s] * ratio + 1e-9)
+        self.last_range[s] /= event.price_factor
         for order in account.waiting:
-            if order.column == s:
+            if order.column == s and order.status == "working":
                 order.quantity, order.open = floor(order.quantity * ratio + 1e-9), floor(order.open * ratio + 1e-9)
+                for name in ("limit", "stop", "extreme"):
+                    setattr(order, name, getattr(order, name) / event.price_factor)
                 if order.open == 0:
-                    order.end(t)
+                    order.end(t, "EXPIRED" if order.own else "")
+        reference_orders.end_orphans(self, t)
 
     def settle_delisted(self, t: int, s: int) -> None:
         account = self.account
@@ -232,7 +155,7 @@ class Run:
             price = self.panel.close[t - 1][s]
             value = self.money(price, account.shares[s])
             account.apply(Fill(t, s, -1, account.shares[s], price, value, 0, 0, 0, "delisting"))
-        for order in account.waiting:
+        for order in self.live_orders():
             if order.column == s:
                 order.end(t, "DELISTED")
         account.goals[s], account.counted[s], account.stopped[s] = 0, None, False
@@ -241,15 +164,26 @@ class Run:
     # --- 2 ----------------------------------------------------------------------------------------------------------
 
     def release(self, t: int) -> None:
+        reference_orders.end_of_yesterday(self, t)
+        reference_orders.take_effect(self, t)
         if self.policy.funding != "cash":
             return
-        buys = [order for order in self.live_orders() if order.side > 0]
+        new = [o for o in self.live_orders() if o.side > 0 and o.kind in PRINTS and isnan(o.reserve_price)]
+        buys = [order for order in new if reference_orders.is_placed(self, t, order)]
         prices = [self.reserve_price(t, order) for order in buys]
-        for order, quantity in zip(buys, self.fit_cash(t, buys, prices, self.account.cash_before), strict=True):
-            if quantity < order.open:
-                order.open, order.reason = quantity, "INSUFFICIENT_CASH"
-                if quantity == 0:
-                    order.end(t)
+        cash = self.account.cash_before - reference_orders.reserved(self, t)
+        for order, price, quantity in zip(buys, prices, self.fit_cash(t, buys, prices, cash), strict=True):
+            order.reserve_price = price
+            self.cut_to(t, order, quantity)
+        reference_orders.reserve_limits(self, t)
+        reference_orders.end_orphans(self, t)
+
+    def cut_to(self, t: int, order: Order, quantity: int, reason: str = "INSUFFICIENT_CASH") -> None:
+        """What is above `quantity` ends."""
+        if quantity < order.open:
+            order.open, order.reason = quantity, reason
+            if quantity == 0:
+                order.end(t)
 
     def reserve_price(self, t: int, order: Order) -> float:
         limit = self.order_limit(t, order)
@@ -258,10 +192,24 @@ class Run:
             return limit
         return upper if upper != float("inf") else self.reference_price(t, order.column)
 
+    def unspendable(self) -> int:
+        return floor((self.limits.min_cash or 0) * self.panel.unit + 0.5)
+
+    def spendable(self, t: int, *orders: Order) -> int:
+        """What these buys may spend before `RiskLimits.min_cash`, proceeds of the path aside."""
+        if self.policy.funding == "proceeds":
+            return self.account.cash - self.account.path_sales
+        return min(self.account.cash, self.account.cash_before) - reference_orders.reserved(self, t, *orders)
+
+    def spend(self, amount: int) -> bool:
+        """Take a buy's cost from the cash held before the bar; whether it needed more."""
+        before = self.account.cash_before
+        self.account.cash_before -= min(amount, before)
+        return amount > before
+
     def fit_cash(self, t: int, buys: list[Order], prices: list[float], cash: int) -> list[int]:
         """How many shares of each buy the cash allows, as `shortfall` says."""
-        unspendable = floor((self.limits.min_cash or 0) * self.panel.unit + 0.5)
-        left = cash - unspendable
+        left = cash - self.unspendable()
         wanted = [order.open for order in buys]
 
         def cost(i: int, quantity: int) -> int:
@@ -298,141 +246,120 @@ class Run:
     def live_orders(self) -> list[Order]:
         return [order for order in self.account.waiting if order.status == "working"]
 
-    def match_open(self, t: int) -> None:
-        self.match(t, "at_open", "open", self.panel.open[t])
-
-    def match_close(self, t: int, kind: str = "at_close") -> None:
-        self.match(t, kind, "same_close" if kind == "same_close" else "close", self.panel.close[t])
-
-    def match(self, t: int, kind: str, rule: str, prints: list[float]) -> None:
+    def match(self, t: int, *kinds: str) -> None:
         """Sells first, then all buys together."""
-        account = self.account
-        ready = [order for order in self.live_orders() if order.kind == kind]
+        ready = [order for order in self.live_orders() if reference_orders.due(self, t, order, kinds)]
+        buys, taken = [], [0] * len(self.panel.symbols)  # taken: shares of the cap that older buys plan to use
         for order in ready:
-            if order.side < 0:
-                self.sell(t, order, rule, prints[order.column])
-        buys = [order for order in ready if order.side > 0 and self.can_fill(t, order, prints[order.column])]
-        prices = [self.slipped(t, o.column, 1, o.open, prints[o.column], self.order_limit(t, o)) for o in buys]
-        cash = min(account.cash, account.cash_before) if self.policy.funding == "cash" else account.cash
+            if order.status == "working" and self.can_fill(t, order):
+                if order.side < 0:
+                    self.sell(t, order, taken[order.column])
+                else:
+                    self.cap(t, order, taken[order.column])
+                    taken[order.column] += order.open
+                    buys.append(order)
+        buys = [order for order in buys if order.status == "working"]
+        prints = [self.print_of(t, order) for order in buys]
+        prices = [
+            self.slipped(t, o.column, 1, o.open, p, self.order_limit(t, o)) for o, p in zip(buys, prints, strict=True)
+        ]
         spent, made = 0, []
-        for order, price, quantity in zip(buys, prices, self.fit_cash(t, buys, prices, cash), strict=True):
-            if quantity < order.open:
+        quantities = self.fit_cash(t, buys, prices, self.spendable(t, *buys))
+        for order, price, printed, planned in zip(buys, prices, prints, quantities, strict=True):
+            quantity = min(planned, order.open)  # a fill before may have taken shares off it
+            if planned < order.open:
                 order.reason = "INSUFFICIENT_CASH"
             if quantity:
-                fill = self.make_fill(t, order.column, 1, quantity, price, prints[order.column], rule)
+                fill = self.make_fill(t, order, quantity, price, printed, self.print_rule(order))
                 made.append(fill)
                 spent += fill.value + fill.commission
-                account.apply(fill)
-                order.filled += quantity
-            order.end(t)
-        if self.policy.funding == "proceeds" and spent > account.cash_before:
+            if order.status == "working":
+                order.end(t)
+        if self.spend(spent) and self.policy.funding == "proceeds":
             for fill in made:
                 fill.from_proceeds = True
+        reference_orders.end_orphans(self, t)
 
-    def sell(self, t: int, order: Order, rule: str, price: float) -> None:
+    def print_of(self, t: int, order: Order) -> float:
+        rows = {"at_open": self.panel.open, "vwap": self.panel.average}.get(order.kind, self.panel.close)
+        return rows[t][order.column]
+
+    def print_rule(self, order: Order) -> str:
+        rules = {"at_open": "open", "at_close": "close", "conditional": "conditional_close"}
+        return rules.get(order.kind, order.kind)
+
+    def cap(self, t: int, order: Order, planned: int) -> None:
+        """Cut an order for one print to what the participation cap leaves beside what older ones plan to take."""
+        left = max(0, self.cap_left(t, order.column) - planned)
+        self.cut_to(t, order, min(order.open, left), "PARTICIPATION")
+
+    def cap_left(self, t: int, s: int) -> int:
+        if self.policy.participation is None:
+            return 1 << 60
+        return max(0, floor(self.policy.participation * self.panel.volume[t][s]) - self.account.used[s])
+
+    def sell(self, t: int, order: Order, taken: int) -> None:
         s = order.column
-        held = self.account.shares[s]
-        if not self.can_fill(t, order, price):
-            return
-        if order.open > held:
-            order.open, order.reason = held, "INSUFFICIENT_SHARES"
-            if held == 0:
+        self.cut_to(t, order, min(order.open, self.account.shares[s]), "INSUFFICIENT_SHARES")
+        if order.status == "working":
+            self.cap(t, order, taken)
+        if order.status == "working":
+            price = self.print_of(t, order)
+            sold = self.slipped(t, s, -1, order.open, price, self.order_limit(t, order))
+            self.make_fill(t, order, order.open, sold, price, self.print_rule(order))
+            if order.status == "working":
                 order.end(t)
-                return
-        sold = self.slipped(t, s, -1, order.open, price, self.order_limit(t, order))
-        self.account.apply(self.make_fill(t, s, -1, order.open, sold, price, rule))
-        order.filled += order.open
-        order.end(t)
 
-    def can_fill(self, t: int, order: Order, price: float) -> bool:
-        """Whether the order fills at this print; if not it ends, with its reason."""
-        lower, upper = self.price_limits(t, order.column)
+    def can_fill(self, t: int, order: Order) -> bool:
+        """Whether the order fills at its print; if not it ends, with its reason."""
+        price = self.print_of(t, order)
         limit = self.order_limit(t, order)
         if not self.panel.has(t, order.column, TRADED):
             order.end(t, "HALTED")
-        elif (order.side > 0 and price >= upper) or (order.side < 0 and price <= lower):
-            order.end(t, "LIMIT_LOCKED")
+        elif self.locked(t, order.column, order.side, price):
+            order.end(t, "EXPIRED" if order.kind == "conditional" else "LIMIT_LOCKED")
         elif not isnan(limit) and (price - limit) * order.side > 0:
             order.end(t, "COLLAR")
         return order.status == "working"
 
-    def make_fill(self, t: int, s: int, side: int, quantity: int, price: float, printed: float, rule: str) -> Fill:
+    def make_fill(self, t: int, order: Order, quantity: int, price: float, printed: float, rule: str) -> Fill:
+        """Book a fill of an order with its costs, and what follows from it."""
+        s, side = order.column, order.side
         value = self.money(price, quantity)
         lost = (value - self.money(printed, quantity)) * side
         tax = self.tax(t, s, value) if side < 0 else 0
-        return Fill(t, s, side, quantity, price, value, self.commission(t, s, value), tax, lost, rule)
+        fill = Fill(t, s, side, quantity, price, value, self.charge(t, order, value), tax, lost, rule)
+        order.day_value, order.day_fee = order.day_value + value, order.day_fee + fill.commission
+        fill.order, fill.tag = order.id, order.tag
+        self.account.apply(fill)
+        self.account.used[s] += quantity
+        order.filled += quantity
+        order.open -= quantity
+        if order.open == 0:
+            order.end(t)
+        if order.own:
+            reference_orders.filled(self, t, order, quantity)
+        return fill
 
     # --- 4 ----------------------------------------------------------------------------------------------------------
 
-    def match_stops(self, t: int) -> None:
-        for s in range(len(self.panel.symbols)):
-            if self.account.shares[s] and self.panel.has(t, s, TRADED):
-                rule, price = self.stop_sale(t, s)
-                if rule:
-                    self.sell_by_stop(t, s, rule, price)
-                self.account.peak[s] = max(self.account.peak[s], self.panel.high[t][s])
-
-    def levels(self, s: int, peak: float) -> tuple[float, str]:
-        """The higher of stop and trail, and its name; -inf without either."""
-        entry = self.account.paid[s] / self.panel.unit / self.account.bought[s]
-        level, name = float("-inf"), ""
-        if self.policy.stop_loss is not None:
-            level, name = entry * (1 - self.policy.stop_loss), "stop_loss"
-        if self.policy.trailing_stop is not None and peak * (1 - self.policy.trailing_stop) > level:
-            level, name = peak * (1 - self.policy.trailing_stop), "trailing_stop"
-        return level, name
-
-    def stop_sale(self, t: int, s: int) -> tuple[str, float]:
-        """Walk the bar's path; the rule that sells and its price before slippage, or ("", nan)."""
-        o, h, low, c = (rows[t][s] for rows in (self.panel.open, self.panel.high, self.panel.low, self.panel.close))
-        account, policy = self.account, self.policy
-        entry = account.paid[s] / self.panel.unit / account.bought[s]
-        take = float("inf")
-        if policy.take_profit is not None:
-            take = self.ceil_tick(t, s, entry * (1 + policy.take_profit))
-        level, name = self.levels(s, account.peak[s])
-        if self.held_before[s] and o <= level:
-            return f"{name}_gap", o
-        if self.held_before[s] and o >= take:
-            return "take_profit_gap", o
-        low_first = o - low <= h - o
-        account.peak[s] = max(account.peak[s], o if low_first else h)
-        level, name = self.levels(s, account.peak[s])
-        if low <= level:
-            return name, min(max(self.floor_tick(t, s, level), low), h)
-        if h >= take:
-            return "take_profit", max(take, low)
-        new_level, new_name = self.levels(s, max(account.peak[s], h))
-        if low_first and c <= new_level and new_name == "trailing_stop":
-            return new_name, min(max(self.floor_tick(t, s, new_level), low), h)
-        return "", nan
-
-    def sell_by_stop(self, t: int, s: int, rule: str, price: float) -> None:
-        account = self.account
-        kind = rule.removesuffix("_gap")
-        order = Order(t, s, -1, account.shares[s], kind, open=account.shares[s])
-        account.orders.append(order)
-        if price <= self.price_limits(t, s)[0]:
-            order.end(t, "LIMIT_LOCKED")
-            return
-        account.apply(self.make_fill(t, s, -1, order.open, self.slipped(t, s, -1, order.open, price), price, rule))
-        order.filled = order.quantity
-        order.end(t)
-        account.goals[s], account.stopped[s] = 0, account.counted[s] not in (None, 0.0)
-        account.places.discard(s)
-        for other in self.live_orders():
-            if other.column == s and other.side > 0:
-                other.end(t, "STOPPED")
+    def match_path(self, t: int) -> None:
+        for s in sorted(range(len(self.panel.symbols)), key=lambda k: self.panel.symbols[k]):
+            if self.panel.has(t, s, TRADED):
+                reference_path.walk(self, t, s)
+        self.account.path_sales = 0
+        reference_orders.end_orphans(self, t)
 
     # --- 6, 7, 8 ----------------------------------------------------------------------------------------------------
 
-    def expire(self, t: int) -> None:
+    def expire(self, t: int, *kinds: str) -> None:
         for order in self.live_orders():
-            order.end(t)
+            if reference_orders.due(self, t, order, kinds):
+                order.end(t)
         for order in self.account.waiting:
-            if order.side > 0 and order.status in ("cut", "dropped"):
+            if not order.own and order.side > 0 and order.status in ("cut", "dropped"):
                 self.account.said[order.column] = order.reason
-        self.account.waiting = []
+        self.account.waiting = self.live_orders()
 
     def mark(self, t: int) -> None:
         account = self.account
@@ -447,22 +374,37 @@ class Run:
             account.no_buys = True
 
     def bar(self, t: int) -> None:
+        account = self.account
         self.open_bar(t)
         self.release(t)
-        self.match_open(t)
-        self.match_stops(t)
-        self.match_close(t)
-        self.expire(t)
+        self.match(t, "at_open")
+        self.match_path(t)
+        self.match(t, "vwap")
+        self.match(t, "at_close", "conditional")
+        reference_orders.expire_own(self, t)
+        self.expire(t, "at_open", "at_close", "vwap")
         self.mark(t)
-        kind = {"next_open": "at_open", "next_close": "at_close", "close": "same_close"}[self.fill]
-        self.account.waiting = reference_decide.decide(self, t, kind)
-        self.account.orders += self.account.waiting
+        kind = {"next_open": "at_open", "next_close": "at_close", "close": "same_close", "next_bar_vwap": "vwap"}
+        self.see_range(t)
+        if self.script:
+            reference_orders.on_bar(self, t, self.script[t], kind[self.fill])
+        decided = reference_decide.decide(self, t, kind[self.fill])
+        for order in decided:
+            order.id, account.next_id = account.next_id, account.next_id + 1
+        account.waiting += decided
+        account.orders += decided
         if self.fill == "close":
-            self.match_close(t, "same_close")
-            self.expire(t)
+            self.match(t, "same_close")
+            self.expire(t, "same_close")
             self.mark(t)
-        self.account.cash_by_bar.append(self.account.cash)
-        self.account.equity_by_bar.append(self.account.equity)
+        account.cash_by_bar.append(account.cash)
+        account.equity_by_bar.append(account.equity)
+
+    def see_range(self, t: int) -> None:
+        for s, seen in enumerate(self.session_range):
+            if self.panel.has(t, s, TRADED):
+                low, high = self.panel.low[t][s], self.panel.high[t][s]
+                self.session_range[s] = (low, high) if seen is None else (min(seen[0], low), max(seen[1], high))
 
 
 def simulate(panel: Panel, targets: list[list[float]], **settings: object) -> Account:

@@ -45,8 +45,8 @@ def is_rebalance_date(run: Run, t: int) -> bool:
 
 def row_value(run: Run, t: int, s: int) -> float | None:
     """The target that counts for this name on this bar; None: leave it."""
-    if not run.panel.has(t, s, VALID):
-        return None
+    if run.script or not run.panel.has(t, s, VALID):
+        return None  # a rule's goals are not row values
     if not run.panel.has(t, s, MEMBER):
         return 0.0
     value = run.targets[t][s]
@@ -158,6 +158,8 @@ def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], k
     from tests.core.reference_state import Order
 
     account = run.account
+    fresh = fresh | account.fresh
+    account.fresh = set()
     orders = []
     for s in sorted(range(len(values)), key=lambda k: run.panel.symbols[k]):
         want = account.goals[s] - account.owned(s)

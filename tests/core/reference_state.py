@@ -6,8 +6,10 @@ traded), `Account` what it leaves. Used by `reference` and `reference_decide`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from functools import cache
+from math import inf, nan
 
 import numpy as np
 
@@ -49,6 +51,10 @@ class Panel:
     unit: int = 1
     grid: bool = True
     volume: list[list[float]] = field(default_factory=list)
+    average: list[list[float]] = field(default_factory=list)  # average price of each bar
+    opening: list[bool] = field(default_factory=list)  # the bar holds the opening auction
+    closing: list[bool] = field(default_factory=list)  # the closing auction
+    auction_only: list[bool] = field(default_factory=list)  # and nothing else
 
     def has(self, t: int, s: int, flag: int) -> bool:
         return bool(self.flags[t][s] & flag)
@@ -56,6 +62,8 @@ class Panel:
 
 @dataclass
 class Order:
+    """One order, a policy's or a strategy's own; what only own orders have stands below `own`."""
+
     bar: int  # decided on
     column: int
     side: int
@@ -66,11 +74,34 @@ class Order:
     status: str = "working"
     reason: str = ""
     done: int = -1
+    id: int = -1
+    own: bool = False
+    limit: float = nan  # prices as given, in the won of today
+    stop: float = nan
+    trail: float = nan
+    from_open: float = nan
+    tif: str = "day"
+    at: str = ""  # the auction it waits for
+    until: float = inf  # number of the last session it lives in
+    born: int = 0  # number of the session it was made in
+    stage: str = "new"  # new, child (waits for its entry), live
+    triggered: bool = False
+    opened: bool = False  # from_open: its session has had its first trade
+    parked: bool = False
+    muted: bool = False  # not looked at again on this bar
+    extreme: float = nan
+    group: int = 0
+    parent: int = -1
+    tag: int = 0
+    day_value: int = 0  # money filled in this session, and the commission on it
+    day_fee: int = 0
+    reserve_price: float = nan  # what a placed buy's open shares are reserved at
 
     def end(self, t: int, reason: str = "") -> None:
         """No more fills: filled whole, cut short, or dropped with nothing."""
         self.reason = reason or self.reason
-        self.status = "filled" if self.filled == self.quantity else "cut" if self.filled else "dropped"
+        whole = self.filled == self.quantity and (self.filled > 0 or not self.own)
+        self.status = "filled" if whole else "cut" if self.filled else "dropped"
         self.open, self.done = 0, t
 
 
@@ -87,6 +118,9 @@ class Fill:
     slippage: int
     rule: str
     from_proceeds: bool = False
+    ambiguous: bool = False
+    order: int = -1
+    tag: int = 0
 
 
 class Account:
@@ -112,7 +146,12 @@ class Account:
         self.day_equity = cash
         self.highest_equity = cash
         self.no_buys_today = self.no_buys = False
-        self.cash_before = cash
+        self.cash_before = cash  # held before the bar, and not yet spent by its buys
+        self.used = [0] * names  # shares filled on this bar, for the participation cap
+        self.path_sales = 0  # what sales on the path have brought on this bar
+        self.next_id = self.groups = 0
+        self.fresh: set[int] = set()  # names whose goal the rule has set on this bar
+        self.made: list[int] = []  # ids of what the script made
         self.waiting: list[Order] = []
         self.orders: list[Order] = []
         self.fills: list[Fill] = []
@@ -122,6 +161,16 @@ class Account:
     def owned(self, s: int) -> int:
         """Shares held, with those that come later."""
         return self.shares[s] + sum(shares for _, column, shares in self.shares_due if column == s)
+
+    def fork(self) -> Account:
+        """An account that goes its own way for a bar's path, without the rows written so far."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list | set):
+                setattr(other, name, copy.copy(value))
+        other.waiting = [replace(order) for order in self.waiting]
+        other.fills, other.orders = [], []
+        return other
 
     def apply(self, fill: Fill) -> None:
         """Book one fill, whoever made it."""

@@ -12,11 +12,22 @@ import numpy as np
 
 from quantkit.core.fold import Output, plan_of, simulate
 from quantkit.core.prepare import events_of, first_state, has_universe, inputs_of
-from quantkit.core.state import ORDER_STATUS, REASONS, RULES, Inputs, Records, State
+from quantkit.core.state import (
+    N_ORDERS,
+    ORDER_STATUS,
+    REASONS,
+    RULES,
+    STAGE_OVER,
+    Inputs,
+    Records,
+    State,
+)
 from quantkit.indicators import sma
+from quantkit.strategy.rules import rule_over, with_room
 from tests.core import reference
 from tests.core.markets import Case, panel_of
 from tests.core.reference_state import Account
+from tests.core.scripts import scripted
 
 
 class Prepared(NamedTuple):
@@ -35,6 +46,7 @@ def prepare(case: Case) -> Prepared:
         rank=case.rank,
         liquidity=sma(bars.value, 20),
         volume=case.costs.impact > 0.0 or case.policy.participation is not None,
+        vwap=case.fill == "next_bar_vwap",
     )
     plan = plan_of(
         case.policy,
@@ -54,7 +66,14 @@ def prepare(case: Case) -> Prepared:
 
 def compiled(case: Case) -> tuple[Output, State]:
     prepared = prepare(case)
-    return simulate(*prepared), prepared.state
+    if case.script is None:
+        return simulate(*prepared), prepared.state
+    strategy = scripted(case.script, case.max_orders)
+    state = with_room(strategy, prepared.state)
+    with rule_over(
+        strategy, case.bars, lead=0, state=state, inputs=prepared.inputs, plan=prepared.plan, interpret=True
+    ) as rule:
+        return simulate(state, *prepared[1:], rule), state
 
 
 def through_backtest(case: Case) -> Any:
@@ -74,6 +93,7 @@ def by_reference(case: Case) -> Account:
         panel_of(case.bars), case.targets.astype(float).tolist(), policy=case.policy, costs=case.costs,
         limits=case.limits, cash=case.cash, fill=case.fill, boolean=case.targets.dtype == np.bool_,
         rank=None if case.rank is None else case.rank.tolist(), deposits=case.deposits,
+        script=case.script or (), max_orders=case.max_orders,
     )  # fmt: skip
 
 
@@ -124,6 +144,56 @@ def reference_denied_rows(account: Account) -> list[tuple[object, ...]]:
     )
 
 
+def own_rows(output: Output, state: State) -> list[tuple[object, ...]]:
+    """Own orders, those at work too: bar, column, side, quantity, filled, status, reason, done, tag."""
+    names = ("bar", "symbol", "side", "quantity", "filled", "status", "reason", "done_bar", "tag")
+    rows: list[tuple[object, ...]] = [
+        (*row[:5], ORDER_STATUS[row[5]], REASONS[row[6]], *row[7:])
+        for row in zip(*(output.orders[name].tolist() for name in names), strict=True)
+        if row[-1]
+    ]
+    rows += [
+        (*(int(order[name]) for name in ("bar", "symbol", "side", "want", "filled")), "working", "", -1, int(order.tag))
+        for order in state.orders[: state.account[N_ORDERS]]
+        if order.own and order.stage != STAGE_OVER
+    ]
+    return sorted(rows)
+
+
+def reference_own_rows(account: Account) -> list[tuple[object, ...]]:
+    return sorted(
+        (
+            o.bar,
+            o.column,
+            o.side,
+            o.quantity,
+            o.filled,
+            o.status,
+            "" if o.status == "working" else o.reason,
+            o.done,
+            o.tag,
+        )
+        for o in account.orders
+        if o.own
+    )
+
+
+def ambiguous_rows(output: Output, state: State) -> list[tuple[object, ...]]:
+    """(bar, column, side, quantity, price, rule, ambiguous, tag) of all fills."""
+    tags = dict(zip(output.orders["order_id"].tolist(), output.orders["tag"].tolist(), strict=True))
+    working = state.orders[: state.account[N_ORDERS]]
+    tags |= dict(zip(working["id"].tolist(), working["tag"].tolist(), strict=True))
+    f = output.fills
+    columns = [f[name].tolist() for name in ("bar", "symbol", "side", "quantity", "price")]
+    rules = [RULES[rule] for rule in f["rule"].tolist()]
+    owned = [tags[order] for order in f["order_id"].tolist()]
+    return sorted(zip(*columns, rules, (f["ambiguous"] == 1).tolist(), owned, strict=True))
+
+
+def reference_ambiguous_rows(account: Account) -> list[tuple[object, ...]]:
+    return sorted((f.bar, f.column, f.side, f.quantity, f.price, f.rule, f.ambiguous, f.tag) for f in account.fills)
+
+
 def differences(case: Case) -> list[str]:
     """What the compiled run and the reference disagree about; empty when they agree."""
     output, state = compiled(case)
@@ -136,6 +206,8 @@ def differences(case: Case) -> list[str]:
         ("shares", state.names["shares"].tolist(), account.shares),
         ("due", state.names["due"].tolist(), [account.owned(s) - n for s, n in enumerate(account.shares)]),
         ("goals", state.names["goal"].tolist(), account.goals),
+        ("own orders", own_rows(output, state), reference_own_rows(account)),
+        ("ambiguous", ambiguous_rows(output, state), reference_ambiguous_rows(account)),
     ]
     found = []
     for what, got, want in pairs:

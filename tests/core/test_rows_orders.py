@@ -184,7 +184,7 @@ def test_no_ioc_where_a_bar_is_the_closing_auction(freq: str, end: Any, tif: Any
     assert end_of(bars, lambda ctx: ctx.buy(0, 5, tif=tif)) == end
 
 
-@row("조건부지정가 at the upper limit (buy), at the lower (sell)")
+@row("조건부지정가 at or beyond the upper limit (buy), the lower (sell)")
 def test_a_conditional_limit_at_the_days_limit_is_refused() -> None:
     bar = (10_000, 10_100, 9_900, 10_000)
     run = held(
