@@ -59,6 +59,7 @@ def test_what_happened_until_a_bar_does_not_depend_on_the_bars_after_it(case: Ca
 
 @given(cases())
 def test_policies_that_do_not_bind_change_nothing(case: Case) -> None:
+    assume(case.policy.weighting not in ("cash", "shares"))  # an amount is no part of an equity that a run may lose
     idle = case.but(policy=replace(case.policy, **IDLE))
     for table, same in zip(compiled(case)[0], compiled(idle)[0], strict=True):
         assert table.tobytes() == same.tobytes()
@@ -102,7 +103,7 @@ def test_random_markets_make_each_policy_bind(name: str) -> None:
     changed: Counter[bool] = Counter()
 
     @seed(20240326)
-    @settings(max_examples=40, database=None, derandomize=False, phases=[Phase.generate])
+    @settings(max_examples=150, database=None, derandomize=False, phases=[Phase.generate])
     @given(shaped(cases(calm=True), name))
     def look(case: Case) -> None:
         off = Policy.__dataclass_fields__[name].default
