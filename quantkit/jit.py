@@ -71,6 +71,14 @@ class _InnerLibrary(JITCodeLibrary):
 
     codegen = _NoCode  # asked for by who would run the step
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Only what makes the code smaller: the kernel it ends up in is optimised in full."""
+        codegen = cast("Any", self)._codegen
+        ll_module.data_layout = codegen._data_layout
+        for function in ll_module.functions:
+            builder = codegen._pass_builder(opt=1, loop_vectorize=False, slp_vectorize=False)
+            builder.getFunctionPassManager().run(function, builder)
+
     def _optimize_final_module(self) -> None:
         """Left to the kernel it ends up in."""
 
@@ -82,14 +90,31 @@ class _InnerLibrary(JITCodeLibrary):
         return 0
 
 
+class _EntryLibrary(JITCodeLibrary):
+    """A kernel that Python calls, optimised once: Numba's first round serves its reference counts; here are none."""
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = cast("Any", self)._codegen._module_pass_manager(opt=2)
+        passes.run(self._final_module, builder)
+
+
 class _InnerCompiler(Compiler):
     """Numba's own pipeline into an `_InnerLibrary`."""
+
+    library: type[JITCodeLibrary] = _InnerLibrary
 
     def define_pipelines(self) -> Any:
         if self.state.library is None:
             name = self.state.func_id.func_qualname
-            self.state.library = cast("Any", _InnerLibrary)(self.state.targetctx.codegen(), name)
+            self.state.library = cast("Any", self.library)(self.state.targetctx.codegen(), name)
+            self.state.library.enable_object_caching()
         return cast("Any", super()).define_pipelines()
+
+
+class _EntryCompiler(_InnerCompiler):
+    """Numba's own pipeline into an `_EntryLibrary`."""
+
+    library = _EntryLibrary
 
 
 _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _InnerCompiler}
@@ -149,7 +174,7 @@ def njit_shared(function: Callable[P, R]) -> Callable[P, R]:
 
 def njit_entry(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit_bare`, for the few kernels that Python calls."""
-    compiled = _bare(function, cache=True, no_cfunc_wrapper=True)
+    compiled = _bare(function, cache=True, no_cfunc_wrapper=True, pipeline_class=_EntryCompiler)
     _stored.append(compiled)
     watch.add(function)
     return compiled

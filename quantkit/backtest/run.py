@@ -28,6 +28,7 @@ from quantkit.backtest.manifest import manifest_of
 from quantkit.backtest.output import FLOW_FIELDS, RunOutput
 from quantkit.backtest.pieces import Terms, decide_rows, fold_rows
 from quantkit.backtest.universe import in_universe
+from quantkit.compiling import with_deep_stack
 from quantkit.core.policy import FILLS, Policy, RiskLimits
 from quantkit.core.prepare import events_of, first_state, valid_after_warmup
 from quantkit.core.state import N_ORDERS, Floats, Ints, State
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from quantkit.data.stream import BarStream
 
 
+@with_deep_stack
 def backtest(
     strategy: Strategy | None = None,
     bars: Bars | BarStream | None = None,

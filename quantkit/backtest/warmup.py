@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from quantkit.backtest.run import backtest
+from quantkit.compiling import with_deep_stack
 from quantkit.core.fold import Fill, feed, plan_of
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.core.prepare import events_of, first_state, inputs_of
@@ -39,6 +40,7 @@ class Warmed(NamedTuple):
     folder: str  # where they are kept; empty where nothing is compiled
 
 
+@with_deep_stack
 def warm_up() -> Warmed:
     """Compile, or find compiled, every kernel."""
     bars = _bars()
