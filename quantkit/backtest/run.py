@@ -166,7 +166,7 @@ def result_of(
     """
     from quantkit.backtest.result import Result
 
-    run = _run_output(output, state, paid, round(span.cash * bars.minor_unit), bars.minor_unit, len(bars))
+    run = run_output(output, state, paid, round(span.cash * bars.minor_unit), bars.minor_unit, len(bars))
     settings = {
         "cash": span.cash,
         "history": day_text(history),
@@ -205,9 +205,15 @@ def _checked(strategy: object, bars: object, *, targets: object, cash: object, f
         raise ConfigError(f"backtest(strategy={strategy!r}): expected {hint}")
     if fill not in FILLS:
         raise ConfigError(f"backtest(fill={fill!r}): choose one of {', '.join(FILLS)}")
-    if isinstance(cash, bool) or not isinstance(cash, int | float | np.number) or not 0 < float(cash) < 9e15:
-        raise ConfigError(f"backtest(cash={cash!r}): expected an amount of money above 0")
+    money_of(cash, owner="backtest")
     return cast("Bars | BarStream", bars)
+
+
+def money_of(cash: object, *, owner: str) -> float:
+    """The money a run starts with; ConfigError when it is no amount above 0."""
+    if isinstance(cash, bool) or not isinstance(cash, int | float | np.number) or not 0 < float(cash) < 9e15:
+        raise ConfigError(f"{owner}(cash={cash!r}): expected an amount of money above 0")
+    return float(cash)
 
 
 def first_row(bars: Bars | BarStream, start: object) -> int:
@@ -244,7 +250,7 @@ def deposit_rows(days: Ints, deposits: object) -> list[tuple[int, float]]:
     return sorted(rows)
 
 
-def _run_output(
+def run_output(
     output: Output, state: State, paid: list[tuple[int, float]], initial: int, unit: int, length: int
 ) -> RunOutput:
     """The fold's tables as the result's columns, with orders still working at the end as rows of their own."""
