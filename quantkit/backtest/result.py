@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from quantkit.backtest.trades import Trades
     from quantkit.core.policy import Policy
     from quantkit.data.bars import Bars
+    from quantkit.market.costs import Costs
     from quantkit.strategy import Strategy
 
 __all__ = ["Result"]
@@ -50,7 +51,9 @@ class Result:
     benchmark   (T,) float64 levels to compare with, any scale, and their name
     strategy, policy, fill   what was run, for titles and the report; None: targets were given
     periods     periods a year of the ratios; None: from the bars' frequency (252 for sessions)
-    again       runs the same backtest under another policy; None: it was not made by `backtest`
+    again       the same backtest once more: `again(policy)`, `again(cash=..., costs=...)`, any argument of `backtest`;
+                None: it was not made by `backtest`
+    cost_model  what fills were charged; None: not known
     risk_free   rate a year that Sharpe, Sortino and alpha are measured against
     """
 
@@ -65,7 +68,8 @@ class Result:
         strategy: Strategy | None = None,
         policy: Policy | None = None,
         fill: str | None = None,
-        again: Callable[[Policy], Result] | None = None,
+        again: Callable[..., Result] | None = None,
+        cost_model: Costs | None = None,
         periods: float | None = None,
         risk_free: float = 0.0,
     ) -> None:
@@ -79,6 +83,7 @@ class Result:
         self.policy = policy
         self.fill = fill
         self.again = again
+        self.cost_model = cost_model
         called = "buy and hold" if benchmark_name == "hold" else benchmark_name or "benchmark"
         self.comparison = None if benchmark is None else Benchmark(benchmark, called)
         self.periods = metrics.periods_per_year(bars.freq) if periods is None else periods

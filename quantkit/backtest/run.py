@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -83,11 +83,15 @@ def backtest(
     Raises ConfigError for an argument out of range and BadData for data that does not fit, each naming the value.
     """
 
-    def again(other: Policy) -> Result:
-        return backtest(
-            strategy, bars, targets=targets, policy=other, cash=cash, start=start, end=end, costs=costs, fill=fill,
-            limits=limits, benchmark=benchmark, deposits=deposits, rank=rank, interpret=interpret,
-        )  # fmt: skip
+    def again(other: Policy | None = None, /, **changes: Any) -> Result:
+        given: dict[str, Any] = {
+            "targets": targets, "policy": policy, "cash": cash, "start": start, "end": end, "costs": costs,
+            "fill": fill, "limits": limits, "benchmark": benchmark, "deposits": deposits, "rank": rank,
+            "short": short, "interpret": interpret,
+        }  # fmt: skip
+        if other is not None:
+            given |= {"policy": other, "short": None}
+        return backtest(strategy, bars, **(given | changes))
 
     bars = _checked(strategy, bars, targets=targets, cash=cash, fill=fill)
     rules = policy or (strategy.policy if strategy is not None else Policy())
@@ -144,7 +148,7 @@ class Span:
     end: object
     benchmark: object
     deposits: object
-    again: Callable[[Policy], Result]
+    again: Callable[..., Result]
 
 
 def result_of(
@@ -189,6 +193,7 @@ def result_of(
         policy=terms.policy,
         fill=terms.fill,
         again=span.again,
+        cost_model=terms.costs,
     )
 
 
