@@ -3,9 +3,17 @@
 Contract: `coast` does for a quiet bar exactly what the steps of `fold` do: the session rolls, the account is marked,
 peaks rise. A bar is quiet when no order works, no goal is unmet, no target changes, no date re-sizes, no event is due
 and no stop is near; a run of limits or policies that look at every bar never coasts (`plan.coasts`).
+
+    coast        first bar that is not quiet
+    _coast_one   a run of one name, its levels and its peak kept in registers: twice as fast
+    _coast_many  a run of several
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
 
 from quantkit.core.account import cash_of, money, owned
 from quantkit.core.state import (
@@ -32,11 +40,35 @@ from quantkit.core.state import (
     Record,
     Records,
     State,
+    i64,
 )
 from quantkit.data.bars import TRADED
 from quantkit.jit import njit_bare
 
 CAREFUL = 1e-9
+
+
+class Levels(NamedTuple):
+    """The policy's stops as factors: of the money paid, and of the peak; those not set are never met."""
+
+    worst: float
+    best: float
+    keep: float
+
+
+class Carry(NamedTuple):
+    """The places of the account that a quiet bar moves."""
+
+    worth: int
+    peak: int
+    day: int
+    day_start: int
+    row: int
+    new_session: int
+    session_bar: int
+    settled: int
+    next_1: int
+    next_2: int
 
 
 @njit_bare
@@ -49,34 +81,98 @@ def may_coast(state: State, events: Records, plan: Record, t: int) -> bool:
 
 
 @njit_bare
-def _no_stop_near(state: State, inputs: Inputs, plan: Record, t: int, s: int) -> bool:
-    """Whether no level a bar may raise is met by it, whatever the order of its extremes.
-
-    Compared as money, a billionth too careful, since dividing by the shares costs more than all the rest.
-    """
-    name = state.names[s]
-    paid, shares = float(name.entry_value), name.entry_qty * plan.unit
-    high, low = inputs.high[t, s], inputs.low[t, s]
-    if plan.stop_loss > 0.0 and low * shares <= paid * (1.0 - plan.stop_loss) * (1.0 + CAREFUL):
-        return False
-    if plan.trailing_stop > 0.0 and low <= max(name.peak, high) * (1.0 - plan.trailing_stop):
-        return False
-    return not (plan.take_profit > 0.0 and high * shares >= paid * (1.0 + plan.take_profit) * (1.0 - CAREFUL))
+def _levels(plan: Record) -> Levels:
+    """A billionth too careful, so that rounding cannot hide a stop."""
+    return Levels(
+        (1.0 - plan.stop_loss) * (1.0 + CAREFUL) if plan.stop_loss > 0.0 else -1.0,
+        (1.0 + plan.take_profit) * (1.0 - CAREFUL) if plan.take_profit > 0.0 else np.inf,
+        1.0 - plan.trailing_stop if plan.trailing_stop > 0.0 else -1.0,
+    )
 
 
 @njit_bare
-def coast(state: State, inputs: Inputs, events: Records, plan: Record, equity: Ints, cash: Ints, start: int) -> int:
-    """Fold quiet bars from `start` on; returns the first that is not quiet, or T."""
-    account = state.account
-    stops = plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0
-    last = len(inputs.dates)
-    if account[EVENT] < len(events):
-        last = min(last, events[account[EVENT]].bar)
-    active, columns = account[N_ACTIVE], inputs.targets.shape[1]
-    receivable, settled, next_1, next_2 = account[RECEIVABLE], account[SETTLED], account[NEXT_1], account[NEXT_2]
-    held_cash, peak, worth, day = cash_of(state), account[PEAK_EQUITY], account[EQUITY], account[DAY]
-    day_start, row, new_session = account[DAY_START], account[PREV_ROW], account[NEW_SESSION]
-    session_bar = account[SESSION_BAR]
+def _carried(account: Ints) -> Carry:
+    return Carry(
+        account[EQUITY], account[PEAK_EQUITY], account[DAY], account[DAY_START], account[PREV_ROW],
+        account[NEW_SESSION], account[SESSION_BAR], account[SETTLED], account[NEXT_1], account[NEXT_2],
+    )  # fmt: skip
+
+
+@njit_bare
+def _rolled(carry: Carry, day: int, worth: int, t: int) -> Carry:
+    """After one more quiet bar, at whose close the account is worth `worth`."""
+    start, row, new_session, session_bar = carry.day_start, carry.row, i64(0), carry.session_bar + 1
+    settled, next_1, next_2 = carry.settled, carry.next_1, carry.next_2
+    if day != carry.day:
+        start, row, new_session, session_bar = carry.worth, t - 1, i64(1), i64(0)
+        settled, next_1, next_2 = settled + next_1, next_2, i64(0)
+    peak = max(carry.peak, worth)
+    return Carry(worth, peak, i64(day), start, row, new_session, session_bar, settled, next_1, next_2)
+
+
+@njit_bare
+def _put_back(account: Ints, carry: Carry, bars: int) -> None:
+    account[EQUITY], account[PEAK_EQUITY], account[DAY] = carry.worth, carry.peak, carry.day
+    account[DAY_START], account[PREV_ROW] = carry.day_start, carry.row
+    account[NEW_SESSION], account[SESSION_BAR] = carry.new_session, carry.session_bar
+    account[SETTLED], account[NEXT_1], account[NEXT_2] = carry.settled, carry.next_1, carry.next_2
+    account[BARS] += bars
+
+
+@njit_bare
+def _coast_one(state: State, inputs: Inputs, plan: Record, equity: Ints, cash: Ints, start: int, last: int) -> int:
+    name = state.names[0]
+    held, target, peak = owned(name), state.target[0], name.peak
+    worst, best, keep = _levels(plan)
+    paid, shares = float(name.entry_value), name.entry_qty * plan.unit
+    if shares > 0.0:
+        worst, best = worst * paid / shares, best * paid / shares
+    carry = _carried(state.account)
+    held_cash = cash_of(state)
+    base = held_cash + state.account[RECEIVABLE]
+    t = start
+    while t < last:
+        value, worth = inputs.targets[t, 0], base
+        if (inputs.dates[t].rebalance != 0) | ((value == value) & (value != target)):
+            break
+        if held != 0:
+            if inputs.flags[t, 0] & TRADED:
+                high = inputs.high[t, 0]
+                top = max(peak, high)
+                if (inputs.low[t, 0] <= max(worst, top * keep)) | (high >= best):
+                    break
+                peak = top
+            worth += money(inputs.close[t, 0], held, plan.unit)
+        carry = _rolled(carry, inputs.dates[t].day, worth, t)
+        equity[t] = worth
+        cash[t] = held_cash
+        t += 1
+    if held != 0 and plan.trailing_stop > 0.0:
+        name.peak = peak
+    _put_back(state.account, carry, t - start)
+    return t
+
+
+@njit_bare
+def _is_far(name: Record, high: float, low: float, levels: Levels, unit: int) -> bool:
+    """Whether a bar meets no level that it may raise itself, whatever the order of its extremes.
+
+    Compared as money, since dividing by the shares costs more than all the rest.
+    """
+    paid, shares = float(name.entry_value), name.entry_qty * unit
+    met = (low * shares <= paid * levels.worst) | (high * shares >= paid * levels.best)
+    return not (met | (low <= max(name.peak, high) * levels.keep))
+
+
+@njit_bare
+def _coast_many(state: State, inputs: Inputs, plan: Record, equity: Ints, cash: Ints, start: int, last: int) -> int:
+    active, columns = state.account[N_ACTIVE], inputs.targets.shape[1]
+    levels = _levels(plan)
+    trails = plan.trailing_stop > 0.0
+    stops = trails or plan.stop_loss > 0.0 or plan.take_profit > 0.0
+    carry = _carried(state.account)
+    held_cash = cash_of(state)
+    base = held_cash + state.account[RECEIVABLE]
     t = start
     while t < last:
         quiet = inputs.dates[t].rebalance == 0
@@ -87,35 +183,36 @@ def coast(state: State, inputs: Inputs, events: Records, plan: Record, equity: I
                 break
         if not quiet:
             break
-        total = held_cash + receivable
+        worth = base
         for i in range(active):
             s = state.names[i].active
             name = state.names[s]
             held = owned(name)
             if held != 0:
-                total += money(inputs.close[t, s], held, plan.unit)
-                if stops and inputs.flags[t, s] & TRADED and not _no_stop_near(state, inputs, plan, t, s):
-                    quiet = False
+                worth += money(inputs.close[t, s], held, plan.unit)
+                if stops and inputs.flags[t, s] & TRADED:
+                    quiet &= _is_far(name, inputs.high[t, s], inputs.low[t, s], levels, plan.unit)
         if not quiet:
             break
-        if plan.trailing_stop > 0.0:
+        if trails:
             for i in range(active):
                 name = state.names[state.names[i].active]
                 if owned(name) != 0 and inputs.flags[t, state.names[i].active] & TRADED:
                     name.peak = max(name.peak, inputs.high[t, state.names[i].active])
-        new_session, session_bar = 0, session_bar + 1
-        if inputs.dates[t].day != day:
-            day, day_start, row, new_session = inputs.dates[t].day, worth, t - 1, 1
-            session_bar = 0
-            settled, next_1, next_2 = settled + next_1, next_2, 0
-        worth = total
-        peak = max(peak, worth)
+        carry = _rolled(carry, inputs.dates[t].day, worth, t)
         equity[t] = worth
         cash[t] = held_cash
         t += 1
-    account[SETTLED], account[NEXT_1], account[NEXT_2] = settled, next_1, next_2
-    account[PEAK_EQUITY], account[EQUITY], account[DAY], account[DAY_START] = peak, worth, day, day_start
-    account[PREV_ROW], account[NEW_SESSION] = row, new_session
-    account[SESSION_BAR] = session_bar
-    account[BARS] += t - start
+    _put_back(state.account, carry, t - start)
     return t
+
+
+@njit_bare
+def coast(state: State, inputs: Inputs, events: Records, plan: Record, equity: Ints, cash: Ints, start: int) -> int:
+    """Fold quiet bars from `start` on; returns the first that is not quiet, or T."""
+    last = len(inputs.dates)
+    if state.account[EVENT] < len(events):
+        last = min(last, events[state.account[EVENT]].bar)
+    if inputs.targets.shape[1] == 1:
+        return _coast_one(state, inputs, plan, equity, cash, start, last)
+    return _coast_many(state, inputs, plan, equity, cash, start, last)
