@@ -1,8 +1,9 @@
 """Bars on which nothing can happen, in one tight loop.
 
 Contract: `coast` does for a quiet bar exactly what the steps of `fold` do: the session rolls, the account is marked,
-peaks rise. A bar is quiet when no order works, no goal is unmet, no target changes, no date re-sizes, no event is due
-and no stop is near; a run of limits or policies that look at every bar never coasts (`plan.coasts`).
+peaks rise. A bar is quiet when no order works, no target changes, no date re-sizes, no event is due, no stop is near,
+and each goal is met or stands for a buy that cash is still short of, which was written down before; a run of limits or
+policies that look at every bar never coasts (`plan.coasts`).
 
     coast        first bar that is not quiet
     _coast_one   a run of one name, its levels and its peak kept in registers: twice as fast
@@ -15,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantkit.core.account import cash_of, money, owned
+from quantkit.core.account import cash_of, commission_of, money, owned
 from quantkit.core.state import (
     BARS,
+    BUY,
     DAY,
     DAY_START,
     EQUITY,
@@ -28,6 +30,7 @@ from quantkit.core.state import (
     NEW_SESSION,
     NEXT_1,
     NEXT_2,
+    NO_CASH,
     PEAK_EQUITY,
     PREV_ROW,
     RECEIVABLE,
@@ -42,7 +45,7 @@ from quantkit.core.state import (
     State,
     i64,
 )
-from quantkit.data.bars import TRADED
+from quantkit.data.bars import TRADED, VALID
 from quantkit.jit import njit_bare
 
 CAREFUL = 1e-9
@@ -72,12 +75,48 @@ class Carry(NamedTuple):
 
 
 @njit_bare
-def may_coast(state: State, events: Records, plan: Record, t: int) -> bool:
+def may_coast(state: State, events: Records, plan: Record, t: int, extra: int | None) -> bool:
     """Whether bar t may be the first of some quiet ones, as far as the account knows."""
     account = state.account
-    busy = account[N_ORDERS] + account[UNMET] + account[WAITING] + account[N_PAY]
-    due = account[EVENT] < len(events) and events[account[EVENT]].bar == t
-    return plan.coasts != 0 and t > 0 and busy == 0 and not due
+    if plan.coasts == 0 or t == 0 or account[N_ORDERS] + account[WAITING] + account[N_PAY] > 0:
+        return False
+    if account[EVENT] < len(events) and events[account[EVENT]].bar == t:
+        return False
+    if account[UNMET] == 0:
+        return True
+    return False if extra is not None else _may_wait(state, plan)
+
+
+@njit_bare
+def _may_wait(state: State, plan: Record) -> bool:
+    """Whether some goal is unmet, and `decide` has nothing to do about any name while cash is short: `_is_dear`."""
+    gaps = i64(0)
+    for i in range(state.account[N_ACTIVE]):
+        s = state.names[i].active
+        name = state.names[s]
+        want = name.goal - owned(name)
+        if want == 0:
+            if name.goal == 0 and state.target[s] == 0.0 and name.resting == 0:
+                return False  # it leaves the list
+        elif plan.retry and (want < 0 or name.noted != NO_CASH):
+            return False
+        gaps += abs(want)
+    return gaps > 0
+
+
+@njit_bare
+def _is_dear(name: Record, plan: Record, close: float, spendable: int) -> bool:
+    """Whether a goal that waits, `_may_wait`, still cannot have a share."""
+    if name.goal == owned(name) or plan.retry == 0:
+        return True
+    share = money(close, i64(BUY), plan.unit)
+    return share > spendable or share + commission_of(plan, name.market, share) > spendable
+
+
+@njit_bare
+def _spendable(state: State, plan: Record) -> int:
+    """Cash that buys may use."""
+    return cash_of(state) - i64(np.floor(plan.min_cash * plan.unit + 0.5))
 
 
 @njit_bare
@@ -130,10 +169,13 @@ def _coast_one(state: State, inputs: Inputs, plan: Record, equity: Ints, cash: I
     carry = _carried(state.account)
     held_cash = cash_of(state)
     base = held_cash + state.account[RECEIVABLE]
+    waits, spendable = state.account[UNMET] != 0, _spendable(state, plan)
     t = start
     while t < last:
         value, worth = inputs.targets[t, 0], base
         if (inputs.dates[t].rebalance != 0) | ((value == value) & (value != target)):
+            break
+        if waits and inputs.flags[t, 0] & VALID and not _is_dear(name, plan, inputs.close[t, 0], spendable):
             break
         if held != 0:
             if inputs.flags[t, 0] & TRADED:
@@ -173,6 +215,7 @@ def _coast_many(state: State, inputs: Inputs, plan: Record, equity: Ints, cash: 
     carry = _carried(state.account)
     held_cash = cash_of(state)
     base = held_cash + state.account[RECEIVABLE]
+    waits, spendable = state.account[UNMET] != 0, _spendable(state, plan)
     t = start
     while t < last:
         quiet = inputs.dates[t].rebalance == 0
@@ -188,6 +231,8 @@ def _coast_many(state: State, inputs: Inputs, plan: Record, equity: Ints, cash: 
             s = state.names[i].active
             name = state.names[s]
             held = owned(name)
+            if waits and inputs.flags[t, s] & VALID:
+                quiet &= _is_dear(name, plan, inputs.close[t, s], spendable)
             if held != 0:
                 worth += money(inputs.close[t, s], held, plan.unit)
                 if stops and inputs.flags[t, s] & TRADED:

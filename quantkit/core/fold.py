@@ -107,7 +107,7 @@ def _run(
         frame = frame_address(Frame(state, inputs, plan, log, rule.past, rule.signals, rule.now))
     t = start
     while t < len(inputs.dates):
-        if plain is not None and may_coast(state, events, plan, t):
+        if plain is not None and may_coast(state, events, plan, t, extra):
             t = coast(state, inputs, events, plan, equity, cash, t)
             if t == len(inputs.dates):
                 break
