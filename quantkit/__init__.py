@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from quantkit.data.lake import Lake
     from quantkit.errors import BadData, Bug, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
     from quantkit.market.costs import Costs
+    from quantkit.research import runs
     from quantkit.strategy import Strategy, load_strategy, param
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "backtest",
     "load_strategy",
     "param",
+    "runs",
     "ta",
 ]
 
@@ -59,7 +61,11 @@ _HOMES = {
     "load_strategy": "quantkit.strategy",
     "param": "quantkit.strategy",
 }
-_PACKAGES = {"backtest": "quantkit.backtest", "ta": "quantkit.indicators"}  # the name stands for the whole module
+_PACKAGES = {  # the name stands for the whole module
+    "backtest": "quantkit.backtest",
+    "runs": "quantkit.research.runs",
+    "ta": "quantkit.indicators",
+}
 
 
 def __getattr__(name: str) -> object:

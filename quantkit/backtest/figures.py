@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from quantkit.backtest.output import RunOutput
     from quantkit.backtest.trades import Trades
 
-__all__ = ["calendar_years", "figures", "growth_of", "session_ends", "session_returns", "turnover_of"]
+__all__ = [
+    "account_figures",
+    "calendar_years",
+    "figures",
+    "growth_of",
+    "session_ends",
+    "session_returns",
+    "turnover_of",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -165,6 +173,16 @@ def _against(
         "tracking_error": tracking,
         "information_ratio": information,
     }
+
+
+def account_figures(
+    run: RunOutput, *, days: Ints, growth: Floats, minor_unit: int, periods: float, risk_free: float
+) -> dict[str, float]:
+    """The figures that need neither round trips nor a benchmark; arguments as for `figures`."""
+    ends = session_ends(days)
+    returns = session_returns(growth, ends)
+    unit = float(minor_unit)
+    return _risk(days, growth, returns, periods, risk_free / periods) | _activity(run, days, unit) | _money(run, unit)
 
 
 def figures(

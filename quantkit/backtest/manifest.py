@@ -2,13 +2,15 @@
 
 Contract: a manifest is plain data (JSON). It names the strategy and the hash of its source, parameters, policy, costs,
 limits, the data and its version, the exchange rules used, package versions, and a hash of what came out. Nothing in it
-is secret and no price is copied. Hashes are computed when the manifest is first read, not during the run.
+is secret and no price is copied. Hashes are computed when the manifest is first read, not during the run; `brief` is
+the same record without those that cost time, for the run log.
 """
 
 from __future__ import annotations
 
 import hashlib
 import platform
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -29,28 +31,52 @@ MANIFEST_VERSION = 1
 _PACKAGES = ("quantkit", "numpy", "pandas", "numba", "pyarrow", "duckdb", "deltalake")
 
 
-def manifest_of(
-    strategy: Strategy | None,
-    bars: Bars,
-    targets: np.ndarray[Any, Any] | None,
-    settings: Mapping[str, object],
-    run: RunOutput,
-    *,
-    data_digest: Callable[[], str] | None = None,
-) -> Callable[[], dict[str, Any]]:
-    """A function that gives the manifest of a run; it hashes on its first call and remembers.
+class Record:
+    """The manifest of a run, hashed on the first call and remembered.
 
-    targets: those given in place of a strategy. data_digest: what `rows_digest` of the bars gives, where they are not
-    in memory.
+    targets      those given in place of a strategy
+    data_digest  what `rows_digest` of the bars gives, where they are not in memory
     """
 
-    @cache
-    def build() -> dict[str, Any]:
+    def __init__(
+        self,
+        strategy: Strategy | None,
+        bars: Bars,
+        targets: np.ndarray[Any, Any] | None,
+        settings: Mapping[str, object],
+        run: RunOutput,
+        *,
+        data_digest: Callable[[], str] | None = None,
+    ) -> None:
+        self.strategy, self.bars, self.targets, self.settings, self.run = strategy, bars, targets, settings, run
+        self._data_digest = data_digest or (lambda: rows_digest([bars], bars.actions))
+        self._whole: dict[str, Any] | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        """All of it."""
+        if self._whole is None:
+            described = None if self.strategy is None else self.strategy.describe()
+            given = None if self.targets is None else digest(self.targets)
+            self._whole = {
+                **self.brief(described, data_digest=self._data_digest()),
+                "targets_sha256": given,
+                "packages": package_versions(),
+            }
+        return self._whole
+
+    def brief(self, described: Mapping[str, Any] | None, *, data_digest: str | None = None) -> dict[str, Any]:
+        """What costs little: targets are not hashed, nor is data of a stored version, which the version tells.
+
+        described: `strategy.describe()`, taken when the run was made.
+        """
+        bars, run = self.bars, self.run
+        if data_digest is None and bars.version is None:
+            data_digest = self._data_digest()
         return {
             "manifest_version": MANIFEST_VERSION,
-            "strategy": None if strategy is None else strategy.describe(),
-            "targets_sha256": None if targets is None else digest(targets),
-            "run": dict(settings),
+            "strategy": described,
+            "targets_sha256": None,
+            "run": dict(self.settings),
             "data": {
                 "source": bars.source,
                 "version": bars.version,
@@ -61,18 +87,16 @@ def manifest_of(
                 "first": day_text(int(bars.days[0])),
                 "last": day_text(int(bars.days[-1])),
                 "bars": len(bars),
-                "sha256": rows_digest([bars], bars.actions) if data_digest is None else data_digest(),
+                "sha256": data_digest,
             },
             "rules": {"sha256": rules_digest(), "state_version": STATE_VERSION},
-            "packages": package_versions(),
+            "packages": loaded_versions(),
             "result": {
                 "final_equity": int(run.equity[-1]),
                 "fills": len(run.fills["bar"]),
                 "sha256": digest(run.equity, run.cash, *(run.fills[name] for name in sorted(run.fills))),
             },
         }
-
-    return build
 
 
 def digest(*arrays: np.ndarray[Any, Any]) -> str:
@@ -100,6 +124,12 @@ def rules_digest() -> str:
 
     tables = rule_tables(np.arange(7_000, 40_000, dtype=np.int64))
     return digest(*tables)
+
+
+def loaded_versions() -> dict[str, str]:
+    """`package_versions` of what this process has loaded, which is what a run made in it can depend on."""
+    loaded = {name: getattr(sys.modules.get(name), "__version__", None) for name in _PACKAGES}
+    return {"python": platform.python_version(), **{name: text for name, text in loaded.items() if text}}
 
 
 def package_versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from quantkit.core.policy import PATHS
 from quantkit.errors import ConfigError
+from quantkit.hooks import silently
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,7 @@ def path_table(result: Result) -> pd.DataFrame:
     runs = {own: result}
     for path in cast("tuple[Path, ...]", PATHS):
         if path != own:
-            runs[path] = result.again(replace(result.policy, path=path))
+            with silently():  # the same try under another assumption
+                runs[path] = result.again(replace(result.policy, path=path))
     rows = {path: [run.figures[name] for name in FIGURES] for path, run in runs.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(FIGURES)).rename_axis("path")

@@ -13,7 +13,7 @@ Made by `quantkit.backtest`; also by hand from a `RunOutput`:
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,18 @@ if TYPE_CHECKING:
 __all__ = ["Result"]
 
 Floats = NDArray[np.float64]
+
+
+class Entry(Protocol):
+    """What the run log made of a run; asking waits until it is written."""
+
+    @property
+    def run_id(self) -> int | None:
+        """Number of the run in the log; None where it could not be written."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it could not be written, as a sentence."""
 
 
 class Result:
@@ -88,6 +100,7 @@ class Result:
         self.comparison = None if benchmark is None else Benchmark(benchmark, called)
         self.periods = metrics.periods_per_year(bars.freq) if periods is None else periods
         self.risk_free = risk_free
+        self.entry: Entry | None = None
         self._manifest = manifest
 
     # --- what it is -----------------------------------------------------------------------------------------------
@@ -96,6 +109,11 @@ class Result:
     def manifest(self) -> dict[str, Any]:
         """Plain data that repeats the run."""
         return dict((self._manifest() if callable(self._manifest) else self._manifest) or {})
+
+    @property
+    def run_id(self) -> int | None:
+        """Number of the run in the run log; None where it was not taken down."""
+        return None if self.entry is None else self.entry.run_id
 
     @property
     def name(self) -> str:
@@ -163,7 +181,8 @@ class Result:
         """What to know before believing this result, in plain sentences."""
         from quantkit.backtest.cautions import cautions
 
-        return cautions(self)
+        unlogged = None if self.entry is None else self.entry.problem
+        return cautions(self) if unlogged is None else [*cautions(self), unlogged]
 
     # --- series ---------------------------------------------------------------------------------------------------
 

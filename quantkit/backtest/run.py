@@ -5,6 +5,7 @@
     3. turn policy, costs and limits into numbers, actions and deposits to events backtest.pieces, core.prepare
     4. fold the bars from `start` on; `on_bar`, where there is one, acts in it    core.fold, strategy.rules
     5. hand the arrays to the result, which computes figures when asked           backtest.result
+    6. tell the run log, where the bars came from a lake                          hooks, research.runs
 
 A stream goes the same way a chunk at a time (`stream`).
 
@@ -23,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from quantkit import hooks
 from quantkit.backtest.benchmark import benchmark_levels
-from quantkit.backtest.manifest import manifest_of
+from quantkit.backtest.manifest import Record
 from quantkit.backtest.output import FLOW_FIELDS, RunOutput
 from quantkit.backtest.pieces import Terms, decide_rows, fold_rows
 from quantkit.backtest.universe import in_universe
@@ -183,10 +185,11 @@ def result_of(
         "costs": terms.costs.to_dict(),
         "limits": terms.limits and terms.limits.to_dict(),
     }
-    return Result(
+    record = Record(terms.strategy, bars, targets, settings, run, data_digest=data_digest)
+    result = Result(
         bars=bars,
         run=run,
-        manifest=manifest_of(terms.strategy, bars, targets, settings, run, data_digest=data_digest),
+        manifest=record,
         benchmark=levels[1],
         benchmark_name=levels[0],
         strategy=terms.strategy,
@@ -195,6 +198,8 @@ def result_of(
         again=span.again,
         cost_model=terms.costs,
     )
+    result.entry = hooks.call("run_made", result, record)
+    return result
 
 
 def _checked(strategy: object, bars: object, *, targets: object, cash: object, fill: str) -> Bars | BarStream:
