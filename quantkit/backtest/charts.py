@@ -60,7 +60,9 @@ def _axis_text(form: str, currency: str) -> Callable[[float], str]:
         return lambda value: percent(value, digits=0)
     if form == "money":
         return lambda value: short_money(value, currency)
-    return lambda value: number(value, digits=0)
+    return lambda value: number(
+        value, digits=next(d for d in range(4) if d == 3 or abs(round(value, d) - value) < 1e-9)
+    )
 
 
 def value_ticks(low: float, high: float, *, count: int) -> list[float]:

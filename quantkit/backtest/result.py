@@ -24,13 +24,15 @@ from quantkit.backtest.comparison import Benchmark
 from quantkit.errors import Bug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import pandas as pd
     from matplotlib.figure import Figure
 
     from quantkit.backtest.output import RunOutput
+    from quantkit.backtest.regression import Regression
+    from quantkit.backtest.tearsheet import Distribution, Episodes
     from quantkit.backtest.trades import Trades
     from quantkit.core.policy import Policy
     from quantkit.data.bars import Bars
@@ -101,6 +103,7 @@ class Result:
         self.periods = metrics.periods_per_year(bars.freq) if periods is None else periods
         self.risk_free = risk_free
         self.entry: Entry | None = None
+        self.capacities: pd.DataFrame | None = None
         self._manifest = manifest
 
     # --- what it is -----------------------------------------------------------------------------------------------
@@ -197,12 +200,17 @@ class Result:
         return self._series(self.run.equity / self.bars.minor_unit, "equity")
 
     @cached_property
+    def session_returns(self) -> Floats:
+        """(P,) time-weighted simple return of each session; `returns` is the Series."""
+        return _figures.session_returns(self.growth, _figures.session_ends(self.bars.days))
+
+    @cached_property
     def returns(self) -> pd.Series[float]:
         """Time-weighted simple return of each session, at its last bar: deposits are no gain."""
         import pandas as pd
 
         ends = _figures.session_ends(self.bars.days)
-        return pd.Series(_figures.session_returns(self.growth, ends), index=self.bars.index[ends], name="returns")
+        return pd.Series(self.session_returns, index=self.bars.index[ends], name="returns")
 
     @cached_property
     def drawdown(self) -> pd.Series[float]:
@@ -306,6 +314,76 @@ class Result:
 
         return tables.monthly_table(self)
 
+    # --- a closer look --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def episodes(self) -> Episodes:
+        """Drawdowns as arrays; `drawdowns` is the table."""
+        from quantkit.backtest.tearsheet import drawdown_episodes
+
+        return drawdown_episodes(self.growth, self.bars.days)
+
+    @cached_property
+    def drawdowns(self) -> pd.DataFrame:
+        """Every stretch below a peak, deepest first: depth, peak, trough, recovered (NaT: not yet), days in all, down
+        and up again."""
+        from quantkit.backtest import tables
+
+        return tables.drawdowns_table(self)
+
+    def rolling(self, window: int | None = None) -> pd.DataFrame:
+        """Return, volatility and Sharpe ratio of the `window` sessions up to each (the last two a year's).
+
+        window   None: half a year, or a quarter or a month, whichever is the longest that fits the run twice
+        """
+        from quantkit.backtest import tables
+
+        return tables.rolling_table(self, window)
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """Moments and tails of the returns: mean, deviation, skew, kurtosis (normal: 3), var, shortfall, beyond."""
+        from quantkit.backtest.tearsheet import distribution
+
+        return distribution(self.session_returns)
+
+    def regression(
+        self,
+        factors: pd.DataFrame | pd.Series[float] | None = None,
+        *,
+        errors: str = "newey-west",
+        lags: int | None = None,
+    ) -> Regression:
+        """Alpha, betas, t-values and R2 of the returns on the benchmark's, or on factor returns (a row a session, a
+        column a factor, as fractions; the days both have are used).
+
+        errors   "newey-west" (over `lags` sessions; None: 4 (n / 100)^(2/9)) or "plain"
+        """
+        from quantkit.backtest.regression import regression_of
+
+        return regression_of(self, factors, errors=errors, lags=lags)
+
+    def capacity(
+        self,
+        capitals: Iterable[float] | None = None,
+        *,
+        impact: float | None = None,
+        participation: float | None = None,
+    ) -> pd.DataFrame:
+        """The same run with more and more money, each order moving its price by impact x sqrt(quantity / volume).
+
+        One row a capital, each a backtest: cagr, sharpe, costs, the part of the orders that filled, and more. Kept in
+        `capacities`, which the report and the tear sheet show.
+
+        capitals       None: the run's own and up to a thousand times that, seven in all
+        impact         None: the run's own, else the median daily volatility of the names traded
+        participation  largest part of a bar's volume; None: the policy's own, else 0.1
+        """
+        from quantkit.backtest.capacity import capacity_table
+
+        self.capacities = capacity_table(self, capitals, impact=impact, participation=participation)
+        return self.capacities
+
     # --- to look at -----------------------------------------------------------------------------------------------
 
     def summary(self) -> str:
@@ -320,20 +398,36 @@ class Result:
         return {"name": self.name, "start": self.span[0], "end": self.span[1], "stats": stats,
                 "warnings": self.warnings, "manifest": self.manifest}  # fmt: skip
 
-    def plot(self, *, symbol: str | None = None) -> Figure:
-        """A matplotlib figure: equity, drawdown, positions, and trades on the price of one symbol.
+    def plot(self, what: str | None = None, *, symbol: str | None = None) -> Figure:
+        """A matplotlib figure: the run at a glance (equity, drawdown, positions, and trades on the price of a symbol).
 
+        what     one picture by name instead: equity, drawdown, rolling, months, distribution, exposure, turnover,
+                 costs, regression, capacity (runs more backtests, unless `capacity` was called before)
         symbol   which name's price; None: the only one of the run, else no price panel
         """
+        if what is not None:
+            from quantkit.backtest.panels import draw_panel
+
+            return draw_panel(self, what)
         from quantkit.backtest.plots import draw
 
         return draw(self, symbol=symbol)
 
-    def report(self, path: str | Path) -> Path:
-        """Write one self-contained HTML page and return its path."""
+    def tearsheet(self) -> Figure:
+        """All pictures of `plot(name)` on one matplotlib figure; `report` is the same as a page, with tables."""
+        from quantkit.backtest.panels import draw_tearsheet
+
+        return draw_tearsheet(self)
+
+    def report(self, path: str | Path, *, capacity: bool = False, factors: pd.DataFrame | None = None) -> Path:
+        """Write one self-contained HTML page and return its path.
+
+        capacity   with the capacity curve, which takes seven more runs (it is shown anyhow once `capacity` was called)
+        factors    with a regression on these factor returns, beside the one on the benchmark
+        """
         from quantkit.backtest.report import write_report
 
-        return write_report(self, path)
+        return write_report(self, path, capacity=capacity, factors=factors)
 
     def to_vectorbt(self) -> Any:
         """The same fills as a `vectorbt.Portfolio`. ConfigError where vectorbt cannot express the run."""

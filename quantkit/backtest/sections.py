@@ -15,6 +15,7 @@ import numpy as np
 from quantkit.backtest.cautions import REASON_WORDS, unfilled
 from quantkit.backtest.charts import Line, Marks, chart
 from quantkit.backtest.plots import price_column, rebased, wide_range
+from quantkit.backtest.tear_sections import section, waterfall
 from quantkit.backtest.wording import FIGURES, count, money, number, percent, price_text, short_money, show
 from quantkit.core.state import RULES
 
@@ -40,11 +41,6 @@ def _who(result: Result, symbol: str) -> str:
 
 def _tone(value: float) -> str:
     return "gain" if value > 0.0 else "loss" if value < 0.0 else ""
-
-
-def _section(title: str, body: str, *, extra: str = "", css: str = "") -> str:
-    kind = f' class="{css}"' if css else ""
-    return f"<section{kind}>{extra}<h2>{escape(title)}</h2>{body}</section>"
 
 
 def _table(head: Sequence[str], rows: Iterable[str], *, text: int = 1) -> str:
@@ -167,7 +163,7 @@ def equity(result: Result) -> str:
         body.append('<p class="sub">Names held</p>')
         body.append(chart(bars.days, [held], height=100, form="number", floor=0.0, title="Names held"))
     title = "Equity, logarithmic" if log else "Equity"
-    return _section(title, f'<div class="plot">{"".join(body)}</div>', extra=f'<div class="legend">{marks}</div>')
+    return section(title, f'<div class="plot">{"".join(body)}</div>', extra=f'<div class="legend">{marks}</div>')
 
 
 def price(result: Result) -> str:
@@ -198,7 +194,7 @@ def price(result: Result) -> str:
     )
     note = '<p class="note">Closes in the won of the last bar; the last 600 fills of each kind.</p>'
     title = result.label(result.bars.symbols[column])
-    return _section(title, f'<div class="plot">{body}</div>{note}', extra=f'<div class="legend">{said}</div>')
+    return section(title, f'<div class="plot">{body}</div>{note}', extra=f'<div class="legend">{said}</div>')
 
 
 def _heat(value: float, scale: float) -> str:
@@ -223,7 +219,7 @@ def months(result: Result) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("", *_MONTHS, "Year"))
     body = f'<table class="months"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     note = '<p class="note">Gains red, losses blue. Money paid in is not a gain.</p>'
-    return _section("Monthly returns", f'<div class="scroll">{body}</div>{note}')
+    return section("Monthly returns", f'<div class="scroll">{body}</div>{note}')
 
 
 _GROUPS = (
@@ -250,7 +246,7 @@ def all_figures(result: Result) -> str:
         if lines:
             blocks.append(f"<h3>{title}</h3><dl>{lines}</dl>")
     columns = [blocks[0], blocks[1], "".join(blocks[2:])]
-    return _section("All figures", f'<div class="pairs">{"".join(f"<div>{column}</div>" for column in columns)}</div>')
+    return section("All figures", f'<div class="pairs">{"".join(f"<div>{column}</div>" for column in columns)}</div>')
 
 
 def _bar(label: str, value: float, share: float, text: str, css: str = "") -> str:
@@ -259,19 +255,6 @@ def _bar(label: str, value: float, share: float, text: str, css: str = "") -> st
         f'<tr><td class="text">{label}</td><td class="bar"><i class="{css}" style="width:{width}"></i></td>'
         f'<td class="{_tone(value) if css else ""}">{text}</td></tr>'
     )
-
-
-def _costs(result: Result) -> str:
-    stats, currency = result.figures, result.bars.currency
-    parts = {FIGURES[name][0]: stats[name] for name in ("commission", "tax", "slippage")}
-    top = max(*(abs(value) for value in parts.values()), 1e-9)
-    rows = "".join(_bar(label, value, abs(value) / top, money(value, currency)) for label, value in parts.items())
-    traded = float((result.run.fills["price"] * result.run.fills["quantity"]).sum())
-    total = sum(parts.values())
-    said = f"{money(total, currency)} in all"
-    if traded > 0.0:
-        said += f", {percent(total / traded, digits=3)} of the {money(traded, currency)} traded"
-    return _section("Costs", f'<table class="bars"><tbody>{rows}</tbody></table><p class="note">{said}.</p>')
 
 
 def _orders(result: Result) -> str:
@@ -283,18 +266,18 @@ def _orders(result: Result) -> str:
             if total
             else '<p class="note">No orders.</p>'
         )
-        return _section("Orders cut or dropped", body)
+        return section("Orders cut or dropped", body)
     lines = [
         f'<tr><td class="text wrap">{escape(REASON_WORDS.get(reason, reason))}</td><td>{status}</td>'
         f"<td>{count(many)}</td><td>{percent(many / total)}</td></tr>"
         for status, reason, many in rows
     ]
-    return _section("Orders cut or dropped", _table(("Reason", "", "Orders", "Of all"), lines))
+    return section("Orders cut or dropped", _table(("Reason", "", "Orders", "Of all"), lines))
 
 
 def costs_and_orders(result: Result) -> str:
     """Costs beside what became of the orders."""
-    return f'<div class="two">{_costs(result)}{_orders(result)}</div>'
+    return f'<div class="two">{waterfall(result)}{_orders(result)}</div>'
 
 
 def by_symbol(result: Result) -> str:
@@ -314,7 +297,7 @@ def by_symbol(result: Result) -> str:
         for k in order
     )  # fmt: skip
     title = "Profit by name" + (f", best and worst five of {len(names):,}" if len(names) > 10 else "")
-    return _section(title, f'<table class="bars"><tbody>{rows}</tbody></table>')
+    return section(title, f'<table class="bars"><tbody>{rows}</tbody></table>')
 
 
 def open_positions(result: Result) -> str:
@@ -337,7 +320,7 @@ def open_positions(result: Result) -> str:
             f'<td class="{_tone(gain)}">{money(gain, bars.currency)}</td></tr>'
         )
     head = ("Name", "Shares", "Close", "Value", "Of equity", "Profit so far")
-    return _section("Held at the end", _table(head, rows[:ROWS]))
+    return section("Held at the end", _table(head, rows[:ROWS]))
 
 
 def _trade_row(result: Result, k: int) -> str:
@@ -372,7 +355,7 @@ def trades(result: Result) -> str:
     note = f"The first {ROWS} of {many:,} round trips; " if many > ROWS else f"{many:,} round trips; "
     note += "first in, first out. Profit is after commission and tax, with dividends. Click a column to sort."
     body = f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>'
-    return _section("Trades", f'{body}<p class="note">{note}</p>', css="long")
+    return section("Trades", f'{body}<p class="note">{note}</p>', css="long")
 
 
 def manifest(result: Result) -> str:

@@ -13,8 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quantkit.backtest import figures
+from quantkit.backtest.tearsheet import rolling, rolling_window
 from quantkit.backtest.wording import FIGURES, show
 from quantkit.core.state import ENTRY_KINDS, ORDER_KINDS, ORDER_STATUS, REASONS, RULES
+from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from quantkit.backtest.result import Result
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 __all__ = [
     "actions_table",
     "costs_table",
+    "drawdowns_table",
     "fills_table",
     "flows_table",
     "monthly_table",
     "orders_table",
+    "rolling_table",
     "summary_html",
     "summary_text",
     "trades_table",
@@ -183,6 +187,39 @@ def monthly_table(result: Result) -> pd.DataFrame:
     years = figures.session_ends(months // 12)
     table[months[years] // 12 + 1970 - first, 12] = figures.session_returns(result.growth, years)
     return pd.DataFrame(table, index=pd.RangeIndex(first, last + 1, name="year"), columns=[*range(1, 13), "year"])
+
+
+def drawdowns_table(result: Result) -> pd.DataFrame:
+    """`Result.drawdowns`: days are calendar days; one that has not recovered is counted to the end of the run."""
+    episodes, days = result.episodes, result.bars.days
+    order = episodes.worst(len(episodes))
+    peak, trough, recovered = episodes.peak[order], episodes.trough[order], episodes.recovered[order]
+    down = days[trough] - days[peak]
+    return pd.DataFrame(
+        {
+            "depth": episodes.depth[order],
+            "peak": _when(result, peak),
+            "trough": _when(result, trough),
+            "recovered": _when(result, recovered),
+            "days": episodes.length()[order],
+            "days_down": down,
+            "days_up": np.where(recovered >= 0, days[recovered] - days[trough], np.nan),
+        }
+    )
+
+
+def rolling_table(result: Result, window: int | None) -> pd.DataFrame:
+    """`Result.rolling()`. ConfigError for a window that no stretch of the run fills."""
+    returns = result.returns
+    chosen = rolling_window(len(returns)) if window is None else window
+    if chosen is None or isinstance(chosen, bool) or not isinstance(chosen, int) or not 2 <= chosen <= len(returns):
+        raise ConfigError(
+            f"rolling(window={window!r}): expected 2 to {len(returns)} sessions, which is what the run has"
+        )
+    free = result.risk_free / result.periods
+    columns = rolling(result.session_returns, chosen, periods=result.periods, risk_free=free)
+    names = ("return", "volatility", "sharpe")
+    return pd.DataFrame(dict(zip(names, columns, strict=True)), index=returns.index)
 
 
 def _lines(result: Result) -> list[tuple[str, str]]:
