@@ -28,6 +28,7 @@ from quantkit.core.path import match_path
 from quantkit.core.policy import CAPS, FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits, shaping_of
 from quantkit.core.resting import expire_own, open_orders, release_own, reserve
 from quantkit.core.state import (
+    AT_PRINTS,
     BARS,
     CLOSING,
     DATE,
@@ -115,22 +116,25 @@ def _run(
         open_bar(state, inputs, events, plan, log, t, rare)
         if rule is not None:
             open_orders(frame)
-        if account[N_ORDERS] > 0:
-            if rare is not None:
+        at_prints = account[N_ORDERS]
+        if rare is not None:  # noqa: SIM102 - Numba leaves out what hangs on this alone
+            if account[N_ORDERS] > 0:
                 kept = i64(0)
                 if rule is not None:
                     release_own(frame, t)
+                    at_prints = account[AT_PRINTS]
                     if plan.funding_cash:
                         kept = reserve(frame, t, i64(0), i64(0), extra)
                 taken = kept + release(state, inputs, plan, log, t, kept, extra)
                 if rule is not None and plan.funding_cash:
                     account[RESERVED] = kept + reserve(frame, t, taken, i64(1), extra)
+        if at_prints > 0:
             match_open(state, inputs, plan, log, t, rare, extra, rule)
         if rule is not None:
             match_path(frame, t, extra)
         if plain is not None:
             match_stops(state, inputs, plan, log, t, extra)
-        if account[N_ORDERS] > 0:
+        if at_prints > 0:
             match_close(state, inputs, plan, log, t, rare, extra, rule)
             expire(state, log, rule)
         if rule is not None:

@@ -11,6 +11,7 @@ from quantkit.core.state import (
     BARS,
     CUT,
     DROPPED,
+    ENDED,
     FILLED,
     KIND_CONDITIONAL,
     KIND_LIMIT,
@@ -72,6 +73,7 @@ def end_order(state: State, log: Log, k: int, reason: int) -> None:
         state.account[BARS], order.tag,
     )  # fmt: skip
     order.stage = STAGE_OVER
+    state.account[ENDED] = 1
     state.names[order.symbol].resting -= 1
     state.account[OWN_WORKING] -= 1
 

@@ -20,9 +20,11 @@ from quantkit.core.short import buying_power
 from quantkit.core.state import (
     AT_CLOSE,
     AT_OPEN,
+    AT_PRINTS,
     AUCTION_ONLY,
     BARS,
     CLOSING,
+    ENDED,
     EXPIRED,
     GONE,
     HALTED,
@@ -158,11 +160,14 @@ def release_own(frame: Address, t: int) -> None:
     log = log_of(frame)
     account = state.account
     morning = account[NEW_SESSION] == 1
+    account[AT_PRINTS] = 0
     for i in range(account[N_ORDERS]):
         state.names[state.orders[i].symbol].first = -1
     for k in range(account[N_ORDERS] - 1, -1, -1):
         order = state.orders[k]
         s = order.symbol
+        if order.own == 0 or is_print(order) or order.kind == KIND_CONDITIONAL:
+            account[AT_PRINTS] += 1
         if order.own == 0 or order.stage == STAGE_OVER:
             continue
         if inputs.flags[t, s] & LISTED == 0:
@@ -285,6 +290,9 @@ def expire_own(frame: Address, t: int, deciding: int) -> None:
                 close_order(state, log, k, order.reason if order.reason != NO_REASON else why)
     if deciding == 0 and phase & CLOSING and account[UNCLOSED]:
         end_session(frame)
+    if deciding == 0 and account[ENDED] == 0 and account[AT_PRINTS] == 0:
+        return
+    account[ENDED] = 0
     kept = i64(0)
     for k in range(account[N_ORDERS]):
         if state.orders[k].own and state.orders[k].stage != STAGE_OVER:
