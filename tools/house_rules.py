@@ -100,7 +100,7 @@ def versions_are_pinned() -> Iterator[str]:
             if not sign or "://" in line or "--hash" in line:
                 yield f"constraints.txt: {line!r}: write name==version"
             pins[canonicalize_name(name)] = version
-    waiting, seen = [Requirement("quantkit[demo,korean,download,vectorbt,oracles,notebook,dev]")], set()
+    waiting, seen = [Requirement("quantkit[demo,korean,download,vectorbt,oracles,notebook,research,dev]")], set()
     while waiting:
         wanted = waiting.pop()
         try:
