@@ -172,8 +172,8 @@ def cscv(returns: ArrayLike, splits: int = 16) -> Cscv:
 
     A strategy without variation in a half counts with a Sharpe ratio of 0 there; equal ones share their ranks.
     The paper's own examples need its data; the tests hold what it says of them: 12,870 halvings for 16 blocks, a
-    probability of 1 where all strategies earn exactly nothing over the whole time (what one half gained the other lost),
-    about 1/2 for noise and about 0 where one strategy is truly better.
+    probability of 1 where all strategies earn exactly nothing over the whole time (what one half gained the other
+    lost), about 1/2 for noise and about 0 where one strategy is truly better.
     """
     values = _matrix(returns)
     if isinstance(splits, bool) or int(splits) != splits or splits < 2 or splits % 2:
