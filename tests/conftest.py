@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,16 @@ import pytest
 from quantkit.cli.app import run
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's cache folder, out of the user's home: models, and what a holdout was opened for."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("QUANTKIT_CACHE")
+    os.environ["QUANTKIT_CACHE"] = str(folder)
+    yield folder
+    os.environ.pop("QUANTKIT_CACHE") if before is None else os.environ.update(QUANTKIT_CACHE=before)
 
 
 @pytest.fixture(scope="session")

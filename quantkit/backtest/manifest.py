@@ -36,6 +36,7 @@ class Record:
 
     targets      those given in place of a strategy
     data_digest  what `rows_digest` of the bars gives, where they are not in memory
+    models       `fitting.Models.fitted`, where the strategy fits any
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Record:
         run: RunOutput,
         *,
         data_digest: Callable[[], str] | None = None,
+        models: list[dict[str, Any]] | None = None,
     ) -> None:
         self.strategy, self.bars, self.targets, self.settings, self.run = strategy, bars, targets, settings, run
         self._data_digest = data_digest or (lambda: rows_digest([bars], bars.actions))
+        self._models = models
         self._whole: dict[str, Any] | None = None
 
     def __call__(self) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class Record:
             },
             "rules": {"sha256": rules_digest(), "state_version": STATE_VERSION},
             "packages": loaded_versions(),
+            **({} if self._models is None else {"models": self._models}),
             "result": {
                 "final_equity": int(run.equity[-1]),
                 "fills": len(run.fills["bar"]),

@@ -21,7 +21,8 @@ from quantkit.data.dates import day_text
 from quantkit.errors import BadData
 from quantkit.strategy import as_targets
 from quantkit.strategy.blocks import history_of, in_blocks
-from quantkit.strategy.rules import rule_over
+from quantkit.strategy.fitting import evaluate_blocks, takes_model
+from quantkit.strategy.rules import rule_over, signals_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from quantkit.market.costs import Costs
     from quantkit.strategy import Strategy
     from quantkit.strategy.blocks import History
+    from quantkit.strategy.fitting import Models
     from quantkit.strategy.rules import Signals
 
 LIQUIDITY_BARS = 20
@@ -39,7 +41,7 @@ LIQUIDITY_BARS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a run is made under; `strategy` is None where targets are given."""
+    """What a run is made under; `strategy` is None where targets are given, `models` where it fits none."""
 
     strategy: Strategy | None
     policy: Policy
@@ -47,6 +49,7 @@ class Terms:
     limits: RiskLimits | None
     fill: str
     interpret: bool = False
+    models: Models | None = None
 
     @property
     def warmup(self) -> int:
@@ -97,13 +100,20 @@ class Decided(NamedTuple):
 
 
 def decide_rows(
-    terms: Terms, bars: Bars, *, first: int = 0, targets: object = None, rank: object = None, allow_empty: bool = False
+    terms: Terms,
+    bars: Bars,
+    *,
+    first: int = 0,
+    targets: object = None,
+    rank: object = None,
+    allow_empty: bool = False,
+    needed: int = 0,
 ) -> Decided:
     """Targets (none for any name where `on_bar` acts), ranks and traded values of rows `first` on.
 
     The rows before `first` are history.
 
-    targets, rank: given ones in place of the strategy's, of all rows.
+    targets, rank: given ones in place of the strategy's, of all rows. needed: rows before it are not folded.
     """
     strategy, policy = terms.strategy, terms.policy
     whole_is_bool = policy.weighting in ("equal", "equal_held")
@@ -112,14 +122,14 @@ def decide_rows(
     elif strategy.is_rule:
         values = np.empty((len(bars) - first, 0))
     else:
-        values = strategy.evaluate(bars, first=first, allow_empty=allow_empty)
+        values = strategy.evaluate(bars, first=first, allow_empty=allow_empty, needed=needed, models=terms.models)
     if policy.short is None and policy.threshold is None:  # a strength may be below 0
         _refuse_short(values, bars, first)
     ranks = liquidity = scale = None
     if terms.chooses:
         from quantkit.indicators import sma
 
-        ranks = _ranks(terms, bars, first, rank)
+        ranks = _ranks(terms, bars, first, rank, needed)
         liquidity = _looking_back(terms, lambda part: sma(part.value, LIQUIDITY_BARS), LIQUIDITY_BARS, bars, first)
     if policy.vol_target is not None:
         scale = _looking_back(terms, lambda part: scale_of(part, policy), terms.volatility_bars, bars, first)
@@ -142,7 +152,7 @@ def _refuse_short(values: np.ndarray[Any, Any], bars: Bars, first: int) -> None:
         )
 
 
-def _ranks(terms: Terms, bars: Bars, first: int, rank: object) -> Floats | None:
+def _ranks(terms: Terms, bars: Bars, first: int, rank: object, needed: int) -> Floats | None:
     """Given ranks, else the strategy's; None where it has none."""
     strategy = terms.strategy
 
@@ -158,7 +168,11 @@ def _ranks(terms: Terms, bars: Bars, first: int, rank: object) -> Floats | None:
         given = checked(rank, bars)
         return None if given is None else given[first:]
     history = terms.history(intraday=bars.intraday)
-    return in_blocks(lambda part: checked(strategy.rank(part), part), bars, history, first=first)
+    models = terms.models if terms.models is not None and takes_model(type(strategy).rank) else None
+    return evaluate_blocks(
+        lambda part, *model: checked(strategy.rank(part, *model), part), bars, history, models=models, first=first,
+        needed=needed, owner=f"{strategy!r}.rank",
+    )  # fmt: skip
 
 
 def fold_rows(
@@ -180,8 +194,16 @@ def fold_rows(
     `first`. dates: where the run has more rows than these. signals: `strategy.rules.signals_of`; None: computed here.
     """
     own = bars.slice(first, len(bars)) if first else bars
+    strategy, begins, targets = terms.strategy, 0, decided.targets
+    if strategy is not None and strategy.is_rule and terms.models is not None:
+        if signals is None:
+            whole = signals_of(strategy, bars, needed=first, models=terms.models)
+            signals = {name: values[first:] for name, values in whole.items()}
+        begins = terms.models.begins(bars)
+        if begins >= len(bars):  # no model in any of these rows: nobody acts
+            strategy, targets = None, np.full(own.shape, np.nan)
     inputs = inputs_of(
-        own, decided.targets, policy=terms.policy, flags=flags, rank=decided.rank, liquidity=decided.liquidity,
+        own, targets, policy=terms.policy, flags=flags, rank=decided.rank, liquidity=decided.liquidity,
         after=after, dates=dates, volume=terms.reads_volume, vwap=terms.fill == "next_bar_vwap",
         scale=decided.scale,
     )  # fmt: skip
@@ -196,8 +218,8 @@ def fold_rows(
         has_universe=has_universe(inputs.flags),
     )
     with rule_over(
-        terms.strategy, bars, lead=first, state=state, inputs=inputs, plan=plan, signals=signals,
-        interpret=terms.interpret,
+        strategy, bars, lead=first, state=state, inputs=inputs, plan=plan, signals=signals,
+        interpret=terms.interpret, begins=begins,
     ) as rule:  # fmt: skip
         return simulate(state, inputs, events, plan, rule)
 

@@ -39,6 +39,7 @@ from quantkit.data.dates import day_text, epoch_day
 from quantkit.errors import BadData, ConfigError
 from quantkit.market.costs import Costs
 from quantkit.strategy import Strategy
+from quantkit.strategy.fitting import models_of
 from quantkit.strategy.rules import with_room
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def backtest(
     if strategy is not None:
         seen = in_universe(seen, strategy)
     first = first_row(seen, start)
-    found = decide_rows(terms, seen, targets=targets, rank=rank)
+    terms = replace(terms, models=models_of(strategy, seen.times, seen.days))
+    found = decide_rows(terms, seen, targets=targets, rank=rank, needed=first)
     given = None if strategy is not None else found.targets
     run_bars = seen.slice(first, len(seen)) if first else seen
     paid = deposit_rows(run_bars.days, deposits)
@@ -172,6 +174,7 @@ def result_of(
     """
     from quantkit.backtest.result import Result
 
+    models = None if terms.models is None else terms.models.fitted
     run = run_output(output, state, paid, round(span.cash * bars.minor_unit), bars.minor_unit, len(bars))
     settings = {
         "cash": span.cash,
@@ -185,7 +188,7 @@ def result_of(
         "costs": terms.costs.to_dict(),
         "limits": terms.limits and terms.limits.to_dict(),
     }
-    record = Record(terms.strategy, bars, targets, settings, run, data_digest=data_digest)
+    record = Record(terms.strategy, bars, targets, settings, run, data_digest=data_digest, models=models)
     result = Result(
         bars=bars,
         run=run,

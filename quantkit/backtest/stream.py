@@ -9,6 +9,7 @@ and what belongs to a date (rebalance dates, auctions, deposits) comes from the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from quantkit.core.prepare import dates_in, events_of, first_state, valid_after_
 from quantkit.data.bars import LISTED, MEMBER
 from quantkit.data.dates import last_day
 from quantkit.errors import BadData, ConfigError
+from quantkit.strategy.fitting import fit_history_of, is_fitted, models_of
 from quantkit.strategy.rules import signals_of, with_room
 from quantkit.strategy.targets import no_value
 
@@ -63,12 +65,15 @@ def run_stream(terms: Terms, stream: BarStream, span: Span) -> Result:
     parts: list[Output] = []
     held = Held() if span.benchmark == "hold" else None
     valued = False
+    terms = replace(terms, models=models_of(terms.strategy, stream.times[:stop], stream.days[:stop]))
     for rows in _chunks(terms, stream, stop):
         length = len(rows.bars) - rows.first
         skipped = max(0, first - rows.row)  # rows before the run's first
+        if terms.models is not None:
+            terms.models.reach(rows.bars, rows.first)
         if skipped >= length:
             continue
-        found = decide_rows(terms, rows.bars, first=rows.first, allow_empty=True)
+        found = decide_rows(terms, rows.bars, first=rows.first, allow_empty=True, needed=rows.first + skipped)
         valued = valued or not no_value(found.targets)
         go, row = rows.first + skipped, rows.row + skipped - first
         piece = rows.bars.slice(go, len(rows.bars))
@@ -87,6 +92,8 @@ def run_stream(terms: Terms, stream: BarStream, span: Span) -> Result:
         )  # fmt: skip
         if held is not None:
             held.add(piece)
+    if terms.models is not None:
+        terms.models.refuse_none(stream.part(first, stop))
     if state is None or not valued:
         raise BadData(f"{terms.strategy!r}.targets: no value at all, every target is NaN")
     levels = benchmark_levels(span.benchmark, run_bars, held=held)
@@ -111,13 +118,24 @@ def _refuse_endless(terms: Terms, stream: BarStream) -> None:
             f"{name} asks for all of the history, which a stream does not hold; say how many bars it looks back, "
             f"for example `history = 250` in its class, or run it on lake.bars(...)"
         )
+    if (
+        terms.strategy is not None
+        and is_fitted(terms.strategy)
+        and fit_history_of(terms.strategy, intraday=stream.intraday) == "all"
+    ):
+        raise ConfigError(
+            f"{terms.strategy.name} fits its models on all of the history, which a stream does not hold; say how many "
+            "bars a fit is shown, for example `fit_history = 5000` in its class, or run it on lake.bars(...)"
+        )
 
 
 def _signals(terms: Terms, rows: Rows, skipped: int) -> Signals | None:
     """What `prepare` gives for the rows that are folded; None without a rule."""
     if terms.strategy is None or not terms.strategy.is_rule:
         return None
-    found = signals_of(terms.strategy, rows.bars, first=rows.first)
+    found = signals_of(
+        terms.strategy, rows.bars, first=rows.first, needed=rows.first + skipped, models=terms.models, allow_empty=True
+    )
     return {name: values[skipped:] for name, values in found.items()}
 
 
@@ -126,6 +144,9 @@ def _chunks(terms: Terms, stream: BarStream, stop: int) -> Iterator[Rows]:
     strategy = terms.strategy
     history = terms.history(intraday=stream.intraday)
     needs = [terms.reach, 1, history if isinstance(history, int) else 0]
+    if terms.models is not None:
+        shown = terms.models.history(intraday=stream.intraday)
+        needs.append(shown if isinstance(shown, int) else 0)
     needs.append(0 if strategy is None else history_needed(strategy))
     listed: Ints = np.zeros(len(stream.symbols), np.int64)  # bars of each name before the chunk's own rows
     kept = np.zeros((0, len(stream.symbols)), np.bool_)  # membership of the rows before them

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     Address = Any  # int64 in compiled code, the object itself where nothing is compiled
 
 # Places in Frame.now.
-NOW_ROW, NOW_LEAD, NOW_REACH, NOW_ERROR, NOW_DETAIL, NOW_NAME, NOW_PARAMS, NOW_ASK = range(8)
-NOW_SIZE = 8
+NOW_ROW, NOW_LEAD, NOW_REACH, NOW_ERROR, NOW_DETAIL, NOW_NAME, NOW_PARAMS, NOW_ASK, NOW_FROM = range(9)
+NOW_SIZE = 9
 
 # In now[NOW_ERROR]: a rule looked now[NOW_DETAIL] bars back at name now[NOW_NAME], and one does not exist; or it set a
 # goal below 0 for that name where shorts are not simulated.
@@ -191,7 +191,7 @@ state_of, inputs_of, plan_of, log_of, past_of, signals_of, now_of = (
 
 @njit_bare
 def step_rule(call: Address, params: Address, frame: Address, now: Ints, t: int) -> None:
-    """Let a rule act on bar t, once enough bars lie behind it."""
+    """Let a rule act on bar t, once enough bars lie behind it and it has what it acts on."""
     now[NOW_ROW] = t
-    if now[NOW_LEAD] + t >= now[NOW_REACH]:
+    if now[NOW_LEAD] + t >= now[NOW_FROM]:
         call_rule(call, params, frame)

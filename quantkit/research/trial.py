@@ -29,6 +29,7 @@ from quantkit.core.prepare import dates_in, events_of, first_state, valid_after_
 from quantkit.data.bars import Bars
 from quantkit.errors import ConfigError
 from quantkit.strategy import Strategy
+from quantkit.strategy.fitting import models_of
 from quantkit.strategy.rules import with_room
 
 if TYPE_CHECKING:
@@ -136,11 +137,12 @@ class Runner:
             raise ConfigError(f"Runner.run({strategy!r}): expected an instance of a Strategy class")
         panel = self._panel(strategy)
         terms = Terms(
-            strategy=strategy, policy=policy or strategy.policy, costs=self.costs, limits=self.limits, fill=self.fill
-        )
+            strategy=strategy, policy=policy or strategy.policy, costs=self.costs, limits=self.limits, fill=self.fill,
+            models=models_of(strategy, panel.seen.times, panel.seen.days),
+        )  # fmt: skip
         unit = self.seen.minor_unit
         initial = round(self.cash * unit)
-        found = decide_rows(terms, panel.seen)
+        found = decide_rows(terms, panel.seen, needed=self.first)
         state = with_room(strategy, first_state(panel.bars, cash=initial, policy=terms.policy))
         output = fold_rows(
             terms, state, panel.seen, found.rows(self.first), first=self.first, flags=panel.flags(terms.warmup),

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from quantkit.errors import ConfigError
-from quantkit.strategy.blocks import history_of, in_blocks
+from quantkit.strategy.blocks import history_of
+from quantkit.strategy.fitting import evaluate_blocks, is_fitted, models_of
 from quantkit.strategy.loading import restore
 from quantkit.strategy.memory import check_rule
 from quantkit.strategy.params import Param
 from quantkit.strategy.sources import FILE_MARK, Source, source_of
-from quantkit.strategy.targets import as_targets, refuse_empty
+from quantkit.strategy.targets import as_targets, no_value, refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from quantkit.core.interface import Context
     from quantkit.core.policy import Policy
     from quantkit.data.bars import Bars
+    from quantkit.strategy.fitting import Models
     from quantkit.strategy.targets import Targets
 
     Universe = str | Sequence[str] | Callable[[Bars], Any] | None
@@ -44,11 +46,15 @@ class Strategy:
     A rule with memory overrides `on_bar` in the place of `targets`, and may override `prepare` (columns computed once),
     `state` and `symbol_state` (what it keeps from bar to bar: a run's record, and one for each name, as in
     `{"last": float, "levels": (float, 10)}`), and `max_orders` (room for resting orders).
+
+    A rule with a model defines `fit(bars)` and says with `refit` when it is made anew; `targets`, or `prepare`, then
+    takes the model too (`fitting`). `seed`, an attribute or a parameter, is what a fit's randomness starts from.
     """
 
     state: ClassVar[Mapping[str, Any]] = {}
     symbol_state: ClassVar[Mapping[str, Any]] = {}
     max_orders: ClassVar[int] = 1024
+    seed: int = 0
 
     _declared: ClassVar[dict[str, Param]] = {}
 
@@ -69,7 +75,7 @@ class Strategy:
                     declared[name] = value
                 elif name in declared:
                     del declared[name]  # a subclass made it a plain attribute
-        taken = [name for name in declared if name.startswith("_") or hasattr(Strategy, name)]
+        taken = [name for name in declared if name.startswith("_") or (hasattr(Strategy, name) and name != "seed")]
         if taken:
             raise ConfigError(
                 f"{cls.__name__}: a parameter cannot be called {taken[0]!r}; Strategy uses the name itself"
@@ -82,20 +88,43 @@ class Strategy:
 
     # --- what a user overrides ------------------------------------------------------------------------------------
 
-    def targets(self, bars: Bars) -> Any:
-        """Targets of every bar (T, N): bool, in or out; or float weights of equity, NaN to leave a name as it is."""
+    def targets(self, bars: Bars, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002 - as `rank`
+        """Targets of every bar (T, N): bool, in or out; or float weights of equity, NaN to leave a name as it is.
+
+        With `fit` it is called as targets(bars, model).
+        """
         raise ConfigError(f"{type(self).__name__} defines no targets(self, bars), so nothing to do on {bars!r}")
 
     def on_bar(self, ctx: Context) -> None:
         """Act on one bar: read `ctx`, order, set goals. Compiled; it sees this bar and those before it."""
         raise ConfigError(f"{type(self).__name__} defines no on_bar(self, ctx), so nothing to do on {ctx!r}")
 
-    def prepare(self, bars: Bars) -> Mapping[str, Any]:  # noqa: ARG002 - as `rank`
-        """Causal columns, read as `ctx.signals[name][s]`: name -> (T, N) array, or (T,) for all names."""
+    def prepare(self, bars: Bars, *args: Any, **kwargs: Any) -> Mapping[str, Any]:  # noqa: ARG002 - as `rank`
+        """Causal columns, read as `ctx.signals[name][s]`: name -> (T, N) array, or (T,) for all names.
+
+        With `fit` it is called as prepare(bars, model).
+        """
         return {}
 
-    def rank(self, bars: Bars) -> Any:  # noqa: ARG002 - the name is the contract of those who override it
-        """(T, N) numbers, higher first, that choose among more names than `max_names`; None: traded value decides."""
+    def rank(self, bars: Bars, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002 - the name is the contract
+        """(T, N) numbers, higher first, that choose among more names than `max_names`; None: traded value decides.
+
+        With `fit` it may be written rank(bars, model).
+        """
+        return None
+
+    def fit(self, bars: Bars) -> Any:
+        """A model of these bars, which end before the first bar it is used on; None: keep the one before."""
+        raise ConfigError(f"{type(self).__name__} defines no fit(self, bars), so there is no model of {bars!r}")
+
+    @property
+    def refit(self) -> str | int | None:
+        """When `fit` makes a new model: "1Y", "3M", "1M", "2W", "5D" (sessions) or a number of bars; see `fitting`."""
+        return None
+
+    @property
+    def fit_history(self) -> Literal["all"] | int | None:
+        """Bars that `fit` is shown: "all" of those before, or at least that many. None: as `history`, else all."""
         return None
 
     @property
@@ -136,6 +165,11 @@ class Strategy:
         return type(self).on_bar is not Strategy.on_bar
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether `fit` makes models for it. ConfigError where `fit` and `refit` do not go together."""
+        return is_fitted(self)
+
+    @property
     def params(self) -> dict[str, Any]:
         """Parameter values by name, in the order of declaration."""
         return {name: self.__dict__[name] for name in self._declared}
@@ -172,31 +206,40 @@ class Strategy:
         """Files beside the strategy file that it imports."""
         return self.source.local_modules
 
-    def evaluate(self, bars: Bars, *, allow_empty: bool = False, first: int = 0) -> Targets:
+    def evaluate(
+        self, bars: Bars, *, allow_empty: bool = False, first: int = 0, needed: int = 0, models: Models | None = None
+    ) -> Targets:
         """`targets(bars)`, checked, as a C-contiguous (T, N) array of bool or float64 (NaN = leave).
 
-        A finite `history` is evaluated block by block (see `blocks`). first: give rows `first` on only; it must be
-        where a block starts, and the rows before it are history.
+        A finite `history` is evaluated block by block (see `blocks`), one with models period by period (see
+        `fitting`). first: give rows `first` on only; it must be where a block starts, and the rows before it are
+        history. needed: rows before it are not read, so a strategy with models may leave them empty. models: those of
+        the run; None: its own.
         BadData when the answer has the wrong shape, labels or type, is infinite, or holds no value at all (unless
         `allow_empty`). An error inside `targets` keeps its type and says which strategy was running.
         """
         counted = self.policy.weighting in ("equal", "equal_held")
         owner = f"{self!r}.targets"
         history = history_of(self, intraday=bars.intraday)
-        whole = history == "all"
+        models = models_of(self, bars.times, bars.days) if models is None else models
+        whole = history == "all" and models is None
 
-        def compute(part: Bars) -> Targets:
+        def compute(part: Bars, *model: object) -> Targets:
             try:
-                values = self.targets(part)
+                values = self.targets(part, *model)
             except Exception as error:
                 error.add_note(f"while computing the targets of {self!r} on {part!r}")
                 raise
             empty = allow_empty or not whole
             return as_targets(values, part, owner=owner, whole_is_bool=counted, allow_empty=empty)
 
-        found = in_blocks(compute, bars, history, first=first, owner=owner)
+        found = evaluate_blocks(compute, bars, history, models=models, first=first, needed=needed, owner=owner)
         targets = np.zeros(bars.shape, np.bool_) if found is None else found
+        if models is not None and counted and no_value(targets):
+            targets = np.zeros(targets.shape, np.bool_)  # as the rows before the first model of a longer panel
         if not whole and not allow_empty:
+            if models is not None:
+                models.refuse_none(bars)
             refuse_empty(targets, bars, owner)
         return targets
 
@@ -217,6 +260,7 @@ class Strategy:
             "universe": universe if universe is None or isinstance(universe, str) else _plain(universe),
             "warmup": self.warmup,
             "history": self.history,
+            **({"refit": self.refit, "fit_history": self.fit_history, "seed": self.seed} if is_fitted(self) else {}),
         }
 
     def __repr__(self) -> str:

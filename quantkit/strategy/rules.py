@@ -20,8 +20,9 @@ import numpy as np
 
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData, ConfigError
-from quantkit.strategy.blocks import history_of, in_blocks
+from quantkit.strategy.blocks import history_of
 from quantkit.strategy.compiling import compiled, names_in
+from quantkit.strategy.fitting import evaluate_blocks, models_of
 from quantkit.strategy.memory import beside_params, memory_of, params_dtype, params_record, records_in, user_bytes
 from quantkit.strategy.targets import as_matrix
 
@@ -35,23 +36,33 @@ if TYPE_CHECKING:
     from quantkit.core.state import Inputs, Record, State
     from quantkit.data.bars import Bars
     from quantkit.strategy.base import Strategy
+    from quantkit.strategy.fitting import Models
 
 _STOP_ITERATION = -3  # Numba's code for "a StopIteration was raised"
 
 Signals = dict[str, Any]  # name -> (T, N) float64, C-contiguous
 
 
-def signals_of(strategy: Strategy, bars: Bars, *, first: int = 0) -> Signals:
+def signals_of(
+    strategy: Strategy,
+    bars: Bars,
+    *,
+    first: int = 0,
+    needed: int = 0,
+    models: Models | None = None,
+    allow_empty: bool = False,
+) -> Signals:
     """What `prepare` computes for rows `first` on, checked and C-contiguous, evaluated in blocks as targets are.
 
-    BadData names the signal that is not one number for each bar and name.
+    With models, rows without one are NaN, as are those before `needed`, which nobody reads. models: those of the run;
+    None: the strategy's own. BadData names the signal that is not one number for each bar and name.
     """
     owner = f"{strategy!r}.prepare"
     names: list[str] | None = None
 
-    def compute(part: Bars) -> NDArray[np.float64]:
+    def compute(part: Bars, *model: object) -> NDArray[np.float64]:
         nonlocal names
-        given = _prepared(strategy, part, owner)
+        given = _prepared(strategy, part, owner, *model)
         if names is not None and names != list(given):
             raise BadData(f"{owner}: gives {', '.join(given)} for {part!r}, and gave {', '.join(names)} before")
         names = list(given)
@@ -59,16 +70,19 @@ def signals_of(strategy: Strategy, bars: Bars, *, first: int = 0) -> Signals:
         return np.stack(list(given.values()), axis=2) if given else empty
 
     history = history_of(strategy, intraday=bars.intraday)
-    if history == "all":
+    models = models_of(strategy, bars.times, bars.days) if models is None else models
+    if history == "all" and models is None:
         return {name: values[first:] for name, values in _prepared(strategy, bars, owner).items()}
-    found = in_blocks(compute, bars, history, first=first, owner=owner)
+    found = evaluate_blocks(compute, bars, history, models=models, first=first, needed=needed, owner=owner)
+    if models is not None and names is None and not allow_empty:
+        models.refuse_none(bars)
     return {name: np.ascontiguousarray(found[:, :, k]) for k, name in enumerate(names or ()) if found is not None}
 
 
-def _prepared(strategy: Strategy, bars: Bars, owner: str) -> Signals:
-    """`prepare(bars)`, checked."""
+def _prepared(strategy: Strategy, bars: Bars, owner: str, *model: object) -> Signals:
+    """`prepare(bars)`, or `prepare(bars, model)`, checked."""
     try:
-        given = strategy.prepare(bars)
+        given = strategy.prepare(bars, *model)
     except Exception as error:
         error.add_note(f"while {owner} ran on {bars!r}")
         raise
@@ -182,14 +196,16 @@ def rule_over(
     plan: Record,
     signals: Signals | None = None,
     interpret: bool = False,
+    begins: int = 0,
 ) -> Iterator[Rule | None]:
     """Around one fold: the rule of a strategy, see `rule_of`, or None where it has none; errors say where."""
     if strategy is None or not strategy.is_rule:
         yield None
         return
     ready = rule_of(
-        strategy, bars, lead=lead, state=state, inputs=inputs, plan=plan, signals=signals, interpret=interpret
-    )
+        strategy, bars, lead=lead, state=state, inputs=inputs, plan=plan, signals=signals, interpret=interpret,
+        begins=begins,
+    )  # fmt: skip
     with ready.reported():
         yield ready.rule
 
@@ -204,19 +220,21 @@ def rule_of(
     plan: Record,
     signals: Signals | None = None,
     interpret: bool = False,
+    begins: int = 0,
 ) -> ReadyRule:
     """The rule of a strategy over `bars`, whose rows from `lead` on are those of `inputs`.
 
     signals: `signals_of` the rows from `lead` on, where they are at hand. interpret: run `on_bar` in Python.
+    begins: row of `bars` before which it is not called, as it has no model there.
     """
     import numba
 
-    from quantkit.core.context import NOW_LEAD, NOW_REACH, NOW_SIZE, Frame, Rule
+    from quantkit.core.context import NOW_FROM, NOW_LEAD, NOW_REACH, NOW_SIZE, Frame, Rule
 
     if signals is None:
         signals = {name: values[lead:] for name, values in signals_of(strategy, bars).items()}
     now = np.zeros(NOW_SIZE, np.int64)
-    now[NOW_LEAD], now[NOW_REACH] = lead, strategy.warmup
+    now[NOW_LEAD], now[NOW_REACH], now[NOW_FROM] = lead, strategy.warmup, max(strategy.warmup, begins)
     addresses = np.array([values.ctypes.data for values in signals.values()], np.int64)
     uncompiled = bool(getattr(numba.config, "DISABLE_JIT", 0))
     volume = uncompiled or interpret or "volume" in names_in(type(strategy).on_bar)
