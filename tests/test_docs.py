@@ -34,7 +34,7 @@ def workplace(demo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("page", "count"), [("README.md", 1), ("docs/index.md", 3), ("docs/rules.md", 2), ("docs/strategies.md", 1)]
+    ("page", "count"), [("README.md", 1), ("docs/index.md", 3), ("docs/rules.md", 2), ("docs/strategies.md", 2)]
 )
 def test_python_on_the_page_runs_from_top_to_bottom(page: str, count: int, workplace: Path) -> None:
     found = blocks(page, "python")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from quantkit import Bars, Policy, Strategy, backtest, load_strategy, param
 from quantkit.errors import BadData, ConfigError
+from quantkit.research.trial import Runner
 from quantkit.strategy import artifacts
 from quantkit.strategy.fitting import refit_rows
 from tests.backtest.factories import random_bars, weekdays
@@ -297,6 +298,46 @@ def test_ranks_and_rules_read_the_model_too():
     run = backtest(Ruled(), bars, interpret=True)
     assert len(run.fills) > 3
     assert len(run.manifest["models"]) == len(refit_rows("1M", bars.days, 20))
+
+
+def test_a_trial_gives_the_figures_of_the_backtest():
+    bars = random_bars(300, seed=25)
+    for strategy in (Slope(), Ranked()):
+        for start in (None, "2018-09-10"):
+            trial, result = Runner(bars, start=start).run(strategy), backtest(strategy, bars, start=start)
+            assert trial.growth.tolist() == result.growth.tolist()
+
+
+class Forest(Strategy):
+    """A model of scikit-learn that draws random numbers from the global generator."""
+
+    refit = "6M"
+    warmup = 60
+
+    def fit(self, bars: Bars) -> Any:
+        from sklearn.ensemble import RandomForestClassifier
+
+        returns = np.diff(np.log(bars.close[:, 0]))
+        return RandomForestClassifier(n_estimators=5, max_depth=3).fit(returns[:-1, None], returns[1:] > 0)
+
+    def targets(self, bars: Bars, model: Any) -> Any:
+        returns = np.diff(np.log(bars.close), axis=0, prepend=np.nan)
+        known = np.isfinite(returns[:, 0])
+        held = np.zeros(bars.shape, bool)
+        held[known, 0] = model.predict(returns[known])
+        return held
+
+
+def test_a_model_of_scikit_learn_repeats_from_its_fit_and_from_its_file(own_cache: Path, monkeypatch):
+    pytest.importorskip("sklearn", reason="the extra [models] brings scikit-learn")
+    bars = random_bars(300, names=1, seed=26)
+    fresh = Forest().evaluate(bars)
+    artifacts.forget()
+    assert np.array_equal(Forest().evaluate(bars), fresh)
+    monkeypatch.setenv("QUANTKIT_MODELS", "off")
+    artifacts.forget()
+    assert np.array_equal(Forest().evaluate(bars), fresh)
+    assert 0 < fresh.sum() < fresh.size
 
 
 def test_what_does_not_go_together_is_refused():

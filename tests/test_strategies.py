@@ -54,6 +54,32 @@ def test_each_strategy_decides_something_and_looks_back_only(name, bars):
     assert ranks is None or ranks.shape == bars.shape
 
 
+def test_learned_weights_find_what_was_put_into_the_past():
+    rng = np.random.default_rng(3)
+    steps = rng.normal(0, 0.02, (900, 30))
+    for row in range(10, 900):
+        steps[row] -= 0.05 * steps[row - 5 : row].sum(axis=0)  # a week's rise is given back
+    close = 10_000 * np.exp(np.cumsum(steps, axis=0))
+    fields = {
+        "open": close,
+        "high": close * 1.01,
+        "low": close * 0.99,
+        "close": close,
+        "volume": np.full((900, 30), 1e6),
+    }
+    bars = Bars(times=midnights(np.arange(900) + 19_000), symbols=tuple(f"{n:06d}" for n in range(30)), fields=fields)
+    strategy = load_strategy(FOLDER / "learned_weights.py")()
+    week, month, half = strategy.fit(bars.slice(0, 800))
+    assert week < -0.1
+    assert abs(month) < abs(week)
+    held = strategy.evaluate(bars)
+    assert not held[:375].any()
+    assert np.array_equal(strategy.evaluate(bars.slice(0, 880)), held[:880])
+    result = backtest(strategy, bars, costs=Costs.free())
+    assert result.names_held.max() == 10
+    assert [model["date"][:4] for model in result.manifest["models"]] == ["2023", "2024"]
+
+
 def test_momentum_holds_the_tenth_of_members_that_rose_most(bars):
     strategy = load_strategy(FOLDER / "momentum.py")()
     member = np.ones(bars.shape, dtype=bool)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from quantkit.core.context import (
+    NOW_FROM,
     NOW_LEAD,
     NOW_REACH,
     NOW_ROW,
@@ -62,7 +63,7 @@ def parts() -> tuple[State, Inputs, Record, Log]:
 def rule() -> Iterator[Rule]:
     kept, address = compiled(count)
     rule = no_rule()._replace(call=address, params=3)
-    rule.now[[NOW_LEAD, NOW_REACH]] = 2, 4
+    rule.now[[NOW_LEAD, NOW_FROM, NOW_REACH]] = 2, 4, 4
     yield rule
     del kept  # its code had to live as long as its address
 
