@@ -1,6 +1,6 @@
 """Learned weights: hold the names a ridge regression expects most of, refitted every year on the past alone.
 
-Hypothesis   Past returns over a week, a month and half a year say a little about the next week; how much, and with which
+Hypothesis   Past returns over a week, a month and half a year say a little about the next week; how much, and with what
              sign, drifts slowly, so it is measured again each year rather than believed.
 Universe     Many liquid names: a regression over the cross-section needs hundreds of rows a date to say anything.
 Data         Daily closes, adjusted; a year and a half before the first model.
