@@ -31,7 +31,7 @@ from quantkit.core.context import (
 from quantkit.core.interface import ARGUMENTS, REQUESTS
 from quantkit.core.places import set_goal
 from quantkit.core.sizing import whole
-from quantkit.core.state import EQUITY, Inputs, Ints, Record, State, i64
+from quantkit.core.state import EQUITY, QUIET, Inputs, Ints, Record, State, i64
 from quantkit.data.bars import MEMBER, VALID
 from quantkit.jit import njit_call, njit_entry
 
@@ -75,6 +75,8 @@ def ask(
     """
     state, inputs, plan, log, now = state_of(frame), inputs_of(frame), plan_of(frame), log_of(frame), now_of(frame)
     t = now[NOW_ROW]
+    if what != WORKING and what != FILLED:
+        state.account[QUIET] = 0
     named = what in (PLACE, CANCEL_ALL, TARGET, TARGET_SHARES)
     if named and (s < 0 or s >= len(state.names)):
         now[NOW_ERROR], now[NOW_DETAIL], now[NOW_NAME] = LOOKED, 0, s

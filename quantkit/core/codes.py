@@ -20,11 +20,13 @@ i64 = cast("Callable[[float], int]", np.int64)  # a whole number as compiled cod
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
 NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP = range(16, 24)
-UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR, SHORT_VALUE, AT_PRINTS, ENDED = range(24, 31)
+UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR, SHORT_VALUE, AT_PRINTS, ENDED, QUIET = range(24, 32)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
 # UNCLOSED: the session so far had no bar with its closing auction.
 # OWN_WORKING: own orders that work. AT_PRINTS: orders that may fill at a print of this bar. ENDED: 1 when own orders
-# have ended and are still in the table. SESSION_BAR: bars of this session before this one.
+# have ended and are still in the table. QUIET: orders that rest as they did on the bar before, 0 when anything has
+# happened to one; then `NAME.above` and `NAME.below` say where the next one acts.
+# SESSION_BAR: bars of this session before this one.
 # OWN_CASH: what the sales of one name on its path have brought so far.
 # POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
 # SHORT_VALUE: what the short positions were worth at the last mark.

@@ -24,9 +24,9 @@ from quantkit.core.context import Frame, Rule, frame_address, step_rule
 from quantkit.core.decide import decide
 from quantkit.core.matching import expire, forget_used, match_close, match_open, release
 from quantkit.core.morning import open_bar
-from quantkit.core.path import match_path
+from quantkit.core.path import follow_ranges, match_path
 from quantkit.core.policy import CAPS, FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits, shaping_of
-from quantkit.core.resting import expire_own, open_orders, release_own, reserve
+from quantkit.core.resting import expire_own, open_orders, release_own, reserve, rests
 from quantkit.core.state import (
     AT_PRINTS,
     BARS,
@@ -116,9 +116,12 @@ def _run(
         open_bar(state, inputs, events, plan, log, t, rare)
         if rule is not None:
             open_orders(frame)
-        at_prints = account[N_ORDERS]
+        resting = False
+        if rule is not None:
+            resting = rests(frame, t)
+        at_prints = i64(0) if resting else account[N_ORDERS]
         if rare is not None:  # noqa: SIM102 - Numba leaves out what hangs on this alone
-            if account[N_ORDERS] > 0:
+            if account[N_ORDERS] > 0 and not resting:
                 kept = i64(0)
                 if rule is not None:
                     release_own(frame, t)
@@ -131,13 +134,15 @@ def _run(
         if at_prints > 0:
             match_open(state, inputs, plan, log, t, rare, extra, rule)
         if rule is not None:
-            match_path(frame, t, extra)
+            if not resting:
+                match_path(frame, t, extra)
+            follow_ranges(frame, t)
         if plain is not None:
             match_stops(state, inputs, plan, log, t, extra)
         if at_prints > 0:
             match_close(state, inputs, plan, log, t, rare, extra, rule)
             expire(state, log, rule)
-        if rule is not None:
+        if rule is not None and not resting:
             expire_own(frame, t, i64(0))
         mark(state, inputs, plan, t)
         if rule is not None:

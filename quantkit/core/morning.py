@@ -42,6 +42,7 @@ from quantkit.core.state import (
     NO_REASON,
     PEAK_EQUITY,
     PREV_ROW,
+    QUIET,
     RECEIVABLE,
     RULE_DELISTING,
     SELL,
@@ -178,7 +179,7 @@ def _scale_shares(state: State, events: Records, s: int, e: int, ratio: float) -
                     state.pays[k].shares = _scaled(state.pays[k].shares, ratio)
                     name.due += state.pays[k].shares
     name.goal = _scaled(name.goal, ratio)
-    account[UNMET] = 1
+    account[UNMET], account[QUIET] = 1, 0
     for k in range(account[N_ORDERS]):
         working = state.orders[k]
         if working.symbol == s:
@@ -213,6 +214,7 @@ def _cash_of_action(
 @njit_call
 def _rebase_orders(state: State, s: int, factor: float) -> None:
     """Bring the prices of a name's own orders to today's."""
+    state.account[QUIET] = 0
     for k in range(state.account[N_ORDERS]):
         working = state.orders[k]
         if working.symbol == s and working.own:

@@ -24,6 +24,7 @@ from quantkit.core.state import (
     ONE_CANCELS_OTHER,
     OWN_WORKING,
     PARENT_GONE,
+    QUIET,
     STAGE_CHILD,
     STAGE_LIVE,
     STAGE_OVER,
@@ -73,7 +74,7 @@ def end_order(state: State, log: Log, k: int, reason: int) -> None:
         state.account[BARS], order.tag,
     )  # fmt: skip
     order.stage = STAGE_OVER
-    state.account[ENDED] = 1
+    state.account[ENDED], state.account[QUIET] = 1, 0
     state.names[order.symbol].resting -= 1
     state.account[OWN_WORKING] -= 1
 

@@ -34,6 +34,7 @@ from quantkit.core.state import (
     RULE_STOP_GAP,
     RULE_TAKE,
     RULE_TRAIL,
+    STAGE_CHILD,
     STAGE_LIVE,
     STAGE_TRIGGERED,
     Log,
@@ -345,15 +346,16 @@ def _reach(frame: Address, t: int, s: int) -> int:
                 found |= 2
             if not up and level >= low:
                 found |= 1
-            if order.kids or order.kind == KIND_STOP_LIMIT:
+            if order.kind == KIND_STOP_LIMIT:
                 found |= 4
+        elif order.stage == STAGE_CHILD and not (order.level > high or order.level < low):
+            found |= 4  # once its entry fills
         k = order.next
     if name.shares > 0 and (plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0):
         stop, take, _ = _policy_levels(frame, s)
         if plan.trailing_stop > 0.0:
             stop = max(stop, max(name.peak, high) * (1.0 - plan.trailing_stop))
-            found |= 4
-        found |= (1 if low <= stop else 0) | (2 if high >= take else 0)
+        found |= 4 | (1 if low <= stop else 0) | (2 if high >= take else 0)
     elif plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0:
         found |= 4
     return found
@@ -482,6 +484,13 @@ def match_path(frame: Address, t: int, extra: int | None) -> None:
             _follow(frame, t, s, o)
             _follow(frame, t, s, high)
             _follow(frame, t, s, low)
+
+
+@njit_bare
+def follow_ranges(frame: Address, t: int) -> None:
+    """The running high and low of each name's session, for orders priced from the open."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
     for s in range(len(state.names)):
         if inputs.flags[t, s] & TRADED:
             name = state.names[s]

@@ -31,9 +31,12 @@ from quantkit.core.state import (
     KIND_CLOSE,
     KIND_CONDITIONAL,
     KIND_FROM_OPEN,
+    KIND_HELD_STOP,
     KIND_HELD_TRAIL,
+    KIND_LIMIT,
     KIND_SAME_CLOSE,
     KIND_VWAP,
+    N_ACTIVE,
     N_ORDERS,
     NEW_SESSION,
     NO_CASH,
@@ -41,6 +44,7 @@ from quantkit.core.state import (
     NOT_ACCEPTED,
     OPENING,
     OUT_OF_LIMITS,
+    QUIET,
     STAGE_CHILD,
     STAGE_LIVE,
     STAGE_NEW,
@@ -263,6 +267,54 @@ def reserve(frame: Address, t: int, taken: int, fresh: int, extra: int | None) -
     return total
 
 
+@njit_bare
+def rests(frame: Address, t: int) -> bool:
+    """Whether this bar brings none of the strategy's orders to act, and all stay as they are: the steps would change
+    nothing."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    plan = plan_of(frame)
+    account = state.account
+    if account[QUIET] == 0 or account[QUIET] != account[N_ORDERS] or account[NEW_SESSION]:
+        return False
+    stops = plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0
+    if stops or plan.funding_cash or inputs.dates[t].phase & (CLOSING | AUCTION_ONLY):
+        return False
+    for i in range(account[N_ACTIVE]):
+        s = state.names[i].active
+        name = state.names[s]
+        met = inputs.high[t, s] >= name.above or inputs.low[t, s] <= name.below
+        if name.resting > 0 and (met or inputs.flags[t, s] & TRADED == 0):
+            return False
+    return True
+
+
+@njit_call
+def _look_for_quiet(frame: Address, t: int) -> None:
+    """After a bar that changed no order: where the next one acts, if the coming bars may be passed over until then."""
+    state = state_of(frame)
+    inputs = inputs_of(frame)
+    account = state.account
+    for k in range(account[N_ORDERS]):
+        name = state.names[state.orders[k].symbol]
+        name.above, name.below = np.inf, -np.inf
+    for k in range(account[N_ORDERS]):
+        order = state.orders[k]
+        name = state.names[order.symbol]
+        plain = order.kind == KIND_LIMIT or order.kind == KIND_HELD_STOP
+        plain = plain and (order.stage == STAGE_LIVE or order.stage == STAGE_CHILD)
+        plain = plain and order.tif != TIF_IOC and order.tif != TIF_FOK
+        same = order.mute == 0 and order.reason == NO_REASON and order.level == order.level
+        if not (plain and same and inputs.flags[t, order.symbol] & TRADED and name.slot >= 0):
+            return
+        if order.stage == STAGE_LIVE:
+            if (order.side < 0) == is_limit(order):
+                name.above = min(name.above, order.level)
+            else:
+                name.below = max(name.below, order.level)
+    account[QUIET] = account[N_ORDERS]
+
+
 @njit_call
 def expire_own(frame: Address, t: int, deciding: int) -> None:
     """Step 6 of own orders; then the table is made dense again. deciding: the second look of `fill="close"`."""
@@ -290,7 +342,10 @@ def expire_own(frame: Address, t: int, deciding: int) -> None:
                 close_order(state, log, k, order.reason if order.reason != NO_REASON else why)
     if deciding == 0 and phase & CLOSING and account[UNCLOSED]:
         end_session(frame)
+    account[QUIET] = 0
     if deciding == 0 and account[ENDED] == 0 and account[AT_PRINTS] == 0:
+        if phase & CLOSING == 0:
+            _look_for_quiet(frame, t)
         return
     account[ENDED] = 0
     kept = i64(0)

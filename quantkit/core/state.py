@@ -31,7 +31,7 @@ Bytes = NDArray[np.uint8]
 Record: TypeAlias = Any  # np.record
 Records: TypeAlias = Any  # np.recarray; its element attributes cannot be typed
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 _MAGIC = b"quantkit-state"
 
 NAME = np.dtype(
@@ -64,6 +64,8 @@ NAME = np.dtype(
         ("high", np.float64),  # running high and low of the session, for orders priced from the open
         ("low", np.float64),
         ("range", np.float64),  # high - low of the last session it traded in
+        ("above", np.float64),  # where the next of its own orders acts, above and below; while account[QUIET]
+        ("below", np.float64),
     ]
 )
 
@@ -324,6 +326,7 @@ def new_state(
     rows["exit_bar"] = -(1 << 40)
     rows["first"] = -1
     rows["high"], rows["low"], rows["range"] = -np.inf, np.inf, np.nan
+    rows["above"], rows["below"] = np.inf, -np.inf
     return State(
         account=account,
         names=rows,

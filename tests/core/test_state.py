@@ -62,7 +62,7 @@ def test_a_copied_state_goes_its_own_way() -> None:
     [
         (lambda data: b"something else entirely", "not a quantkit state"),
         (lambda data: data[:-8], "ends inside"),
-        (lambda data: data.replace(b'"version": 2', b'"version": 9'), "version 9"),
+        (lambda data: data.replace(b'"version": 3', b'"version": 9'), "version 9"),
         (lambda data: data[:22] + b"}" + data[23:], "cannot be read"),
     ],
 )
