@@ -76,6 +76,8 @@ def backtest(
         print_result(result)
         for path in written:
             console.say(f"wrote {path}")
+        if result.run_id is not None:
+            console.note(f"run {result.run_id} of the run log; `quantkit reproduce {result.run_id}` repeats it")
     if changed is not None:
         _say_repeated(changed)
 

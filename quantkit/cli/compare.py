@@ -62,7 +62,7 @@ def compare(
 
     left, right = side(a), side(b)
     differing = {
-        name: [one, other] for name, one, other in _differing(_settings(left.manifest), _settings(right.manifest))
+        name: [one, other] for name, one, other in _differing(settings_of(left.manifest), settings_of(right.manifest))
     }
     if as_json:
         sides = {name: {"name": one.label, "stats": one.stats} for name, one in (("a", left), ("b", right))}
@@ -97,7 +97,7 @@ def _side(result: Any) -> Side:
     return Side(found["name"], found["currency"], found["stats"], found["manifest"])
 
 
-def _settings(manifest: Mapping[str, Any]) -> dict[str, object]:
+def settings_of(manifest: Mapping[str, Any]) -> dict[str, object]:
     """What defines a run, flat: parameters, money, policy, costs, data."""
     strategy = manifest.get("strategy") or {}
     run, data = manifest.get("run") or {}, manifest.get("data") or {}

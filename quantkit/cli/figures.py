@@ -54,5 +54,5 @@ def print_result(result: Result) -> None:
 
 
 def document(result: Result) -> dict[str, Any]:
-    """What `--json` prints: figures, warnings, manifest, currency."""
-    return {**result.to_dict(), "currency": result.bars.currency}
+    """What `--json` prints: figures, warnings, manifest, currency, the run's number in the run log."""
+    return {**result.to_dict(), "currency": result.bars.currency, "run": result.run_id}

@@ -82,8 +82,8 @@ def _bars(manifest: Mapping[str, Any], strategy: Strategy, where: str) -> Bars |
     source = Path(data["source"] or "")
     if source.is_dir():
         return inputs.bars_of_lake(
-            source, strategy, symbols=data["symbols"], start=run["history"], end=run["end"], freq=data["freq"],
-            version=data["version"],
+            source, strategy, symbols=data["symbols"], start=run["history"], end=run["end"] or data["last"],
+            freq=data["freq"], version=data["version"],
         )  # fmt: skip
     if source.is_file():
         market = data["markets"]
@@ -113,11 +113,14 @@ def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
     """In words, why two manifests do not describe the same run; empty when the results are equal to the last bit."""
     if recorded["result"]["sha256"] == found["result"]["sha256"]:
         return []
-    then, now = recorded["result"]["final_equity"], found["result"]["final_equity"]
-    said = [f"the result differs (equity at the end {then:,} then, {now:,} now)"]
+    before, after = recorded["result"]["final_equity"], found["result"]["final_equity"]
+    said = [f"the result differs (equity at the end {before:,} then, {after:,} now)"]
     if recorded["strategy"]["source_hash"] != found["strategy"]["source_hash"]:
         said.append(f"{found['strategy']['file']} has changed")
-    if recorded["data"]["sha256"] != found["data"]["sha256"]:
+    then, now = recorded["data"], found["data"]
+    if then.get("version") != now.get("version"):
+        said.append(f"the data was {then.get('version')}, is {now.get('version')}")
+    elif then["sha256"] not in (None, now["sha256"]):  # the run log leaves the hash of stored versions out
         said.append("the data has changed")
     if recorded["rules"]["sha256"] != found["rules"]["sha256"]:
         said.append("the exchange rules have changed")
