@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from quantkit import indicators as ta
     from quantkit.backtest.result import Result
     from quantkit.backtest.run import backtest
+    from quantkit.backtest.signals import from_signals
     from quantkit.core.interface import Context
     from quantkit.core.policy import Policy, RiskLimits
     from quantkit.data.bars import Bars
@@ -43,6 +44,7 @@ __all__ = [
     "RiskLimits",
     "Strategy",
     "backtest",
+    "from_signals",
     "load_strategy",
     "param",
     "runs",
@@ -58,6 +60,7 @@ _HOMES = {
     "Result": "quantkit.backtest.result",
     "RiskLimits": "quantkit.core.policy",
     "Strategy": "quantkit.strategy",
+    "from_signals": "quantkit.backtest.signals",
     "load_strategy": "quantkit.strategy",
     "param": "quantkit.strategy",
 }

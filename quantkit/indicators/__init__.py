@@ -3,7 +3,7 @@
 Contract, the same for every function:
 
 - Inputs are (T,) or (T, N), time first: NumPy, pandas, polars or lists. Outputs are new C-contiguous float64 arrays
-  of the same shape (bool for crossings). Inputs are never changed.
+  of the same shape (bool for crossings), or pandas objects with the labels of a pandas input. Inputs are never changed.
 - Causal and prefix-stable: `f(x[:k])` equals `f(x)[:k]` to the last bit, whatever comes after k. A column's result
   does not depend on other columns, save across names (`rank`, `zscore`, `demean`), where each row stands alone.
 - Missing is NaN or infinite, and stays with what it touches: a window that holds a missing value is NaN, a recursion

@@ -12,16 +12,20 @@ and the value. Called by every public function of `quantkit.indicators`.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantkit.errors import BadData, ConfigError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
+Array = TypeVar("Array", FloatArray, BoolArray)
 
 
 def matrix(function: str, name: str, values: ArrayLike) -> FloatArray:
@@ -43,6 +47,7 @@ def matrix(function: str, name: str, values: ArrayLike) -> FloatArray:
 
 def matrices(function: str, **named: ArrayLike) -> list[FloatArray]:
     """`matrix` of each named input; all must have the shape of the first."""
+    same_labels(function, **named)
     tables = [matrix(function, name, values) for name, values in named.items()]
     first, shape = next((name, np.shape(values)) for name, values in named.items())
     for name, table in zip(named, tables, strict=True):
@@ -106,8 +111,32 @@ def freedom(function: str, ddof: object, window: int | None = None) -> int:
 
 
 def shaped(result: FloatArray, like: ArrayLike) -> FloatArray:
-    """A (T, 1) result as (T,) when the input was one-dimensional."""
-    return result.reshape(-1) if np.ndim(like) == 1 else result
+    """A (T, 1) result as (T,) when the input was one-dimensional; labelled as the input where that was pandas."""
+    return labelled(result.reshape(-1) if np.ndim(like) == 1 else result, like)
+
+
+def labelled(result: Array, like: object) -> Array:
+    """A result with the labels of a pandas input (same index, columns, name); an array where the input had none."""
+    if not _has_labels(like):
+        return result
+    import pandas as pd
+
+    if isinstance(like, pd.Series):
+        return cast("Array", pd.Series(result, index=like.index, name=like.name))
+    frame = cast("pd.DataFrame", like)
+    return cast("Array", pd.DataFrame(result, index=frame.index, columns=frame.columns, copy=False))
+
+
+def same_labels(function: str, **named: object) -> None:
+    """BadData when pandas inputs do not stand on the same rows: arrays meet by position, labels must agree."""
+    first = next(((name, values) for name, values in named.items() if _has_labels(values)), None)
+    for name, values in named.items():
+        if first is not None and _has_labels(values) and not values.index.equals(first[1].index):  # type: ignore[attr-defined]
+            raise BadData(f"ta.{function}: the rows of {name} have other labels than those of {first[0]}; align them")
+
+
+def _has_labels(values: object) -> bool:
+    return type(values).__module__.partition(".")[0] == "pandas" and hasattr(values, "index")
 
 
 def _nullable(function: str, name: str, values: ArrayLike, error: Exception) -> FloatArray:

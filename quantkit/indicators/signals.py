@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.errors import BadData
-from quantkit.indicators.inputs import BoolArray, FloatArray, beside, integer, matrix, shaped
+from quantkit.indicators.inputs import BoolArray, FloatArray, beside, integer, labelled, matrix, same_labels, shaped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -62,6 +62,7 @@ def hold(enter: ArrayLike, leave: ArrayLike) -> BoolArray:
     >>> hold([False, True, False, False], [False, False, False, True]).tolist()
     [False, True, True, False]
     """
+    same_labels("hold", enter=enter, leave=leave)
     flags = []
     for name, given in (("enter", enter), ("leave", leave)):
         array = np.asarray(given)
@@ -72,17 +73,18 @@ def hold(enter: ArrayLike, leave: ArrayLike) -> BoolArray:
         raise BadData(f"ta.hold: leave has shape {flags[1].shape}, expected {flags[0].shape}")
     rows = np.arange(len(flags[0])).reshape((-1,) + (1,) * (flags[0].ndim - 1))
     entered, left = (np.maximum.accumulate(np.where(flag, rows, -1), axis=0) for flag in flags)
-    return np.asarray(entered > left, np.bool_)
+    return labelled(np.asarray(entered > left, np.bool_), enter)
 
 
 def _sides(function: str, values: ArrayLike, other: ArrayLike) -> tuple[FloatArray, FloatArray]:
     left = matrix(function, "values", values)
     if np.ndim(other) == 0:
         return left, np.full((1, 1), float(np.asarray(other))).repeat(len(left), axis=0)
+    same_labels(function, values=values, other=other)
     return left, beside(function, "other", other, left.shape)
 
 
 def _crossing(above: FloatArray, below: FloatArray, like: ArrayLike) -> BoolArray:
     out = np.zeros(np.broadcast_shapes(above.shape, below.shape), dtype=np.bool_)
     out[1:] = (above[1:] > below[1:]) & (above[:-1] <= below[:-1])
-    return out.reshape(-1) if np.ndim(like) == 1 else out
+    return labelled(out.reshape(-1) if np.ndim(like) == 1 else out, like)

@@ -1,7 +1,8 @@
 """From what a strategy returns to the (T, N) array that the core reads.
 
 Contract: accepted are NumPy arrays and lists (T, N), or (T,) when there is one symbol; pandas frames and series,
-whose rows and columns are matched by label (a frame with default integer labels counts by position); polars frames
+whose rows and columns are matched by label (a frame with default integer labels counts by position; of columns with
+several levels, as vectorbt's, the one that names the symbols counts); polars frames
 whose columns are the symbols, and series. The answer is C-contiguous and either bool (in or out) or float64 with NaN
 for "leave". Whole numbers 0 and 1 mean out and in where `whole_is_bool`. Everything else is a BadData naming the
 owner, what came and what was expected.
@@ -120,6 +121,8 @@ def _from_pandas(values: Any, bars: Bars, owner: str) -> NDArray[Any]:
         values = values.to_frame(bars.symbols[0])
     if not isinstance(values, pd.DataFrame):
         raise BadData(f"{owner}: a pandas {type(values).__name__}; expected a DataFrame, index x symbols")
+    if isinstance(values.columns, pd.MultiIndex):
+        values = values.set_axis(_symbol_level(values.columns, bars, owner), axis=1)
     rows: Any = slice(None)
     columns: Any = slice(None)
     if not _unlabelled(values.index, len(bars)):
@@ -132,6 +135,35 @@ def _from_pandas(values: Any, bars: Bars, owner: str) -> NDArray[Any]:
     if not whole and all(pd.api.types.is_integer_dtype(kind) for kind in values.dtypes) and not np.isnan(array).any():
         array = array.astype(np.int64)
     return np.asarray(array[rows][:, columns])
+
+
+def _symbol_level(columns: pd.MultiIndex, bars: Bars, owner: str) -> pd.Index[Any]:
+    """The level of columns that names symbols, where the others (an indicator's parameters) say one thing only."""
+    levels = [columns.get_level_values(k) for k in range(columns.nlevels)]
+    found = [k for k, level in enumerate(levels) if set(map(str, level)) <= set(bars.symbols)]
+    if not found:
+        shown = [str(name) for name in columns.names]
+        raise BadData(
+            f"{owner}: columns have the levels {shown}, none of which holds the symbols {list(bars.symbols[:3])}; run "
+            'the indicator on bars.frame("close")'
+        )
+    rest = columns.droplevel(found[-1])
+    kinds = rest.unique()
+    if len(kinds) > 1:
+        names, some = [str(name) for name in rest.names], [_plain(kind) for kind in kinds[:2]]
+        level = names if len(names) > 1 else names[0]
+        raise BadData(
+            f"{owner}: columns hold {len(kinds)} combinations of {names}, such as {some}; choose one: "
+            f"frame.xs({some[0]!r}, axis=1, level={level!r})"
+        )
+    return levels[found[-1]].astype(str)
+
+
+def _plain(label: Any) -> Any:
+    """A label as Python writes it: 10, not np.int64(10)."""
+    if isinstance(label, tuple):
+        return tuple(_plain(part) for part in label)
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def _from_series(values: Any, bars: Bars, owner: str) -> NDArray[Any]:

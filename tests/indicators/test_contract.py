@@ -163,13 +163,19 @@ def test_pandas_and_arrays_in_any_layout_give_the_same_bits(name: str) -> None:
     data = with_holes(market(50, 3, 8), 9)
     expected = outputs(EVERY[name], data)
     fields = (data.high, data.low, data.close, data.volume)
-    frames = Market(*(pd.DataFrame(field) for field in fields))  # type: ignore[arg-type]
+    index = pd.date_range("2024-01-02", periods=len(data.close), tz="Asia/Seoul")
+    frames = Market(*(pd.DataFrame(field, index=index, columns=list("xyz")) for field in fields))  # type: ignore[arg-type]
     turned = Market(*(np.asfortranarray(field) for field in fields))
     locked = data.map(np.copy)
     for field in (locked.high, locked.low, locked.close, locked.volume):
         field.flags.writeable = False
-    for other in (frames, turned, locked):
+    for other in (turned, locked):
         assert all(same_bits(a, b) for a, b in zip(outputs(EVERY[name], other), expected, strict=True))
+    for found, array in zip(outputs(EVERY[name], frames), expected, strict=True):
+        assert isinstance(found, pd.DataFrame)
+        assert found.index.equals(index)
+        assert list(found.columns) == list("xyz")
+        assert same_bits(found.to_numpy(), array)
 
 
 @pytest.mark.parametrize("window", [2, 3, 7, 200])

@@ -115,7 +115,7 @@ def test_wrong_arrays_are_named(message: str, call: Callable[[], object]) -> Non
 def test_pandas_missing_values_become_nan() -> None:
     holes = pd.Series([1, None, 3, 5], dtype="Int64")
     np.testing.assert_array_equal(ta.sma(holes, 2), [np.nan, np.nan, np.nan, 4.0])
-    np.testing.assert_array_equal(ta.lag(pd.DataFrame({"a": holes}), 1)[:, 0], [np.nan, 1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(ta.lag(pd.DataFrame({"a": holes}), 1)["a"], [np.nan, 1.0, np.nan, 3.0])
     np.testing.assert_array_equal(ta.lag(pd.Series([1.0, pd.NA], dtype=object), 0), [1.0, np.nan])
 
 
