@@ -36,6 +36,7 @@ def ingest(
     prices: Annotated[str, typer.Option(help="raw, or adjusted (수정주가).")] = "raw",
     symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
     stamp: Annotated[str, typer.Option(help="What intraday stamps mean: close or open of the bar.")] = "close",
+    zone: Annotated[str | None, typer.Option(help="Time zone of intraday stamps without one: Asia/Seoul.")] = None,
     source: Annotated[str | None, typer.Option(help="Download instead: pykrx or fdr.")] = None,
     symbols: Annotated[str | None, typer.Option(help="Symbols to download, with commas between.")] = None,
     start: Annotated[str | None, typer.Option(help="First date to download.")] = None,
@@ -53,7 +54,7 @@ def ingest(
     with console.progress("ingest") as advance:
         if source is None:
             report = Lake(lake).ingest(
-                paths, table, market=market, prices=kind, symbol=symbol, stamp=meaning,
+                paths, table, market=market, prices=kind, symbol=symbol, stamp=meaning, zone=zone,
                 progress=lambda done, total, _: advance(done, total),
             )  # fmt: skip
         else:

@@ -422,6 +422,7 @@ class Bars:
         symbol: str | None = None,
         freq: str | None = None,
         stamp: Literal["close", "open"] = "close",
+        zone: str | None = None,
         minor_unit: int | None = None,
         source: str = "frame",
     ) -> Bars:
@@ -429,5 +430,5 @@ class Bars:
         from quantkit.data import frames
 
         options: dict[str, Any] = {"actions": actions, "instruments": instruments, "minor_unit": minor_unit}
-        options |= {"symbol": symbol, "freq": freq, "stamp": stamp, "source": source}
+        options |= {"symbol": symbol, "freq": freq, "stamp": stamp, "zone": zone, "source": source}
         return frames.from_pandas(frame, market=market, prices=prices, **options)

@@ -50,6 +50,7 @@ def from_pandas(
     symbol: str | None = None,
     freq: str | None = None,
     stamp: Literal["close", "open"] = "close",
+    zone: str | None = None,
     minor_unit: int | None = None,
     source: str = "frame",
 ) -> Bars:
@@ -64,6 +65,7 @@ def from_pandas(
     symbol       the code of a frame without a symbol column (default `frame.attrs["symbol"]`, else "ASSET").
     freq         "1d", "5m", "1h", "30s"; default: seen from the stamps.
     stamp        whether stamps within the day name a bar's close or its open.
+    zone         time zone of stamps within the day that carry none, such as "Asia/Seoul".
     minor_unit   account units in one unit of price; default 100 for the US, else 1.
 
     Raises BadData for rows that cannot be bars, ConfigError for options that cannot be.
@@ -77,7 +79,7 @@ def from_pandas(
     columns = _columns(frame, source)
     columns = _drop_empty(columns, source)
     symbols, codes = _symbols(columns, symbol or str(frame.attrs.get("symbol", "ASSET")), source)
-    stamps = read_stamps(columns["date"], freq=freq, stamp=stamp, us=_is_us(market), source=source)
+    stamps = read_stamps(columns["date"], freq=freq, stamp=stamp, us=_is_us(market), zone=zone, source=source)
     rows = Given(stamps, symbols, codes, {name: _numbers(columns[name], name, source) for name in NEEDED}, source)
     tolerance = _ROUNDING.get(str(market), 1.0) if prices == "adjusted" else 0.0
     check_order(rows)

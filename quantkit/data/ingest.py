@@ -21,7 +21,7 @@ from quantkit.data.columns import canonical
 from quantkit.data.dates import DAY_US
 from quantkit.data.parts import labels
 from quantkit.data.rows import ADJUSTED, FIELDS, NO_TIME, OPTIONAL, REQUIRED, UNKNOWN_MARKET, Labels, Rows
-from quantkit.data.stamps import step_us
+from quantkit.data.stamps import check_zone, local_us, localized, step_us
 from quantkit.errors import BadData, ConfigError
 from quantkit.market import MARKET_ID, MARKETS
 
@@ -52,6 +52,7 @@ class Options:
     prices: Literal["raw", "adjusted"] = "raw"
     symbol: str | None = None
     stamp: Literal["close", "open"] = "close"
+    zone: str | None = None
 
     def __post_init__(self) -> None:
         if self.market is not None and self.market not in MARKETS:
@@ -60,6 +61,8 @@ class Options:
             raise ConfigError(f'prices={self.prices!r}: choose "raw" or "adjusted"')
         if self.stamp not in ("close", "open"):
             raise ConfigError(f'stamp={self.stamp!r}: choose "close" or "open"')
+        if self.zone is not None:
+            check_zone(self.zone)
 
 
 def check_columns(source: Source, options: Options) -> dict[str, str]:
@@ -206,13 +209,24 @@ def read_times(column: Any, source: Source, options: Options) -> IntArray:
             raise BadData(f'{source.name}: rows have a time of day; daily bars carry dates only. Use table="bars_1m"')
         return np.where(missing, NO_TIME, local // DAY_US)
     if zone is None:
-        raise BadData(
-            f"{source.name}: intraday stamps need a time zone; for example frame['date'].dt.tz_localize('Asia/Seoul')"
-        )
+        utc = _in_utc(utc, missing, source, options)
     shift = step_us(options.freq) if options.stamp == "open" else 0
     if options.stamp == "open" and not shift:
         raise BadData(f"{source.name}: bars of {options.freq} have no fixed length; stamp them with their close")
     return np.where(missing, NO_TIME, utc + shift)
+
+
+def _in_utc(local: IntArray, missing: NDArray[np.bool_], source: Source, options: Options) -> IntArray:
+    """Wall-clock microseconds as UTC ones, by the zone that was named."""
+    import pandas as pd
+
+    if options.zone is None:
+        raise BadData(
+            f"{source.name}: intraday stamps need a time zone; write it into them, or say it: --zone Asia/Seoul on the "
+            'command line, zone="Asia/Seoul" in Python'
+        )
+    index = pd.DatetimeIndex(np.where(missing, 0, local).astype("datetime64[us]"))
+    return local_us(localized(index, options.zone, source.name).tz_convert("UTC"))
 
 
 def _wall_clock(utc: IntArray, zone: str, options: Options) -> IntArray:

@@ -81,6 +81,7 @@ class Lake:
         prices: Literal["raw", "adjusted"] = "raw",
         symbol: str | None = None,
         stamp: Literal["close", "open"] = "close",
+        zone: str | None = None,
         derive_actions: bool = True,
         by_date: bool = True,
         progress: Progress | None = None,
@@ -92,6 +93,7 @@ class Lake:
         market          market of every row, where no column or earlier row says it; needed for other than Korean codes.
         prices          "adjusted" if splits are already worked into the prices; not to be mixed with raw ones.
         stamp           what intraday stamps mean: the bar's "close" or its "open".
+        zone            time zone of intraday stamps that carry none, such as "Asia/Seoul".
         derive_actions  read corporate actions off a column of base prices; kind "unknown", to be named by you.
         by_date         keep a copy sorted by time, which makes the cross-section of a day cheap and doubles the disk.
         """
@@ -101,7 +103,7 @@ class Lake:
 
         if table in SIDE_TABLES:
             return landing.land_side_table(self.path, table, source)
-        options = Options(frequency(table), market, prices, symbol, stamp)
+        options = Options(frequency(table), market, prices, symbol, stamp, zone)
         folder = self._days_folder(table) if by_date else None
         report = landing.Landing(self.path, table, options, days_folder=folder, progress=progress).run(source)
         if table == "bars_1d":

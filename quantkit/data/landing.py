@@ -158,6 +158,7 @@ class Landing:
         how = "|".join(
             map(str, (self.options.market, self.options.prices, self.options.symbol or name, self.options.stamp))
         )
+        how += f"|{self.options.zone}" if self.options.zone else ""
         return f"{digest}|{how}"
 
     def _landed(self, mark: str) -> bool:

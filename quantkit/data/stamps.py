@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.data.dates import DAY_US, SEOUL_US, midnights
-from quantkit.errors import BadData
+from quantkit.errors import BadData, ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,37 +43,62 @@ def read_stamps(
     freq: str | None = None,
     stamp: Literal["close", "open"] = "close",
     us: bool = False,
+    zone: str | None = None,
     source: str,
 ) -> Stamps:
-    """Read a date column. `us`: sessions are dated in New York instead of Seoul. BadData names the row."""
+    """Read a date column. BadData names the row.
+
+    us: sessions are dated in New York instead of Seoul. zone: where the clock of stamps without a zone hangs.
+    """
     import pandas as pd
 
     codes, unique = pd.factorize(column)
     if (codes < 0).any():
         raise BadData(f"{source} row {int(np.argmax(codes < 0))}: the date is missing")
     parsed = _parsed(unique, source)
-    local = _local_us(parsed)
+    local = local_us(parsed)
     daily = bool((local % DAY_US == 0).all())
     if not daily and parsed.tz is not None:  # a Korean date written in another zone, as databases do
-        seoul = _local_us(parsed.tz_convert("Asia/Seoul"))
+        seoul = local_us(parsed.tz_convert("Asia/Seoul"))
         daily = bool((seoul % DAY_US == 0).all())
         local = seoul if daily else local
     if daily and freq in (None, "1d"):
         order, ranks = _ranked(local // DAY_US)
         return Stamps(midnights(order), order, ranks[codes], "1d")
+    if parsed.tz is None and zone is not None:
+        check_zone(zone)
+        parsed = localized(parsed, zone, source)
     if parsed.tz is None:
         first = parsed[int(np.argmax(local % DAY_US != 0))]
         raise BadData(
             f"{source}: {first} has a time of day but no time zone; say which, for example "
-            f"frame.index = frame.index.tz_localize('Asia/Seoul'), or pass dates only for daily bars"
+            f'zone="Asia/Seoul" (`quantkit data ingest --zone Asia/Seoul`), or pass dates only for daily bars'
         )
-    order, ranks = _ranked(_local_us(parsed.tz_convert("UTC")))
+    order, ranks = _ranked(local_us(parsed.tz_convert("UTC")))
     freq = freq or _usual_step(order)
     if stamp == "open":
         order = order + step_us(freq)
-    zone = "America/New_York" if us else "Asia/Seoul"
-    days = _local_us(pd.DatetimeIndex(order.astype("datetime64[us]")).tz_localize("UTC").tz_convert(zone)) // DAY_US
+    home = "America/New_York" if us else "Asia/Seoul"
+    days = local_us(pd.DatetimeIndex(order.astype("datetime64[us]")).tz_localize("UTC").tz_convert(home)) // DAY_US
     return Stamps(order, days, ranks[codes], freq)
+
+
+def check_zone(zone: str) -> None:
+    """ConfigError for a time zone that is none."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(f'zone={zone!r}: no time zone is called so; write for example "Asia/Seoul"') from None
+
+
+def localized(index: pd.DatetimeIndex, zone: str, source: str) -> pd.DatetimeIndex:
+    """Wall-clock stamps in their zone. BadData for a time that the zone's clock showed twice or never."""
+    try:
+        return index.tz_localize(zone)
+    except ValueError as error:
+        raise BadData(f"{source}: {_first_sentence(error)} in {zone}; write the stamps with their offset") from None
 
 
 def step_us(freq: str) -> int:
@@ -118,7 +143,7 @@ def _first_sentence(error: Exception) -> str:
     return str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
-def _local_us(index: pd.DatetimeIndex) -> IntArray:
+def local_us(index: pd.DatetimeIndex) -> IntArray:
     """Microseconds since 1970 of the wall clock."""
     naive = index.tz_localize(None) if index.tz is not None else index
     return naive.to_numpy().astype("datetime64[us]").astype(np.int64)

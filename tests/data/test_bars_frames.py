@@ -367,8 +367,26 @@ def test_text_among_numbers_is_named():
 
 def test_stamps_within_the_day_without_a_zone_are_refused_with_the_remedy():
     frame = long_frame([(pd.Timestamp("2024-01-02 09:01"), "A", 10)])
-    with pytest.raises(BadData, match=r"2024-01-02 09:01:00 has a time of day but no time zone; .*tz_localize"):
+    with pytest.raises(BadData, match=r"2024-01-02 09:01:00 has a time of day but no time zone; .*zone=.Asia/Seoul"):
         Bars.from_pandas(frame)
+
+
+def test_a_named_zone_reads_stamps_without_one():
+    naive = long_frame([(pd.Timestamp("2024-01-02 09:01"), "A", 10), (pd.Timestamp("2024-01-02 09:02"), "A", 11)])
+    told = naive.assign(date=naive["date"].dt.tz_localize("Asia/Seoul"))
+    np.testing.assert_array_equal(Bars.from_pandas(naive, zone="Asia/Seoul").times, Bars.from_pandas(told).times)
+
+
+def test_a_zone_that_is_none_is_refused():
+    frame = long_frame([(pd.Timestamp("2024-01-02 09:01"), "A", 10)])
+    with pytest.raises(ConfigError, match=r"zone='Asia/Soul': no time zone is called so"):
+        Bars.from_pandas(frame, zone="Asia/Soul")
+
+
+def test_a_time_that_the_clock_showed_twice_is_refused():
+    frame = long_frame([(pd.Timestamp("2024-11-03 01:30"), "A", 10)])
+    with pytest.raises(BadData, match="in America/New_York; write the stamps with their offset"):
+        Bars.from_pandas(frame, market="US", zone="America/New_York")
 
 
 @pytest.mark.parametrize(

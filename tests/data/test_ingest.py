@@ -199,3 +199,14 @@ def test_naive_stamps_within_the_day_need_a_zone(tmp_path: Path) -> None:
     table = frame(row("005930", "2024-01-02 09:01", 1000))
     with pytest.raises(BadData, match="need a time zone"):
         Lake(tmp_path / "lake").ingest(table, "bars_1m", market="KOSPI")
+
+
+def test_a_named_zone_reads_naive_stamps(tmp_path: Path) -> None:
+    naive = frame(row("005930", "2024-01-02 09:01", 1000), row("005930", "2024-01-02 09:02", 1010))
+    told = frame(row("005930", "2024-01-02 09:01+09:00", 1000), row("005930", "2024-01-02 09:02+09:00", 1010))
+    ours, theirs = Lake(tmp_path / "ours"), Lake(tmp_path / "theirs")
+    ours.ingest(naive, "bars_1m", market="KOSPI", zone="Asia/Seoul")
+    theirs.ingest(told, "bars_1m", market="KOSPI")
+    first, second = (lake.bars(["005930"], freq="1m").times for lake in (ours, theirs))
+    assert len(first) == 2
+    assert (first == second).all()
