@@ -227,8 +227,8 @@ def previous_close(state: State, inputs: Inputs, t: int, s: int) -> float:
 
 
 @njit_bare
-def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
-    """Step 7: equity at the close, the peaks of trailing stops, the loss limits."""
+def mark(state: State, inputs: Inputs, plan: Record, t: int, again: int) -> None:
+    """Step 7: equity at the close, the peaks of trailing stops, the loss limits. again: the bar's second mark."""
     account = state.account
     equity, shorts = cash_of(state) + account[RECEIVABLE], i64(0)
     for i in range(account[N_ACTIVE]):
@@ -237,12 +237,13 @@ def mark(state: State, inputs: Inputs, plan: Record, t: int) -> None:
         held = owned(name)
         if held != 0:
             equity += money(inputs.close[t, s], held, plan.unit)
-            if plan.trailing_stop > 0.0 and name.marks & CLOSE_ENTRY == 0 and inputs.flags[t, s] & TRADED:
+            followed = again == 1 or name.marks & CLOSE_ENTRY != 0
+            if plan.trailing_stop > 0.0 and not followed and inputs.flags[t, s] & TRADED:
                 name.peak = max(name.peak, inputs.high[t, s]) if held > 0 else min(name.peak, inputs.low[t, s])
             if name.shares < 0:
                 shorts += money(inputs.close[t, s], -name.shares, plan.unit)
-            if name.marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
-                name.marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
+        if name.marks & (OPEN_ENTRY | CLOSE_ENTRY) != 0:
+            name.marks &= ~(OPEN_ENTRY | CLOSE_ENTRY)
         if plan.participation < np.inf and plan.fill_kind != KIND_SAME_CLOSE:
             name.used = 0
     account[EQUITY] = equity

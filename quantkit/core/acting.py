@@ -12,7 +12,7 @@ import numpy as np
 
 from quantkit.core.account import cash_of, commission_asked, money
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
-from quantkit.core.matching import affordable, spendable
+from quantkit.core.matching import affordable, reserved, spendable
 from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_cut, is_limit, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, slipped
 from quantkit.core.resting import set_level
@@ -28,7 +28,6 @@ from quantkit.core.state import (
     OUT_OF_LIMITS,
     OWN_CASH,
     POOL,
-    RESERVED,
     RULE_HELD,
     RULE_HELD_OPEN,
     RULE_LIMIT,
@@ -115,7 +114,6 @@ def _trigger(frame: Address, t: int, k: int) -> None:
     if order.level > upper or order.level < lower:
         if order.tif == TIF_GTC:
             order.mute = PARKED
-            order.reason = OUT_OF_LIMITS
         else:
             close_order(state, log, k, i64(OUT_OF_LIMITS))
 
@@ -159,11 +157,11 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
         taking = i64(1)
     quantity = order.qty - order.filled
     if side < 0 and name.shares < quantity:
-        order.reason = NO_SHARES
         quantity = max(name.shares, i64(0))
         if order.parent >= 0:
             order.mute = MUTED
         else:
+            order.reason = NO_SHARES
             order.qty = order.filled + quantity
         if quantity == 0 or order.tif == TIF_FOK:
             if order.parent < 0:
@@ -180,7 +178,7 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
                 return
     final = _final_price(frame, t, k, quantity, price, taking)
     if side > 0:
-        fits = _fits(frame, k, final, quantity)
+        fits = _fits(frame, t, k, final, quantity)
         if fits < quantity:
             order.reason = NO_CASH
             if fits == 0 or order.tif == TIF_FOK:
@@ -211,7 +209,7 @@ def _book(frame: Address, t: int, k: int, quantity: int, final: float, price: fl
     book_fill(state, inputs, plan, log, t, s, side, quantity, final, price, order.id, k, i64(rule), proceeds)
     if side > 0:
         state.account[CASH_BEFORE] -= min(cost, state.account[CASH_BEFORE])
-    _spend(frame, k, cash - cash_of(state))
+    _spend(frame, cash - cash_of(state))
     if before == 0:
         name.marks |= CLOSE_ENTRY  # its peak is followed on the path, not taken from the bar's high
     order.filled += quantity
@@ -221,7 +219,7 @@ def _book(frame: Address, t: int, k: int, quantity: int, final: float, price: fl
 
 
 @njit_call
-def _fits(frame: Address, k: int, price: float, quantity: int) -> int:
+def _fits(frame: Address, t: int, k: int, price: float, quantity: int) -> int:
     """How many of `quantity` shares the cash for buys on the path pays for."""
     state = state_of(frame)
     plan = plan_of(frame)
@@ -230,8 +228,7 @@ def _fits(frame: Address, k: int, price: float, quantity: int) -> int:
     market = state.names[order.symbol].market
     available = account[POOL] + account[OWN_CASH]
     if plan.funding_cash:
-        reserved = is_limit(order) and order.fresh != 2
-        available = account[POOL] if reserved else account[POOL] - account[RESERVED]
+        available = account[POOL] - reserved(state, inputs_of(frame), plan, t, k, i64(KIND_OPEN))
     available = spendable(plan, available)
     value = money(price, quantity, plan.unit)
     if value + commission_asked(plan, order, market, value) <= available:
@@ -240,17 +237,13 @@ def _fits(frame: Address, k: int, price: float, quantity: int) -> int:
 
 
 @njit_bare
-def _spend(frame: Address, k: int, cost: int) -> None:
+def _spend(frame: Address, cost: int) -> None:
     """Take a fill's cost off what the path may still spend; a sale's proceeds serve its own name until the bar ends."""
     state = state_of(frame)
     plan = plan_of(frame)
     account = state.account
-    order = state.orders[k]
     if plan.funding_cash:
-        if cost > 0:
-            account[POOL] -= cost
-            if is_limit(order) and order.fresh != 2:
-                account[RESERVED] = max(i64(0), account[RESERVED] - cost)
+        account[POOL] -= max(i64(0), cost)
         return
     account[OWN_CASH] -= cost
     if account[OWN_CASH] < 0:

@@ -19,8 +19,8 @@ i64 = cast("Callable[[float], int]", np.int64)  # a whole number as compiled cod
 # Places in State.account.
 DAY, SETTLED, NEXT_1, NEXT_2, RECEIVABLE, EQUITY, DAY_START, PEAK_EQUITY = range(8)
 LATCH, N_ACTIVE, N_ORDERS, NEXT_ID, N_PAY, WAITING, BARS, CASH_BEFORE = range(8, 16)
-NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, RESERVED, NEXT_GROUP = range(16, 24)
-UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR, SHORT_VALUE, AT_PRINTS, ENDED, QUIET = range(24, 32)
+NEW_SESSION, PREV_ROW, EVENT, SET_CHANGED, UNMET, POOL, NEXT_GROUP = range(16, 23)
+UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR, SHORT_VALUE, AT_PRINTS, ENDED, QUIET = range(23, 31)
 # WAITING: values to size or places to give; UNMET: some goal may differ from its shares.
 # UNCLOSED: the session so far had no bar with its closing auction.
 # OWN_WORKING: own orders that work. AT_PRINTS: orders that may fill at a print of this bar. ENDED: 1 when own orders
@@ -28,7 +28,7 @@ UNCLOSED, OWN_CASH, OWN_WORKING, SESSION_BAR, SHORT_VALUE, AT_PRINTS, ENDED, QUI
 # happened to one; then `NAME.above` and `NAME.below` say where the next one acts.
 # SESSION_BAR: bars of this session before this one.
 # OWN_CASH: what the sales of one name on its path have brought so far.
-# POOL: what buys on the bar's path may still spend; RESERVED: of it, by orders resting at the exchange.
+# POOL: what buys on the bar's path may still spend.
 # SHORT_VALUE: what the short positions were worth at the last mark.
 ACCOUNT_SIZE = 32
 
@@ -36,7 +36,9 @@ ACCOUNT_SIZE = 32
 OPENS, COVERS = 1, 2
 
 # Bits of State.marks, one word a name.
-IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH, UNIT_DUE, HELD_OUT = (1 << n for n in range(9))
+IN, BLOCKED, FRESH_VALUE, FRESH_GOAL, OPEN_ENTRY, CLOSE_ENTRY, SCRATCH, UNIT_DUE, HELD_OUT, STILL = (
+    1 << n for n in range(10)
+)
 
 # Tags of orders that a policy made for another reason than the target; a strategy's own are its own numbers.
 TAG_HELD_OUT = -1

@@ -42,7 +42,6 @@ from quantkit.core.state import (
     OPENING,
     PLAN,
     PREV_ROW,
-    RESERVED,
     RULE_SAME_CLOSE,
     RULES_OF_DATES,
     SETTLED,
@@ -130,7 +129,7 @@ def _run(
                         kept = reserve(frame, t, i64(0), i64(0), extra)
                 taken = kept + release(state, inputs, plan, log, t, kept, extra)
                 if rule is not None and plan.funding_cash:
-                    account[RESERVED] = kept + reserve(frame, t, taken, i64(1), extra)
+                    reserve(frame, t, taken, i64(1), extra)
         if at_prints > 0:
             match_open(state, inputs, plan, log, t, rare, extra, rule)
         if rule is not None:
@@ -144,7 +143,7 @@ def _run(
             expire(state, log, rule)
         if rule is not None and not resting:
             expire_own(frame, t, i64(0))
-        mark(state, inputs, plan, t)
+        mark(state, inputs, plan, t, i64(0))
         if rule is not None:
             step_rule(rule.call, rule.params, frame, rule.now, t)
         decide(state, inputs, plan, log, t, extra, plain)
@@ -153,7 +152,7 @@ def _run(
             expire(state, log, rule)
             if rule is not None:
                 expire_own(frame, t, i64(1))
-            mark(state, inputs, plan, t)
+            mark(state, inputs, plan, t, i64(1))
         if rare is not None and plan.participation < np.inf and plan.fill_kind == KIND_SAME_CLOSE:
             forget_used(state)
         equity[t] = account[EQUITY]
@@ -244,10 +243,10 @@ def _book(
 
 
 @njit_entry
-def _close_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
+def _close_one(state: State, inputs: Inputs, plan: Record, log: Log, again: int) -> None:
     """Steps 6 and 7 of one bar, callable from Python."""
     expire(state, log, None)
-    mark(state, inputs, plan, 0)
+    mark(state, inputs, plan, 0, again)
 
 
 @njit_entry
@@ -269,13 +268,13 @@ def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Ite
     for fill in given:
         if fill.rule != RULE_SAME_CLOSE:
             book(state, fill)
-    _close_one(state, inputs, plan, log)
+    _close_one(state, inputs, plan, log, i64(0))
     _decide_one(state, inputs, plan, log)
     if plan.fill_kind == KIND_SAME_CLOSE:
         for fill in given:
             if fill.rule == RULE_SAME_CLOSE:
                 book(state, fill)
-        _close_one(state, inputs, plan, log)
+        _close_one(state, inputs, plan, log, i64(1))
     equity = np.array([state.account[EQUITY]])
     cash = np.array([state.account[[SETTLED, NEXT_1, NEXT_2]].sum()])
     state.account[BARS] += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantkit.core.account import cash_of, commission_asked, commission_of, money, write_order
-from quantkit.core.orders import own_filled
+from quantkit.core.orders import PARKED, is_limit, is_print, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, reference_price, slipped
 from quantkit.core.short import buying_power, cut_to_margin, reserved_for_covers
 from quantkit.core.state import (
@@ -33,6 +33,7 @@ from quantkit.core.state import (
     KIND_VWAP,
     LOCKED,
     N_ORDERS,
+    NEW_SESSION,
     NO_CASH,
     NO_REASON,
     NO_SHARES,
@@ -43,6 +44,7 @@ from quantkit.core.state import (
     STAGE_LIVE,
     STAGE_NEW,
     STAGE_OVER,
+    STAGE_TRIGGERED,
     TOO_THIN,
     Inputs,
     Log,
@@ -172,20 +174,6 @@ def reserve_price(state: State, inputs: Inputs, plan: Record, t: int, k: int) ->
 
 
 @njit_call
-def reserved_for_later(state: State, inputs: Inputs, plan: Record, t: int) -> int:
-    """What buys reserve that fill in step 5, after the path."""
-    total = i64(0)
-    for k in range(state.account[N_ORDERS]):
-        order = state.orders[k]
-        later = order.kind > KIND_OPEN and order.kind <= KIND_VWAP and order.stage != STAGE_OVER
-        if later and order.side > 0 and order.qty > order.filled and inputs.flags[t, order.symbol] & LISTED:
-            price = reserve_price(state, inputs, plan, t, k)
-            value = money(price, order.qty - order.filled, plan.unit)
-            total += value + commission_of(plan, state.names[order.symbol].market, value)
-    return total
-
-
-@njit_call
 def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: int, extra: int | None) -> int:
     """Step 2: with `funding="cash"`, cut buys to the cash held now, each reserved at its limit price.
 
@@ -193,21 +181,29 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: 
     """
     if plan.funding_cash == 0 or state.account[N_ORDERS] == 0:
         return i64(0)
-    buys = i64(0)
+    buys, before = i64(0), i64(0)
+    morning = state.account[NEW_SESSION]
     for k in range(state.account[N_ORDERS]):
         working = state.orders[k]
         s = working.symbol
-        over = working.own and working.stage == STAGE_OVER
+        over = working.own and (working.stage == STAGE_OVER or (working.at == AT_OPEN and not morning))
         if working.kind <= KIND_VWAP and working.side > 0 and inputs.flags[t, s] & LISTED and not over:
+            if working.own and working.at == AT_CLOSE and not morning and working.bar < state.account[BARS] - 1:
+                value = money(working.extreme, working.qty - working.filled, plan.unit)
+                before += value + commission_of(plan, state.names[s].market, value)
+                continue
             log.work[buys].i = k
             log.work[buys].f = reserve_price(state, inputs, plan, t, k)
+            if working.own and working.at == AT_CLOSE:
+                working.extreme = log.work[buys].f  # what stays reserved until the closing auction
             buys += 1
+    kept += before
     cash, covers = cash_of(state), i64(0)
     if extra is not None and plan.shorting:
         cash = buying_power(state, inputs, plan, t, cash, i64(0))
         buys, covers = reserved_for_covers(state, plan, log, buys)
     _fit(state, plan, log, buys, spendable(plan, cash) - kept - covers, extra)
-    return _cost_of_buys(state, plan, log, buys, 1.0) + covers
+    return _cost_of_buys(state, plan, log, buys, 1.0) + covers + before
 
 
 @njit_bare
@@ -225,6 +221,31 @@ def _waits(inputs: Inputs, t: int, order: Record) -> bool:
 def _fills_here(order: Record, kind: int) -> bool:
     """Whether an order fills at the print of a kind: a conditional one joins those at the close."""
     return order.kind == kind or (kind == KIND_CLOSE and order.kind == KIND_CONDITIONAL)
+
+
+@njit_call
+def reserved(state: State, inputs: Inputs, plan: Record, t: int, but: int, kind: int) -> int:
+    """What placed buys beside that at place `but` set aside: limits that rest, and prints that are still to come once
+    those of `kind` are there.
+    """
+    total = i64(0)
+    for k in range(state.account[N_ORDERS]):
+        order = state.orders[k]
+        if k == but or order.side < 0 or order.qty <= order.filled or inputs.flags[t, order.symbol] & LISTED == 0:
+            continue
+        placed = order.own == 0 or STAGE_LIVE <= order.stage <= STAGE_TRIGGERED
+        if is_print(order):
+            placed = placed and order.kind > kind if kind == KIND_OPEN else placed and order.kind == KIND_CLOSE
+            placed = placed and (kind != KIND_CLOSE or (order.own == 1 and _waits(inputs, t, order)))
+        elif order.kind == KIND_CONDITIONAL and kind == KIND_CLOSE and not _waits(inputs, t, order):
+            placed = False
+        else:
+            placed = placed and is_limit(order) and order.mute != PARKED and order.fresh != 2
+        if placed:
+            price = order.extreme if order.own and order.at == AT_CLOSE else reserve_price(state, inputs, plan, t, k)
+            value = money(price, order.qty - order.filled, plan.unit)
+            total += value + commission_of(plan, state.names[order.symbol].market, value)
+    return total
 
 
 @njit_call
@@ -331,6 +352,8 @@ def _match_buys(
         buys = _cover(state, inputs, plan, log, t, kind, buys, book)
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     cash = spendable(plan, cash)
+    if book is not None and plan.funding_cash:
+        cash -= reserved(state, inputs, plan, t, i64(-1), kind)
     if extra is not None and plan.shorting:
         cash = cut_to_margin(state, inputs, plan, log, t, shorts, cash, kind)
         for b in range(shorts):
@@ -341,12 +364,12 @@ def _match_buys(
                     log.work[len(log.work) - 1 - b].f,
                 )
                 _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
-    _fit(state, plan, log, buys, cash, extra)
-    spent = _cost_of_buys(state, plan, log, buys, 1.0)
-    proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     if rare is not None:
         for b in range(buys):
             state.names[state.orders[log.work[b].i].symbol].used -= log.work[b].j
+    _fit(state, plan, log, buys, cash, extra)
+    spent = _cost_of_buys(state, plan, log, buys, 1.0)
+    proceeds = i64(1) if spent > state.account[CASH_BEFORE] else i64(0)
     for b in range(buys):
         k = log.work[b].i
         if state.orders[k].qty > state.orders[k].filled:

@@ -106,13 +106,14 @@ def own_filled(state: State, log: Log, k: int, quantity: int) -> None:
                 other.qty = max(other.filled, other.qty - quantity)
                 other.reason = ONE_CANCELS_OTHER
                 if other.qty <= other.filled:
-                    end_order(state, log, c, i64(ONE_CANCELS_OTHER))
+                    close_order(state, log, c, i64(ONE_CANCELS_OTHER))
     if order.kids:
         for c in range(state.account[N_ORDERS]):
             child = state.orders[c]
             if child.parent == order.id and child.stage != STAGE_OVER and child.own:
                 if child.stage == STAGE_CHILD:
                     child.stage = STAGE_LIVE
+                    child.fresh = 2
                     child.want, child.qty, child.filled = i64(0), i64(0), i64(0)
                     child.mute = PARKED if child.mute == PARKED else 0
                 child.want += quantity

@@ -15,13 +15,13 @@ from quantkit.core.account import cash_of
 from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
-from quantkit.core.matching import reserved_for_later
 from quantkit.core.orders import MUTED, WAITING, is_limit
 from quantkit.core.pricing import day_limits
 from quantkit.core.resting import set_level
 from quantkit.core.short import buying_power
 from quantkit.core.state import (
     CASH_BEFORE,
+    EXPIRED,
     KIND_FROM_OPEN,
     KIND_HELD_TRAIL,
     KIND_STOP_LIMIT,
@@ -29,7 +29,6 @@ from quantkit.core.state import (
     OPEN_ENTRY,
     OWN_CASH,
     POOL,
-    RESERVED,
     RULE_STOP,
     RULE_STOP_GAP,
     RULE_TAKE,
@@ -130,6 +129,8 @@ def _next_on_leg(
             level = np.inf
         if (level <= end) if up else (end <= level):
             chosen, rank = i64(POLICY), i64(4 if up else 1)
+            if not up:
+                level = max(floor_tick(plan, inputs.dates[t].row, name.market, level), end)
             where = max(level, start) if up else min(level, start)
     k = name.first
     while k >= 0:
@@ -163,7 +164,7 @@ def _act_beyond(frame: Address, t: int, s: int, price: float, way: int, policy: 
     chosen, rank, rule = i64(NOTHING), i64(9), i64(RULE_TAKE)
     if policy and name.shares > 0:
         stop, take, stop_rule = _policy_levels(frame, s)
-        if price <= stop:
+        if price <= stop and way <= 0:
             chosen, rank, rule = i64(POLICY), i64(1), stop_rule
         elif way >= 0 and price >= ceil_tick(plan, inputs.dates[t].row, name.market, take):
             waits = early == 1 and _policy_waits(frame, t, s, stop)
@@ -252,6 +253,7 @@ def _walk(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> int:
         order = state.orders[k]
         if at_once(order) and can_act(order):
             order.mute = MUTED
+            order.reason = EXPIRED
         k = order.next
     _follow(frame, t, s, o)
     opened = log.used[0]
@@ -260,7 +262,10 @@ def _walk(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> int:
         end = c
         if leg < 2:
             end = high if upward == (leg == 0) else low
-        price, policy = _leg(frame, t, s, price, end, policy, stop_first if leg == 0 else i64(0))
+        way = i64(1 if upward == (leg != 1) else -1)
+        if leg == 2:
+            way = -way
+        price, policy = _leg(frame, t, s, price, end, way, policy, stop_first if leg == 0 else i64(0))
         if leg == 1 and stop_first:
             _end_waiting(frame, s)
     return opened
@@ -278,25 +283,26 @@ def _end_waiting(frame: Address, s: int) -> None:
 
 
 @njit_call
-def _leg(frame: Address, t: int, s: int, start: float, end: float, policy: int, early: int) -> tuple[float, int]:
-    """One leg of the path; returns where it ended and whether the policy's stops are still looked at."""
+def _leg(
+    frame: Address, t: int, s: int, start: float, end: float, way: int, policy: int, early: int
+) -> tuple[float, int]:
+    """One leg of the path; returns where it ended and whether the policy's stops are still looked at. way: as in
+    `_act_beyond`."""
     price = start
-    while price != end:
-        k, where = _next_on_leg(frame, t, s, price, end, policy, early)
-        price = where
-        _follow(frame, t, s, price)
-        if k == NOTHING:
+    while True:
+        done = _act_beyond(frame, t, s, price, way, policy, early)
+        if done == 2:
+            policy = i64(0)
+        if done != 0:
+            continue
+        if price == end:
             break
+        k, price = _next_on_leg(frame, t, s, price, end, policy, early)
+        _follow(frame, t, s, price)
         if k == POLICY:
             policy = _policy_acts(frame, t, s, price)
-        else:
+        elif k != NOTHING:
             act(frame, t, k, price, i64(0), i64(0))
-        while True:
-            done = _act_beyond(frame, t, s, price, i64(1 if end > start else -1), policy, early)
-            if done == 0:
-                break
-            if done == 2:
-                policy = i64(0)
     return end, policy
 
 
@@ -330,8 +336,9 @@ def _reach(frame: Address, t: int, s: int) -> int:
     k = name.first
     while k >= 0:
         order = state.orders[k]
-        if order.kind == KIND_FROM_OPEN and order.stop != order.stop and order.stage == STAGE_LIVE:
-            order.stop = o + order.side * order.from_open * name.range
+        if order.kind == KIND_FROM_OPEN and order.from_open == order.from_open and order.stage == STAGE_LIVE:
+            order.stop = o + order.side * order.from_open * name.range  # NaN without a range: in vain
+            order.from_open = np.nan
             set_level(frame, t, k)
         if can_act(order):
             if at_once(order) or (order.stage == STAGE_TRIGGERED and not is_limit(order)):
@@ -450,8 +457,6 @@ def match_path(frame: Address, t: int, extra: int | None) -> None:
     account[POOL] = min(cash_of(state), account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     if extra is not None and plan.shorting:
         account[POOL] = buying_power(state, inputs, plan, t, account[POOL], i64(0))
-    if plan.funding_cash:
-        account[RESERVED] += reserved_for_later(state, inputs, plan, t)
     stop_first = i64(0 if plan.path == OPTIMISTIC else 1)
     stops = plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0
     count = i64(0)

@@ -14,7 +14,7 @@ from quantkit.core.account import cash_of, commission_of, money
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
 from quantkit.core.matching import affordable, reserve_price, spendable
-from quantkit.core.orders import PARKED, close_order, is_cut, is_limit, is_print
+from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_cut, is_limit, is_print
 from quantkit.core.pricing import day_limits
 from quantkit.core.short import buying_power
 from quantkit.core.state import (
@@ -50,6 +50,7 @@ from quantkit.core.state import (
     STAGE_NEW,
     STAGE_OVER,
     STAGE_TRIGGERED,
+    STILL,
     TIF_FOK,
     TIF_GTC,
     TIF_IOC,
@@ -103,7 +104,8 @@ def end_session(frame: Address) -> None:
         if order.own and (live or waits) and order.kind > KIND_VWAP:
             order.until -= 1
             if order.until <= 0:
-                close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
+                still = state.names[order.symbol].marks & STILL
+                close_order(state, log, k, i64(HALTED) if still else i64(EXPIRED))
 
 
 @njit_call
@@ -172,10 +174,13 @@ def release_own(frame: Address, t: int) -> None:
         s = order.symbol
         if order.own == 0 or is_print(order) or order.kind == KIND_CONDITIONAL:
             account[AT_PRINTS] += 1
+        if order.own == 0:  # a stop on the path may drop it
+            order.next = state.names[s].first
+            state.names[s].first = k
         if order.own == 0 or order.stage == STAGE_OVER:
             continue
         if inputs.flags[t, s] & LISTED == 0:
-            close_order(state, log, k, i64(GONE))
+            end_order(state, log, k, i64(GONE))  # each of the name's orders for itself
             continue
         if order.qty <= order.filled:  # a reduction left nothing of it
             close_order(state, log, k, i64(EXPIRED))
@@ -191,6 +196,10 @@ def release_own(frame: Address, t: int) -> None:
             placed = morning if order.at == AT_OPEN else fresh
             if placed and order.limit == order.limit and order.kind <= KIND_CLOSE:
                 _look_anew(frame, t, k)
+            if order.group > 0 and order.stage != STAGE_OVER:  # what a fill on the path may take shares off
+                order.mute = MUTED
+                order.next = state.names[s].first
+                state.names[s].first = k
             continue
         if morning or order.mute != PARKED:
             if not is_cut(order.reason):
@@ -224,7 +233,6 @@ def _look_anew(frame: Address, t: int, k: int) -> None:
     elif order.level > upper or order.level < lower:
         if order.tif == TIF_GTC:
             order.mute = PARKED
-            order.reason = OUT_OF_LIMITS
         else:
             close_order(state, log, k, i64(OUT_OF_LIMITS))
 
@@ -258,6 +266,7 @@ def reserve(frame: Address, t: int, taken: int, fresh: int, extra: int | None) -
         if fresh:
             quantity = min(quantity, affordable(plan, order, market, price, left))
             if quantity < order.qty - order.filled:
+                quantity = quantity if order.tif != TIF_FOK else i64(0)
                 order.qty = order.filled + quantity
                 order.reason = NO_CASH
         value = money(price, quantity, plan.unit)
@@ -329,17 +338,18 @@ def expire_own(frame: Address, t: int, deciding: int) -> None:
             continue
         s = order.symbol
         traded = inputs.flags[t, s] & TRADED
+        state.names[s].marks = (state.names[s].marks & ~STILL) | (0 if traded else STILL)
         why = order.reason if order.reason != NO_REASON else i64(EXPIRED)
         if order.kind <= KIND_VWAP:
             waits = order.at == AT_OPEN and not (phase & OPENING or account[NEW_SESSION])
-            waits = waits or (order.at == AT_CLOSE and not (phase & CLOSING and traded))
-            if not waits:
+            waits = waits or (order.at == AT_CLOSE and not (phase & CLOSING and (traded or phase & OPENING)))
+            if not waits or order.qty <= order.filled:
                 close_order(state, log, k, why)
         elif order.stage >= STAGE_LIVE:
-            if traded == 0:
-                order.reason = HALTED
-            if order.tif == TIF_IOC or order.tif == TIF_FOK or order.qty <= order.filled:
-                close_order(state, log, k, order.reason if order.reason != NO_REASON else why)
+            if order.qty <= order.filled:
+                close_order(state, log, k, why)
+            elif order.tif == TIF_IOC or order.tif == TIF_FOK:
+                close_order(state, log, k, why if traded else i64(HALTED))
     if deciding == 0 and phase & CLOSING and account[UNCLOSED]:
         end_session(frame)
     account[QUIET] = 0

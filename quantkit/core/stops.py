@@ -83,12 +83,12 @@ def _stop_price(
         trail = (max(peak, high) if upward else peak) * keep
     level = max(stop, trail)
     if upward and high >= take and literal:
-        return min(max(take, low), high), RULE_TAKE
+        return max(take, open_), RULE_TAKE
     if low <= level:
         price = max(floor_tick(plan, row, market, level), low)
-        return min(price, high), RULE_TRAIL if trail > stop else RULE_STOP
+        return min(price, high if upward else open_), RULE_TRAIL if trail > stop else RULE_STOP
     if high >= take:
-        return min(max(take, low), high), RULE_TAKE
+        return max(take, open_ if upward else low), RULE_TAKE
     if plan.trailing_stop > 0.0 and not upward:
         trail = max(peak, high) * keep
         if inputs.close[t, s] <= trail:
@@ -143,6 +143,17 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
 
 
 @njit_call
+def _sold_at(state: State, inputs: Inputs, plan: Record, t: int, s: int, fill: Record, price: float) -> bool:
+    """Whether a stop that acts at `price` (0: none does) would have made the same fill."""
+    lower, upper = day_limits(state, inputs, plan, t, s)
+    if price == 0.0 or (price <= lower if fill.side < 0 else price >= upper):
+        return False
+    worst = 0.0 if fill.side < 0 else np.inf
+    market = state.names[s].market
+    return slipped(inputs, plan, t, s, market, fill.side, fill.quantity, price, worst) == fill.price
+
+
+@njit_call
 def policy_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: int) -> None:
     """The policy's stops of one name that is held and trades: fire what its bar meets."""
     name = state.names[s]
@@ -157,7 +168,9 @@ def policy_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s:
         fire_stop(state, inputs, plan, log, t, s, price, rule)
         inside = rule not in (RULE_STOP_GAP, RULE_TRAIL_GAP, RULE_TAKE_GAP)
         if log.used[0] > rows and inside and (one != price or other != price):
-            log.fills[rows].ambiguous = 1
+            fill = log.fills[rows]
+            same = _sold_at(state, inputs, plan, t, s, fill, one) and _sold_at(state, inputs, plan, t, s, fill, other)
+            fill.ambiguous = i64(0 if same else 1)
 
 
 @njit_bare
@@ -183,12 +196,12 @@ def _cover_price(
         trail = (peak if upward else min(peak, low)) * keep
     level = min(stop, trail)
     if not upward and low <= take and literal:
-        return min(max(take, low), high), RULE_TAKE
+        return min(take, open_), RULE_TAKE
     if high >= level:
         price = min(ceil_tick(plan, row, market, level), high)
-        return max(price, low), RULE_TRAIL if trail < stop else RULE_STOP
+        return max(price, open_ if upward else low), RULE_TRAIL if trail < stop else RULE_STOP
     if low <= take:
-        return min(max(take, low), high), RULE_TAKE
+        return min(take, high if upward else open_), RULE_TAKE
     if plan.trailing_stop > 0.0 and upward:
         trail = min(peak, low) * keep
         if inputs.close[t, s] >= trail:
@@ -212,7 +225,9 @@ def cover_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: 
         fire_stop(state, inputs, plan, log, t, s, price, rule)
         inside = rule not in (RULE_STOP_GAP, RULE_TRAIL_GAP, RULE_TAKE_GAP)
         if log.used[0] > rows and inside and (one != price or other != price):
-            log.fills[rows].ambiguous = 1
+            fill = log.fills[rows]
+            same = _sold_at(state, inputs, plan, t, s, fill, one) and _sold_at(state, inputs, plan, t, s, fill, other)
+            fill.ambiguous = i64(0 if same else 1)
 
 
 @njit_bare

@@ -46,7 +46,6 @@ class Run(Prices):
         self.account = Account(panel, cash)
         self.script, self.max_orders = script, max_orders
         names = len(panel.symbols)
-        self.held_before = [0] * names
         self.session = 0  # its number, the first being 1
         self.session_range: list[tuple[float, float] | None] = [None] * names  # low and high of the session so far
         self.last_range = [nan] * names  # high - low of the last session that traded
@@ -81,11 +80,11 @@ class Run(Prices):
         for event in self.panel.events:
             if event.bar == t and not (event.cash_per_share or event.kind in ("rights", "spinoff")):
                 self.change_shares(t, event)
+        reference_orders.end_of_yesterday(self, t)
         for s in range(len(self.panel.symbols)):
             if not self.panel.has(t, s, LISTED):
                 self.settle_delisted(t, s)
         account.cash_before = account.cash
-        self.held_before = list(account.shares)
 
     def roll_ranges(self) -> None:
         self.session += 1
@@ -116,10 +115,12 @@ class Run(Prices):
         ratio = event.price_factor if isnan(event.share_ratio) else event.share_ratio
         owned, later = account.owned(s), event.pay_day is not None and event.pay_day > self.panel.days[t]
         amount = self.cash_of_action(t, event, ratio)
-        if ratio != 1 and event.receivable and later and ratio > 1:
+        if event.receivable and ratio > 1:
             new = floor(owned * ratio + 1e-9) - owned
-            assert event.pay_day is not None
-            account.shares_due.append((event.pay_day, s, new))
+            if event.pay_day is not None and later:
+                account.shares_due.append((event.pay_day, s, new))
+            else:
+                account.shares[s] += new
         elif ratio != 1:
             account.shares[s] = floor(account.shares[s] * ratio + 1e-9)
             account.shares_due = [
@@ -140,7 +141,9 @@ class Run(Prices):
         self.last_range[s] /= event.price_factor
         for order in account.waiting:
             if order.column == s and order.status == "working":
-                order.quantity, order.open = floor(order.quantity * ratio + 1e-9), floor(order.open * ratio + 1e-9)
+                allowed = floor((order.filled + order.open) * ratio + 1e-9)
+                order.quantity, order.filled = (floor(n * ratio + 1e-9) for n in (order.quantity, order.filled))
+                order.open = allowed - order.filled
                 for name in ("limit", "stop", "extreme"):
                     setattr(order, name, getattr(order, name) / event.price_factor)
                 if order.open == 0:
@@ -164,7 +167,6 @@ class Run(Prices):
     # --- 2 ----------------------------------------------------------------------------------------------------------
 
     def release(self, t: int) -> None:
-        reference_orders.end_of_yesterday(self, t)
         reference_orders.take_effect(self, t)
         if self.policy.funding != "cash":
             return
@@ -186,7 +188,7 @@ class Run(Prices):
                 order.end(t)
 
     def reserve_price(self, t: int, order: Order) -> float:
-        limit = self.order_limit(t, order)
+        limit = self.rounded_limit(t, order) if not isnan(order.limit) else self.order_limit(t, order)
         upper = self.price_limits(t, order.column)[1]
         if not isnan(limit):
             return limit

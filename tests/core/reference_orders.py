@@ -350,6 +350,8 @@ def due(run: Run, t: int, order: Order, kinds: tuple[str, ...]) -> bool:
         return False
     if order.kind == "conditional":
         return run.panel.closing[t]
+    if order.at == "close" and run.panel.closing[t] and not run.panel.has(t, order.column, TRADED):
+        return run.panel.opening[t]  # else the session may have another bar with the auction
     return {"open": run.panel.opening[t], "close": run.panel.closing[t]}.get(order.at, True)
 
 
@@ -371,8 +373,6 @@ def filled(run: Run, t: int, order: Order, quantity: int) -> None:
                 place(run, t, other)
             else:
                 other.quantity, other.open = other.quantity + quantity, other.open + quantity
-            if run.policy.funding == "cash" and reserves(other) and other.status == "working":
-                reserve(run, t, other)
 
 
 def end_orphans(run: Run, t: int) -> None:
@@ -387,7 +387,7 @@ def expire_own(run: Run, t: int) -> None:
     """What its life ends on this bar: a session is over with its closing auction."""
     over = run.panel.closing[t]
     for order in run.live_orders():
-        if not order.own or order.stage != "live" or due(run, t, order, PRINTS):
+        if not order.own or order.stage != "live" or order.kind == "at_close" or due(run, t, order, PRINTS):
             continue
         at_once = order.tif in ("ioc", "fok") and order.kind == "limit"
         if at_once or (over and order.until <= run.session):
@@ -398,6 +398,12 @@ def expire_own(run: Run, t: int) -> None:
 def end_of_yesterday(run: Run, t: int) -> None:
     """What should have ended with a session of which the data has no closing auction."""
     for order in run.live_orders():
-        if order.own and order.stage == "live" and order.until < run.session:
-            order.end(t, "EXPIRED" if run.panel.has(t - 1, order.column, TRADED) else "HALTED")
+        if order.own and order.until < run.session:
+            bars = range(order.bar + 1, t) if order.kind == "at_close" else [t - 1]
+            halted = [
+                not run.panel.has(k, order.column, TRADED)
+                for k in bars
+                if order.kind != "at_close" or run.panel.closing[k]
+            ]
+            order.end(t, "HALTED" if any(halted) else "EXPIRED")
     end_orphans(run, t)

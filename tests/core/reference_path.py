@@ -77,6 +77,7 @@ class Walk:
         self.low_first, self.literal = low_first, literal
         self.here, self.opening = self.o, True
         self.policy_muted = False
+        self.falling = False  # the leg leads from the open to the low, or from the high
         self.other = nan  # the extreme that the second leg goes to
         self.waiting: set[int] = set()  # limits that let the stop of their group go first
         self.sales = 0  # what sales of this name have brought on this path
@@ -93,9 +94,12 @@ class Walk:
         opened = len(self.run.account.fills)
         first, second = (self.low, self.h) if self.low_first else (self.h, self.low)
         self.other = second
+        self.falling = self.low_first
         self.leg(first, first=True)
+        self.falling = not self.low_first
         self.leg(second, first=False)
         self.waiting.clear()
+        self.falling = self.low_first
         self.leg(self.c, first=False)
         return opened
 
@@ -197,8 +201,6 @@ class Walk:
                 return
             if not waits:
                 self.fill(met, order, "limit", limit)
-            if order.status == "working" and run.policy.funding == "cash" and reference_orders.reserves(order):
-                reference_orders.reserve(run, t, order)
         elif order.tif in ("ioc", "fok") and order.kind == "limit":
             self.at_once(met, order)
         elif met.rule == "stop":
@@ -213,10 +215,13 @@ class Walk:
         """An IOC or FOK order at the open: what does not fill dies."""
         run, t = self.run, self.t
         limit = run.order_limit(t, order)
-        if run.locked(t, self.s, order.side, met.price):
+        beyond = not isnan(limit) and (met.price - limit) * order.side > 0
+        if beyond and not isnan(order.limit):
+            order.end(t, "EXPIRED")
+        elif run.locked(t, self.s, order.side, met.price):
             order.end(t, "LIMIT_LOCKED")
-        elif not isnan(limit) and (met.price - limit) * order.side > 0:
-            order.end(t, "COLLAR" if isnan(order.limit) else "EXPIRED")
+        elif beyond:
+            order.end(t, "COLLAR")
         else:
             self.fill(met, order, "limit", limit)
 
@@ -299,17 +304,17 @@ class Walk:
         if run.policy.take_profit is not None:
             take = run.ceil_tick(t, s, self.entry() * (1 + run.policy.take_profit))
         if self.opening:
-            if run.held_before[s] and self.o <= level:
+            if account.entered[s] < t and self.o <= level:
                 return [Meeting(self.o, self.o, STOP, -1, rule=f"{name}_gap")]
-            if run.held_before[s] and self.o >= take:
+            if account.entered[s] < t and self.o >= take:
                 return [Meeting(self.o, self.o, LIMIT, -1, rule="take_profit_gap")]
             return []
         met = []
-        if end <= self.here and end <= level:
-            price = min(max(run.floor_tick(t, s, level), self.low), self.h)
-            met.append(Meeting(price, min(max(price, end), self.here), STOP, -1, rule=name))
+        if self.falling and end <= level:
+            price = min(max(run.floor_tick(t, s, level), self.low), self.here)
+            met.append(Meeting(price, max(price, end), STOP, -1, rule=name))
         stop_comes = first and not self.low_first and not self.literal and self.low <= self.level(max(peak, self.h))[0]
-        if end >= self.here and end >= take and not stop_comes:
+        if not self.falling and end >= take and not stop_comes:
             price = max(take, self.here)
             met.append(Meeting(price, price, LIMIT, -1, rule="take_profit"))
         return met

@@ -99,8 +99,8 @@ class Order:
 
     def end(self, t: int, reason: str = "") -> None:
         """No more fills: filled whole, cut short, or dropped with nothing."""
-        self.reason = reason or self.reason
         whole = self.filled == self.quantity and (self.filled > 0 or not self.own)
+        self.reason = "" if whole else reason or self.reason
         self.status = "filled" if whole else "cut" if self.filled else "dropped"
         self.open, self.done = 0, t
 
@@ -135,6 +135,7 @@ class Account:
         self.paid = [0.0] * names  # for all buys since the position was opened
         self.bought = [0.0] * names  # their shares
         self.peak = [0.0] * names
+        self.entered = [0] * names  # bar of the position's first buy
         self.stopped = [False] * names
         self.said = [""] * names  # the last reason written for the present goal
         self.counted: list[float | None] = [None] * names  # the last row value that counted
@@ -179,6 +180,7 @@ class Account:
             flow = -(fill.value + fill.commission)
             if self.owned(s) == 0:
                 self.paid[s] = self.bought[s] = self.peak[s] = 0.0
+                self.entered[s] = fill.bar
             self.peak[s] = max(self.peak[s], fill.price)
             self.paid[s] += fill.value
             self.bought[s] += fill.quantity
