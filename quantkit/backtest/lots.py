@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from quantkit.core.state import i64
 from quantkit.jit import njit_call, njit_entry
 
-__all__ = ["match_lots"]
+__all__ = ["match_lots", "matched"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -81,20 +81,20 @@ def _close_all(
     return rows
 
 
-@njit_entry
-def match_lots(
-    symbol: Ints, bar: Ints, is_fill: Ints, shares: Ints, price: Floats, cash: Floats, rule: Ints, last_price: Floats,
-    last_bar: int, lots: Ints, worth: Floats, whole: Ints, money: Floats,
+@njit_call
+def matched(
+    symbol: Ints, bar: Ints, is_fill: Ints, shares: Ints, price: Floats, cash: Floats, rule: Ints, count: int,
+    last_price: Floats, last_bar: int, lots: Ints, worth: Floats, whole: Ints, money: Floats,
 ) -> int:  # fmt: skip
     """Fill `whole` and `money` with one row a trade; returns the number of rows.
 
+    count         so many of the events count, E
     shares (E,)   signed shares of the event: a fill's quantity with its side, an action's change
     cash (E,)     a fill's commission and tax (cost), an action's cash paid to us
     last_price    (N,) price of open shares
     lots, worth   work space, (F, 2) and (F, 3), F fills;  whole, money  results, (2F, 6) and (2F, 4)
     """
     rows, head, tail, position = i64(0), i64(0), i64(0), i64(0)
-    count = len(symbol)
     for e in range(count):
         s, left = symbol[e], shares[e]
         if is_fill[e] == 0:
@@ -131,3 +131,14 @@ def match_lots(
             rows = _close_all(whole, money, rows, s, head, tail, lots, worth, last_bar, last_price[s], i64(1))
             head, position = tail, 0
     return rows
+
+
+@njit_entry
+def match_lots(
+    symbol: Ints, bar: Ints, is_fill: Ints, shares: Ints, price: Floats, cash: Floats, rule: Ints, last_price: Floats,
+    last_bar: int, lots: Ints, worth: Floats, whole: Ints, money: Floats,
+) -> int:  # fmt: skip
+    """`matched`, callable from Python, over all events."""
+    return matched(
+        symbol, bar, is_fill, shares, price, cash, rule, len(symbol), last_price, last_bar, lots, worth, whole, money
+    )

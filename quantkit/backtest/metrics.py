@@ -87,7 +87,7 @@ def downside_deviation(returns: Floats, *, periods: float = SESSIONS, target: fl
     if not len(returns):
         return math.nan
     short = np.minimum(returns - target if target else returns, 0.0)
-    return math.sqrt(float(np.dot(short, short)) / len(returns)) * math.sqrt(periods)
+    return math.sqrt(float((short * short).sum()) / len(returns)) * math.sqrt(periods)
 
 
 def sortino(returns: Floats, *, periods: float = SESSIONS, target: float = 0.0) -> float:

@@ -14,8 +14,9 @@ Numbers: money int64 minor units, shares int64, prices float64 in the won of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numba
 import numpy as np
 
 from quantkit.core.account import apply, cash_of, mark
@@ -63,6 +64,7 @@ from quantkit.market.rules import rule_tables
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from quantkit.core.context import Address
     from quantkit.market.costs import Costs
 
 
@@ -202,6 +204,26 @@ def _coasts(plan: Record) -> bool:
     return not (limited or looking or plan["pyramid"] > 1)
 
 
+def kernel_of(
+    state: State, events: Records, plan: Record, rule: Rule | None = None
+) -> tuple[int | None, int | None, int | None]:
+    """rare, extra, plain: which kernel a run needs."""
+    extra = 1 if is_extra(plan) else None
+    rare = 1 if rule is not None or extra or is_rare(state, events, plan) else None
+    return rare, extra, 1 if rule is None else None
+
+
+def address_of_run(*arguments: object) -> Address:
+    """Where the fold lies that is compiled for arguments like these, those of `_run`; for `core.repeat`."""
+    if not hasattr(_run, "overloads"):
+        return _run
+    compiled: Any = _run
+    kinds = tuple(numba.typeof(value) for value in arguments)
+    compiled.compile(kinds)
+    result = compiled.overloads[kinds]
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+
 def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: Rule | None = None) -> Output:
     """Fold all rows of `inputs` (T >= 1) with the simulator filling orders; `state` is carried in place.
 
@@ -213,9 +235,7 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
     names = len(state.names)
     resting = len(state.orders) if rule is not None else 0
     log, room = new_log(names, orders=resting), room_for_bar(names, resting)
-    extra = 1 if is_extra(plan) else None
-    rare = 1 if rule is not None or extra or is_rare(state, events, plan) else None
-    plain = 1 if rule is None else None
+    rare, extra, plain = kernel_of(state, events, plan, rule)
     equity, cash = np.empty(len(inputs.dates), np.int64), np.empty(len(inputs.dates), np.int64)
     parts = []
     t = 0
