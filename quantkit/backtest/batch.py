@@ -4,9 +4,9 @@
     Lane     what one thread writes to: a state, a log, equity, targets in use; for run after run
     fold     targets of R runs in, R rows of figures out (and growth, when asked for)
 
-Contract: each run is what `core.fold.simulate` makes of it, and its figures what `backtest.figures` makes of that, to the
-last bit. Releases the GIL. A lane belongs to one thread at a time. Memory: a lane is about as large as one run's inputs;
-nothing grows with R but the answers.
+Contract: each run is what `core.fold.simulate` makes of it, and its figures what `backtest.figures` makes of that, to
+the last bit. Releases the GIL. A lane belongs to one thread at a time. Memory: a lane is about as large as one run's
+inputs; nothing grows with R but the answers.
 Called by `research.trial`.
 """
 
@@ -15,12 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from quantkit.backtest.sums import Floats, Ints
 from quantkit.backtest.tally import NAMES, Desk, Sheet, new_desk, tally
 from quantkit.core.copying import copy_record
-from quantkit.core.fold import address_of_run, kernel_of
+from quantkit.core.fold import address_of_run
 from quantkit.core.repeat import call_fold
 from quantkit.core.state import (
     Bytes,
@@ -38,6 +36,9 @@ from quantkit.data.bars import LISTED, VALID
 from quantkit.jit import frozen, njit_call, njit_entry
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from quantkit.backtest.sums import Floats, Ints
     from quantkit.core.context import Address
 
 ROWS = 1024  # of fills that a lane has room for at first
@@ -52,6 +53,7 @@ class Stage(NamedTuple):
     events: Records
     plan: Record
     sheet: Sheet
+    kernel: tuple[int | None, int | None, int | None]  # `fold.kernel_of` all that
 
 
 @njit_call
@@ -81,9 +83,9 @@ def _warm(flags: Bytes, base: Bytes, listed: Ints, warmup: int) -> None:
 @njit_entry
 def _fold_many(
     address: Address, state: State, first: State, inputs: Inputs, flat_targets: Floats, flags: Bytes,
-    flat_flags: Bytes, base: Bytes, flat_base: Bytes, listed: Ints, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints, room: int, rare: int | None,
-    extra: int | None, chosen: NDArray[Any], warmups: Ints, sheet: Sheet, desk: Desk, start: int, rows: Floats,
-    growth: Floats, done: Bytes,
+    flat_flags: Bytes, base: Bytes, flat_base: Bytes, listed: Ints, events: Records, plan: Record, log: Log,
+    equity: Ints, cash: Ints, room: int, rare: int | None, extra: int | None, chosen: NDArray[Any], warmups: Ints,
+    sheet: Sheet, desk: Desk, start: int, rows: Floats, growth: Floats, done: Bytes,
 ) -> int:  # fmt: skip
     """Fold and tally runs from `start` on; returns the next one: all, or fewer when the log is too small for it."""
     warm = i64(-1)
@@ -93,7 +95,8 @@ def _fold_many(
             warm = warmups[r]
             for k in range(len(flat_flags)):
                 flat_flags[k] = flat_base[k]
-            _warm(flags, base, listed, warm)
+            if warm > 0:
+                _warm(flags, base, listed, warm)
         for k in range(len(flat_targets)):
             flat_targets[k] = chosen[r, k]
         t = call_fold(
@@ -108,15 +111,23 @@ def _fold_many(
     return len(warmups)
 
 
+class Read(NamedTuple):
+    """A lane's targets and flags as the fold reads them."""
+
+    targets: Floats
+    flags: Bytes
+
+
 class Lane:
     """One thread's arrays for runs of as many bars and names as a stage has, whatever else differs."""
 
     def __init__(self, stage: Stage) -> None:
-        bars, names = stage.inputs.close.shape
+        self.shape = bars, names = stage.inputs.close.shape
         self.state = copy_state(stage.first)
         self.equity, self.cash = np.empty(bars, np.int64), np.empty(bars, np.int64)
         self.targets = np.empty((bars, names))
         self.flags = np.empty((bars, names), np.uint8)
+        self._read = frozen(Read(self.targets, self.flags))
         self.room = room_for_bar(names)
         self._sheet = stage.sheet
         self._addresses: dict[tuple[int | None, ...], Address] = {}
@@ -132,15 +143,14 @@ class Lane:
         self, stage: Stage, chosen: NDArray[Any], warmups: Ints, at: int, rows: Floats, growth: Floats, done: Bytes
     ) -> int:
         """`_fold_many` from run `at` on, over the arrays of this lane."""
-        kernel = kernel_of(stage.first, stage.events, stage.plan)
-        rare, extra, plain = kernel
+        rare, extra, plain = stage.kernel
         base = stage.inputs.flags
-        inputs = frozen(stage.inputs._replace(targets=self.targets, flags=self.flags))
-        shared = (self.state, inputs, stage.events, stage.plan, self.log, self.equity, self.cash)
-        if kernel not in self._addresses:
-            self._addresses[kernel] = address_of_run(*shared, 0, self.room, rare, extra, None, plain)
+        inputs = stage.inputs._replace(targets=self._read[0], flags=self._read[1])
+        if stage.kernel not in self._addresses:
+            shared = (self.state, inputs, stage.events, stage.plan, self.log, self.equity, self.cash)
+            self._addresses[stage.kernel] = address_of_run(*shared, 0, self.room, rare, extra, None, plain)
         return _fold_many(
-            self._addresses[kernel], self.state, stage.first, inputs, self.targets.reshape(-1), self.flags,
+            self._addresses[stage.kernel], self.state, stage.first, inputs, self.targets.reshape(-1), self.flags,
             self.flags.reshape(-1), base, base.reshape(-1), stage.listed, stage.events, stage.plan, self.log,
             self.equity, self.cash, self.room, rare, extra, chosen, warmups, stage.sheet, self.desk, at, rows, growth,
             done,

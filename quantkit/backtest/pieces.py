@@ -124,7 +124,7 @@ def decide_rows(
     else:
         values = strategy.evaluate(bars, first=first, allow_empty=allow_empty, needed=needed, models=terms.models)
     if policy.short is None and policy.threshold is None:  # a strength may be below 0
-        _refuse_short(values, bars, first)
+        refuse_short(values, bars, first)
     ranks = liquidity = scale = None
     if terms.chooses:
         from quantkit.indicators import sma
@@ -143,7 +143,8 @@ def _looking_back(terms: Terms, compute: Callable[[Bars], Floats], need: int, ba
     return np.empty((0, len(bars.symbols))) if found is None else np.ascontiguousarray(found, np.float64)
 
 
-def _refuse_short(values: np.ndarray[Any, Any], bars: Bars, first: int) -> None:
+def refuse_short(values: np.ndarray[Any, Any], bars: Bars, first: int) -> None:
+    """BadData naming a target below 0; `values` are rows `first` on."""
     if values.dtype != np.bool_ and bool((values < 0).any()):
         row, column = (int(place[0]) for place in np.nonzero(values < 0))
         raise BadData(

@@ -1,8 +1,8 @@
 """NumPy's sums, means and deviations in compiled code, to the last bit.
 
-Contract: `total(values, count, stack)` is `values[:count].sum()` for float64: NumPy adds in pairs (eight running sums in
-blocks of at most 128, blocks added as a tree), which is both fast and exact to a few bits; adding from left to right
-would give other last bits. Nothing is allocated; `stack` is work space of `STACK` whole numbers and floats.
+Contract: `total(values, count, stack)` is `values[:count].sum()` for float64: NumPy adds in pairs (eight running sums
+in blocks of at most 128, blocks added as a tree), which is both fast and exact to a few bits; adding from left to right
+would give other last bits. Nothing is allocated; `stack` is `new_stack()`, work space for any length.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _block(values: Floats, start: int, size: int) -> float:
     result = ((a + b) + (c + d)) + ((e + f) + (g + h))
     for i in range(start + whole, start + size):
         result += values[i]
-    return result
+    return float(result)
 
 
 @njit_call
@@ -87,7 +87,7 @@ def total(values: Floats, count: int, stack: Stack) -> float:
             stack.start[todo + 1], stack.size[todo + 1] = start + half, size - half
             stack.start[todo + 2], stack.size[todo + 2] = start, half
             todo += 3
-    return stack.found[0]
+    return float(stack.found[0])
 
 
 @njit_call
@@ -96,4 +96,4 @@ def deviation(values: Floats, count: int, mean: float, work: Floats, stack: Stac
     for i in range(count):
         away = values[i] - mean
         work[i] = away * away
-    return np.sqrt(total(work, count, stack) / max(count - 1, 0))
+    return float(np.sqrt(total(work, count, stack) / max(count - 1, 0)))

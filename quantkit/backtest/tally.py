@@ -195,7 +195,7 @@ def _risk(sheet: Sheet, desk: Desk, row: Floats) -> None:
     count, free = len(returns), sheet.free
     for k in range(count):
         short = returns[k] - free
-        short = short if short < 0.0 else 0.0
+        short = min(0.0, short)
         work[k] = short * short
     risk = np.sqrt(total(work, count, stack) / count) * sheet.root
     mean = total(returns, count, stack) / count
@@ -385,7 +385,7 @@ def _in_order(desk: Desk, rows: int, bars: int) -> int:
 
 
 @njit_call
-def _unsure(desk: Desk, log: Log, s: int, t: int) -> bool:
+def _unsure(log: Log, s: int, t: int) -> bool:
     """Whether an ambiguous fill of the name happened on bar t."""
     low, high = i64(0), log.used[0]
     while low < high:
@@ -411,7 +411,7 @@ def _trading(desk: Desk, log: Log, rows: int, bars: int, row: Floats) -> None:
     if doubt != 0:
         for k in range(rows):
             s = whole[k, SYMBOL]
-            if _unsure(desk, log, s, whole[k, ENTRY_BAR]) or _unsure(desk, log, s, whole[k, EXIT_BAR]):
+            if _unsure(log, s, whole[k, ENTRY_BAR]) or _unsure(log, s, whole[k, EXIT_BAR]):
                 unsure += 1
     closed = _in_order(desk, rows, bars)
     won, lost, held = i64(0), i64(0), i64(0)

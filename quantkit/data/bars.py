@@ -17,7 +17,7 @@ Built by `Bars.from_pandas` and by the lake; read by strategies, the compiled co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -203,6 +203,14 @@ class Bars:
         """Names of the stored fields that are in memory."""
         return tuple(name for name, stored in self._fields.items() if not callable(stored))
 
+    def arrays(self) -> Iterator[NDArray[Any]]:
+        """The arrays that the panel holds in memory now, with those of panels made of it (`at`)."""
+        for held in (*self._fields.values(), *self._cache.values()):
+            if isinstance(held, np.ndarray):
+                yield held
+            elif isinstance(held, Bars | Session) and held is not self:
+                yield from held.arrays()
+
     @property
     def raw(self) -> RawPrices:
         """Prices and volumes as traded."""
@@ -280,7 +288,7 @@ class Bars:
         )
 
     def _adjusted(self, name: str) -> FloatArray:
-        if not changes(self.actions, self.symbols):
+        if not self._once("moves", lambda: changes(self.actions, self.symbols)):
             return self.field(name)
         return self._once(name, lambda: self.field(name) * self.factor)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from quantkit.data.bars import Bars
 
@@ -71,6 +71,10 @@ class Session:
         self._bars = bars
         self._starts = np.flatnonzero(np.diff(bars.days, prepend=bars.days[:1] - 1))
         self._cache: dict[str, FloatArray] = {}
+
+    def arrays(self) -> Iterator[FloatArray]:
+        """The running values computed so far."""
+        yield from self._cache.values()
 
     @property
     def bar(self) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from quantkit.indicators import cross_kernels as kernels
 from quantkit.indicators.inputs import FloatArray, freedom, mask, matrix, shaped
+from quantkit.indicators.memo import shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20  # rows are sorted in blocks of this size, which bounds the memory used
 
 
+@shared
 def rank(values: ArrayLike, *, where: ArrayLike | None = None, pct: bool = True, ascending: bool = True) -> FloatArray:
     """Rank of each value in its row: the lowest has 1 (the highest with ascending=False), equal values share the mean.
 
@@ -42,6 +44,7 @@ def rank(values: ArrayLike, *, where: ArrayLike | None = None, pct: bool = True,
     return shaped(out, values)
 
 
+@shared
 def demean(values: ArrayLike, *, where: ArrayLike | None = None) -> FloatArray:
     """Each value less the mean of its row, in the unit of `values`.
 
@@ -54,6 +57,7 @@ def demean(values: ArrayLike, *, where: ArrayLike | None = None) -> FloatArray:
     return shaped(out, values)
 
 
+@shared
 def zscore(values: ArrayLike, *, where: ArrayLike | None = None, ddof: int = 1) -> FloatArray:
     """(x - mean) / standard deviation of its row, without unit.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from quantkit.indicators import recursive_kernels
 from quantkit.indicators.inputs import FloatArray, integer, matrices, matrix, shaped
+from quantkit.indicators.memo import shared
 from quantkit.indicators.rolling import rolling_max, rolling_min
 from quantkit.indicators.smoothing import sma
 
@@ -30,6 +31,7 @@ class Stochastic(NamedTuple):
     d: FloatArray
 
 
+@shared
 def momentum(values: ArrayLike, window: int) -> FloatArray:
     """x[t] - x[t - window], in the unit of `values`; NaN where either is missing. Raises ConfigError for window < 1."""
     window = integer("momentum", "window", window)
@@ -41,6 +43,7 @@ def momentum(values: ArrayLike, window: int) -> FloatArray:
     return shaped(out, values)
 
 
+@shared
 def roc(values: ArrayLike, window: int) -> FloatArray:
     """Rate of change in percent: 100 * (x[t] / x[t - window] - 1); NaN where either is missing or the old one is 0.
 
@@ -58,6 +61,7 @@ def roc(values: ArrayLike, window: int) -> FloatArray:
     return shaped(out, values)
 
 
+@shared
 def rsi(values: ArrayLike, window: int = 14) -> FloatArray:
     """Relative strength index, Wilder (1978): 100 * gain / (gain + loss), 0 to 100.
 
@@ -73,6 +77,7 @@ def rsi(values: ArrayLike, window: int = 14) -> FloatArray:
     return shaped(out, values)
 
 
+@shared
 def stochastic(
     high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14, smooth: int = 3, signal: int = 3
 ) -> Stochastic:

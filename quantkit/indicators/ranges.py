@@ -16,6 +16,7 @@ import numpy as np
 
 from quantkit.indicators import recursive_kernels as kernels
 from quantkit.indicators.inputs import FloatArray, integer, matrices, shaped
+from quantkit.indicators.memo import shared
 from quantkit.indicators.rolling import rolling_max, rolling_min
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Donchian(NamedTuple):
     lower: FloatArray
 
 
+@shared
 def true_range(high: ArrayLike, low: ArrayLike, close: ArrayLike) -> FloatArray:
     """True range, Wilder (1978): the widest of high - low, |high - last close|, |low - last close|.
 
@@ -49,6 +51,7 @@ def true_range(high: ArrayLike, low: ArrayLike, close: ArrayLike) -> FloatArray:
     return shaped(out, high)
 
 
+@shared
 def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> FloatArray:
     """Average true range, Wilder (1978): avg += (true_range - avg) / window.
 
@@ -65,6 +68,7 @@ def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> 
     return shaped(out, high)
 
 
+@shared
 def dmi(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> Dmi:
     """Directional indicators, Wilder (1978): smoothed up and down movement in percent of the smoothed true range.
 
@@ -77,6 +81,7 @@ def dmi(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> 
     return Dmi(shaped(plus, high), shaped(minus, high))
 
 
+@shared
 def adx(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> FloatArray:
     """Average directional index, Wilder (1978): 100 * |+DI - -DI| / (+DI + -DI) of `dmi`, smoothed as in `atr`.
 
@@ -89,6 +94,7 @@ def adx(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 14) -> 
     return shaped(out, high)
 
 
+@shared
 def donchian(high: ArrayLike, low: ArrayLike, window: int = 20) -> Donchian:
     """Donchian channel (Donchian, 1960): highest high and lowest low of the last `window` bars, and their middle.
 

@@ -16,11 +16,13 @@ import numpy as np
 
 from quantkit.indicators import window_kernels as kernels
 from quantkit.indicators.inputs import FloatArray, beside, freedom, integer, matrix, shaped
+from quantkit.indicators.memo import shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+@shared
 def rolling_sum(values: ArrayLike, window: int) -> FloatArray:
     """Sum of the last `window` rows, in the unit of `values`.
 
@@ -36,6 +38,7 @@ def rolling_sum(values: ArrayLike, window: int) -> FloatArray:
     return shaped(out, values)
 
 
+@shared
 def rolling_min(values: ArrayLike, window: int) -> FloatArray:
     """Smallest of the last `window` rows, this one included, in the unit of `values`.
 
@@ -44,6 +47,7 @@ def rolling_min(values: ArrayLike, window: int) -> FloatArray:
     return _extreme("rolling_min", values, window, -1.0)
 
 
+@shared
 def rolling_max(values: ArrayLike, window: int) -> FloatArray:
     """Largest of the last `window` rows, this one included, in the unit of `values`.
 
@@ -52,6 +56,7 @@ def rolling_max(values: ArrayLike, window: int) -> FloatArray:
     return _extreme("rolling_max", values, window, 1.0)
 
 
+@shared
 def rolling_std(values: ArrayLike, window: int, *, ddof: int = 1) -> FloatArray:
     """Standard deviation of the last `window` rows, in the unit of `values`: sqrt(sum((x - mean)^2) / (window - ddof)).
 
@@ -60,6 +65,7 @@ def rolling_std(values: ArrayLike, window: int, *, ddof: int = 1) -> FloatArray:
     return _deviation("rolling_std", values, window, ddof, score=False)
 
 
+@shared
 def rolling_zscore(values: ArrayLike, window: int, *, ddof: int = 1) -> FloatArray:
     """(x - mean) / standard deviation of the last `window` rows, without unit; NaN where the window is constant.
 
@@ -68,6 +74,7 @@ def rolling_zscore(values: ArrayLike, window: int, *, ddof: int = 1) -> FloatArr
     return _deviation("rolling_zscore", values, window, ddof, score=True)
 
 
+@shared
 def rolling_corr(values: ArrayLike, other: ArrayLike, window: int) -> FloatArray:
     """Correlation of two inputs over the last `window` rows, in [-1, 1]; NaN where either is constant.
 

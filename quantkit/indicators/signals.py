@@ -15,11 +15,13 @@ import numpy as np
 
 from quantkit.errors import BadData
 from quantkit.indicators.inputs import BoolArray, FloatArray, beside, integer, labelled, matrix, same_labels, shaped
+from quantkit.indicators.memo import shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+@shared
 def cross_over(values: ArrayLike, other: ArrayLike) -> BoolArray:
     """True where `values` is above `other` now and was not one row ago (x[t] > y[t] and x[t-1] <= y[t-1]).
 
@@ -30,6 +32,7 @@ def cross_over(values: ArrayLike, other: ArrayLike) -> BoolArray:
     return _crossing(left, right, values)
 
 
+@shared
 def cross_under(values: ArrayLike, other: ArrayLike) -> BoolArray:
     """True where `values` is below `other` now and was not one row ago (x[t] < y[t] and x[t-1] >= y[t-1]).
 
@@ -40,6 +43,7 @@ def cross_under(values: ArrayLike, other: ArrayLike) -> BoolArray:
     return _crossing(right, left, values)
 
 
+@shared
 def lag(values: ArrayLike, periods: int = 1) -> FloatArray:
     """The value `periods` rows ago, in the unit of `values`; the first `periods` rows are NaN.
 

@@ -17,6 +17,7 @@ import numpy as np
 from quantkit.errors import ConfigError
 from quantkit.indicators import recursive_kernels, window_kernels
 from quantkit.indicators.inputs import FloatArray, integer, matrix, positive, shaped
+from quantkit.indicators.memo import shared
 from quantkit.indicators.rolling import copy_known
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Bollinger(NamedTuple):
     lower: FloatArray
 
 
+@shared
 def sma(values: ArrayLike, window: int) -> FloatArray:
     """Simple moving average: the mean of the last `window` rows.
 
@@ -55,6 +57,7 @@ def sma(values: ArrayLike, window: int) -> FloatArray:
     return shaped(out, values)
 
 
+@shared
 def wma(values: ArrayLike, window: int) -> FloatArray:
     """Linearly weighted moving average: weights 1, 2, ..., window, the newest row heaviest; their sum divides.
 
@@ -70,6 +73,7 @@ def wma(values: ArrayLike, window: int) -> FloatArray:
     return shaped(out, values)
 
 
+@shared
 def ema(values: ArrayLike, window: int) -> FloatArray:
     """Exponential moving average: e += 2 / (window + 1) * (x - e).
 
@@ -81,6 +85,7 @@ def ema(values: ArrayLike, window: int) -> FloatArray:
     return shaped(_ema(matrix("ema", "values", values), window), values)
 
 
+@shared
 def macd(values: ArrayLike, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd:
     """Moving average convergence divergence, Appel (1979): ema(fast) - ema(slow), its ema(signal), the difference.
 
@@ -99,6 +104,7 @@ def macd(values: ArrayLike, fast: int = 12, slow: int = 26, signal: int = 9) -> 
     return Macd(shaped(line, values), shaped(smooth, values), shaped(line - smooth, values))
 
 
+@shared
 def bollinger(values: ArrayLike, window: int = 20, width: float = 2.0) -> Bollinger:
     """Bollinger bands, Bollinger (2001): sma +- width * standard deviation (ddof 0) of the last `window` rows.
 

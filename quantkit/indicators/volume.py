@@ -16,11 +16,13 @@ import numpy as np
 from quantkit.errors import BadData, ConfigError
 from quantkit.indicators import recursive_kernels, window_kernels
 from quantkit.indicators.inputs import FloatArray, IntArray, integer, matrices, shaped
+from quantkit.indicators.memo import shared
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+@shared
 def typical_price(high: ArrayLike, low: ArrayLike, close: ArrayLike) -> FloatArray:
     """(high + low + close) / 3, in the unit of the prices. Raises BadData for inputs of different shapes."""
     tops, bottoms, last = matrices("typical_price", high=high, low=low, close=close)
@@ -30,6 +32,7 @@ def typical_price(high: ArrayLike, low: ArrayLike, close: ArrayLike) -> FloatArr
     return shaped(out, high)
 
 
+@shared
 def obv(close: ArrayLike, volume: ArrayLike) -> FloatArray:
     """On-balance volume, Granville (1963), in shares: plus the bar's volume on a rise, minus on a fall, else unchanged.
 
@@ -43,6 +46,7 @@ def obv(close: ArrayLike, volume: ArrayLike) -> FloatArray:
     return shaped(out, close)
 
 
+@shared
 def vwap(
     price: ArrayLike, volume: ArrayLike, window: int | None = None, *, session: ArrayLike | None = None
 ) -> FloatArray:

@@ -9,6 +9,7 @@ universe of its own, no rank, no warm-up, all of the history.
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from quantkit.strategy.loading import restore
 from quantkit.strategy.memory import check_rule
 from quantkit.strategy.params import Param
 from quantkit.strategy.sources import FILE_MARK, Source, source_of
-from quantkit.strategy.targets import as_targets, no_value, refuse_empty
+from quantkit.strategy.targets import as_targets, is_plain, no_value, refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from quantkit.strategy.targets import Targets
 
     Universe = str | Sequence[str] | Callable[[Bars], Any] | None
+
+
+_COUNTED = ("equal", "equal_held")  # weightings under which whole numbers 0 and 1 are out and in
 
 
 class Strategy:
@@ -130,9 +134,7 @@ class Strategy:
     @property
     def policy(self) -> Policy:
         """How targets become orders."""
-        from quantkit.core.policy import Policy
-
-        return Policy()
+        return _plain_policy()
 
     @property
     def universe(self) -> Universe:
@@ -218,11 +220,10 @@ class Strategy:
         BadData when the answer has the wrong shape, labels or type, is infinite, or holds no value at all (unless
         `allow_empty`). An error inside `targets` keeps its type and says which strategy was running.
         """
-        counted = self.policy.weighting in ("equal", "equal_held")
-        owner = f"{self!r}.targets"
         history = history_of(self, intraday=bars.intraday)
         models = models_of(self, bars.times, bars.days) if models is None else models
         whole = history == "all" and models is None
+        owner = "" if whole else f"{self!r}.targets"
 
         def compute(part: Bars, *model: object) -> Targets:
             try:
@@ -230,12 +231,15 @@ class Strategy:
             except Exception as error:
                 error.add_note(f"while computing the targets of {self!r} on {part!r}")
                 raise
+            if is_plain(values, part):
+                return values
             empty = allow_empty or not whole
-            return as_targets(values, part, owner=owner, whole_is_bool=counted, allow_empty=empty)
+            whole_is_bool = self.policy.weighting in _COUNTED
+            return as_targets(values, part, owner=f"{self!r}.targets", whole_is_bool=whole_is_bool, allow_empty=empty)
 
         found = evaluate_blocks(compute, bars, history, models=models, first=first, needed=needed, owner=owner)
         targets = np.zeros(bars.shape, np.bool_) if found is None else found
-        if models is not None and counted and no_value(targets):
+        if models is not None and no_value(targets) and self.policy.weighting in _COUNTED:
             targets = np.zeros(targets.shape, np.bool_)  # as the rows before the first model of a longer panel
         if not whole and not allow_empty:
             if models is not None:
@@ -288,6 +292,14 @@ class Strategy:
         return ConfigError(
             f"{cls.__name__} has no parameter {name!r}{hint} It has {', '.join(cls._declared) or 'none'}"
         )
+
+
+@cache
+def _plain_policy() -> Policy:
+    """The policy of a strategy that says nothing about it: built once, since checking one takes longer than a run."""
+    from quantkit.core.policy import Policy
+
+    return Policy()
 
 
 def _build(cls: type[Strategy], params: dict[str, Any]) -> Strategy:

@@ -10,7 +10,7 @@ owner, what came and what was expected.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from quantkit.data.bars import Bars
 
 Targets = NDArray[np.bool_] | NDArray[np.float64]
+
+
+def is_plain(values: object, bars: Bars) -> TypeGuard[NDArray[np.bool_]]:
+    """Whether these are targets as they should be: bool, (T, N), C-contiguous."""
+    return (
+        type(values) is np.ndarray
+        and values.dtype == np.bool_
+        and values.shape == bars.shape
+        and values.flags.c_contiguous
+    )
 
 
 def as_targets(

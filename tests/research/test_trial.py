@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import quantkit as qk
+from quantkit.backtest.tally import NAMES
 from quantkit.research.trial import Runner
 from tests.backtest.factories import random_bars
 from tests.core.markets import Case, cases
@@ -143,3 +144,57 @@ def test_wrong_settings_are_named(changed: dict[str, Any], said: str) -> None:
 def test_a_class_is_not_a_strategy() -> None:
     with pytest.raises(qk.ConfigError, match="instance"):
         Runner(random_bars()).run(SmaCross)  # type: ignore[arg-type]
+
+
+def test_shared_indicators_change_nothing() -> None:
+    bars = random_bars()
+    runner = Runner(bars, memory=1 << 24)
+    pairs = [(fast, slow) for fast in (2, 5, 9) for slow in (12, 20, 40)]
+    found = runner.run_many(len(pairs), lambda place: (SmaCross(fast=pairs[place][0], slow=pairs[place][1]), None))
+    assert runner.memo is not None
+    assert (runner.memo.misses, runner.memo.hits) == (6, 12)
+    for (fast, slow), row in zip(pairs, found.rows.tolist(), strict=True):
+        same(dict(zip(NAMES, row, strict=True)), qk.backtest(SmaCross(fast=fast, slow=slow), bars))
+
+
+def test_a_strategy_that_writes_into_an_indicator_runs_as_in_a_backtest() -> None:
+    class Filled(SmaCross):
+        def targets(self, bars: qk.Bars) -> Any:
+            slow = qk.ta.sma(bars.close, self.slow)
+            slow[np.isnan(slow)] = 1e9
+            return bars.close > slow
+
+    bars = random_bars()
+    runner = Runner(bars, memory=1 << 24)
+    found = runner.run_many(4, lambda place: (Filled(slow=10 + place % 2), None))
+    assert found.errors == [None] * 4
+    for place, row in enumerate(found.rows.tolist()):
+        same(dict(zip(NAMES, row, strict=True)), qk.backtest(Filled(slow=10 + place % 2), bars))
+
+
+def test_one_run_that_raises_leaves_the_others_alone() -> None:
+    class Sometimes(SmaCross):
+        def targets(self, bars: qk.Bars) -> Any:
+            if self.fast == 3:
+                raise ZeroDivisionError("no third")
+            return super().targets(bars)
+
+    bars = random_bars(300, names=1)
+    found = Runner(bars).run_many(5, lambda place: (Sometimes(fast=2 + place), None), growth=True)
+    assert [type(error) for error in found.errors] == [type(None), ZeroDivisionError, *[type(None)] * 3]
+    assert np.isnan(found.rows[1]).all()
+    assert np.isnan(found.growth[1]).all()
+    same(dict(zip(NAMES, found.rows[4].tolist(), strict=True)), qk.backtest(Sometimes(fast=6), bars))
+
+
+def test_a_run_with_more_fills_than_the_log_had_room_for_is_whole() -> None:
+    class Flip(qk.Strategy):
+        every: int = qk.param(1, low=1, high=9)
+
+        def targets(self, bars: qk.Bars) -> Any:
+            return np.repeat((np.arange(len(bars)) // self.every % 2 == 0)[:, None], len(bars.symbols), axis=1)
+
+    bars = random_bars(2_000, names=3)
+    found = Runner(bars).run_many(3, lambda place: (Flip(every=(7, 1, 2)[place]), None))
+    for place, row in enumerate(found.rows.tolist()):
+        same(dict(zip(NAMES, row, strict=True)), qk.backtest(Flip(every=(7, 1, 2)[place]), bars))
