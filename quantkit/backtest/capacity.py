@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import BadData, ConfigError
+from quantkit.hooks import silently
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,8 @@ def capacity_table(
         times = capital * unit / result.run.initial_cash
         given = (result.run.deposits[paid] / unit * times).tolist()
         deposits = dict(zip(dates, given, strict=True)) or None
-        run = result.again(_grown(policy, times), cash=capital, costs=costs, deposits=deposits)
+        with silently():  # the same try with other money
+            run = result.again(_grown(policy, times), cash=capital, costs=costs, deposits=deposits)
         rows[capital] = _row(run)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("capital")
     table.attrs |= {"impact": impact, "participation": part}

@@ -66,7 +66,7 @@ class Result:
     strategy, policy, fill   what was run, for titles and the report; None: targets were given
     periods     periods a year of the ratios; None: from the bars' frequency (252 for sessions)
     again       the same backtest once more: `again(policy)`, `again(cash=..., costs=...)`, any argument of `backtest`;
-                None: it was not made by `backtest`
+                `bars` may be a function of the run's own; None: it was not made by `backtest`
     cost_model  what fills were charged; None: not known
     risk_free   rate a year that Sharpe, Sortino and alpha are measured against
     """

@@ -88,13 +88,15 @@ def backtest(
 
     def again(other: Policy | None = None, /, **changes: Any) -> Result:
         given: dict[str, Any] = {
-            "targets": targets, "policy": policy, "cash": cash, "start": start, "end": end, "costs": costs,
-            "fill": fill, "limits": limits, "benchmark": benchmark, "deposits": deposits, "rank": rank,
-            "short": short, "interpret": interpret,
+            "strategy": strategy, "bars": bars, "targets": targets, "policy": policy, "cash": cash, "start": start,
+            "end": end, "costs": costs, "fill": fill, "limits": limits, "benchmark": benchmark, "deposits": deposits,
+            "rank": rank, "short": short, "interpret": interpret,
         }  # fmt: skip
         if other is not None:
             given |= {"policy": other, "short": None}
-        return backtest(strategy, bars, **(given | changes))
+        if callable(changes.get("bars")):
+            changes["bars"] = changes["bars"](bars)
+        return backtest(**(given | changes))
 
     bars = _checked(strategy, bars, targets=targets, cash=cash, fill=fill)
     rules = policy or (strategy.policy if strategy is not None else Policy())
