@@ -31,6 +31,7 @@ from quantkit.backtest.output import FLOW_FIELDS, RunOutput
 from quantkit.backtest.pieces import Terms, decide_rows, fold_rows
 from quantkit.backtest.universe import in_universe
 from quantkit.compiling import with_deep_stack
+from quantkit.core.codes import STAGE_OVER
 from quantkit.core.policy import FILLS, Policy, RiskLimits
 from quantkit.core.prepare import events_of, first_state, valid_after_warmup
 from quantkit.core.state import N_ORDERS, Floats, Ints, State
@@ -272,7 +273,8 @@ def run_output(
     deposits: Ints = np.zeros(length, np.int64)
     for row, amount in paid:
         deposits[row] += round(amount * unit)
-    working = state.orders[: int(state.account[N_ORDERS])]
+    table = state.orders[: int(state.account[N_ORDERS])]
+    working = table[table["stage"] != STAGE_OVER]  # what ended on the last bar has its row already
     orders = {name: output.orders[name] for name in output.orders.dtype.names}
     if len(working):
         tail = {

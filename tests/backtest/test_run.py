@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from quantkit.backtest.run import backtest
+from quantkit.core.interface import Context
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.data.bars import Bars
 from quantkit.errors import BadData, ConfigError
@@ -199,3 +200,22 @@ def test_warm_up_counts_each_names_own_listed_bars_also_before_start() -> None:
     bought = {late.symbols[int(symbol)]: int(bar) for symbol, bar in zip(fills["symbol"], fills["bar"], strict=True)}
     # 005930 is warm before the run starts; 000660 has its first bars on rows 10, 11, 12 of the run
     assert bought == {"005930": 1, "000660": 14}
+
+
+class Restless(Strategy):
+    """Has one order waiting and places it anew on every bar."""
+
+    def on_bar(self, ctx: Context) -> None:
+        waiting = False
+        for order in ctx.orders(0):
+            ctx.replace(order.id, limit=ctx.close[0, 0] - 20_000.0)
+            waiting = True
+        if not waiting:
+            ctx.buy(0, 1, limit=ctx.close[0, 0] - 20_000.0, tif="gtc")
+
+
+def test_an_order_that_ended_on_the_last_bar_is_not_also_working() -> None:
+    orders = backtest(Restless(), bars_of(symbols=("005930",)), costs=FREE).orders
+    assert len(orders) == len(DAYS)
+    assert not orders["order_id"].duplicated().any()
+    assert (orders["status"] == "working").sum() == 1
