@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from quantkit.errors import BadData, Bug, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
     from quantkit.market.costs import Costs
     from quantkit.research import runs
+    from quantkit.research.lookahead import check
     from quantkit.strategy import Strategy, load_strategy, param
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "RiskLimits",
     "Strategy",
     "backtest",
+    "check",
     "from_signals",
     "load_strategy",
     "param",
@@ -60,6 +62,7 @@ _HOMES = {
     "Result": "quantkit.backtest.result",
     "RiskLimits": "quantkit.core.policy",
     "Strategy": "quantkit.strategy",
+    "check": "quantkit.research.lookahead",
     "from_signals": "quantkit.backtest.signals",
     "load_strategy": "quantkit.strategy",
     "param": "quantkit.strategy",

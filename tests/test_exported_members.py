@@ -12,7 +12,7 @@ import quantkit
 
 CONTRACT = {
     "BadData", "Bars", "Bug", "ConfigError", "Context", "Costs", "Lake", "OutcomeUnknown", "Policy", "QuantkitError",
-    "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "from_signals", "load_strategy",
+    "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "check", "from_signals", "load_strategy",
     "param", "runs", "ta",
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 Contract: a part shows what the whole shows there, to the last bit: factors count from the symbol's first stored bar,
 the reference price of its first session is the close before it. Rows share memory with the whole; columns are copied
-when a field is first read. Called by the methods of `Bars` of the same names.
+when a field is first read. Called by the methods of `Bars` of the same names; `known_at` and `with_fields` by research.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from quantkit.data.dates import epoch_day, last_day
 from quantkit.errors import BadData, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from quantkit.data.bars import BoolArray, FloatArray, IntArray
+    from quantkit.data.bars import BoolArray, FlagArray, FloatArray, IntArray
 
 _DERIVED = ("open", "high", "low", "close", "volume", "value", "base", "factor", "share_factor")
 
@@ -42,6 +42,32 @@ def slice_rows(bars: Bars, start_row: int, stop_row: int) -> Bars:
     for name in _DERIVED:
         if name in bars._cache:
             part._cache[name] = cast("FloatArray", bars._cache[name])[rows]
+    return part
+
+
+def known_at(bars: Bars, stop_row: int) -> Bars:
+    """Rows before `stop_row` as they were known at the close of the last one, and no way from them to the rest.
+
+    Actions and changes of market on later days are not there; a name is in the market it was in then.
+    """
+    part = slice_rows(bars, 0, stop_row)
+    last = int(part.days[-1]) if len(part) else -1
+    part.actions = part.actions[part.actions["ex_day"] <= last]
+    part.market_changes = [change for change in part.market_changes if change[0] <= last]
+    then = {symbol: market for _, symbol, market in part.market_changes}
+    part.markets = tuple(then.get(symbol, market) for symbol, market in zip(bars.symbols, bars.markets, strict=True))
+    part._whole, part.version = None, None
+    part._cache["prior_close"] = bars.prior_close
+    return part
+
+
+def with_fields(bars: Bars, fields: Mapping[str, FloatArray], flags: FlagArray) -> Bars:
+    """The same rows and names with other numbers in these stored fields, and other flags."""
+    part = slice_rows(bars, 0, len(bars))
+    part._fields |= fields
+    part._cache = {"prior_close": bars.prior_close}
+    part._whole, part.version = None, None
+    part.flags = flags
     return part
 
 

@@ -1,6 +1,7 @@
 """Research: many runs, out-of-sample runs, and whether to believe them.
 
     trial        one run on shared, prepared bars: figures only
+    lookahead    does a strategy know tomorrow: hide it, change it, and compare
     sweep        a space of parameters, run over threads, processes or a cluster
 
 Modules are imported by name (`from quantkit.research import overfit`); what most people need is in `quantkit` itself.

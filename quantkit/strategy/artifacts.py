@@ -25,6 +25,8 @@ import pickle
 import sys
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,12 +37,12 @@ from quantkit.errors import ConfigError
 from quantkit.strategy.sources import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from quantkit.data.bars import Bars
     from quantkit.strategy.base import Strategy
 
-__all__ = ["RowsDigest", "code_of", "folder_of", "kept_model", "key_of"]
+__all__ = ["RowsDigest", "afresh", "code_of", "folder_of", "kept_model", "key_of"]
 
 MAGIC = b"quantkit model 1\n"
 MEMORY_BYTES = 64 << 20
@@ -50,6 +52,7 @@ _PRUNE_EVERY = 256  # writes of this process between looks at the folder's size
 _lock = threading.Lock()
 _memory: OrderedDict[str, bytes] = OrderedDict()
 _written = 0
+_own: ContextVar[OrderedDict[str, bytes] | None] = ContextVar("quantkit_models", default=None)
 
 
 # --- the key ----------------------------------------------------------------------------------------------------------
@@ -186,7 +189,7 @@ def kept_model(key: str, fit: Callable[[], object], *, bars: Bars, strategy: Str
     What is handed out was always read back from its bytes, so a second run sees what the first one did. A model that
     cannot be pickled is handed out as it is and not kept.
     """
-    folder = folder_of(bars)
+    folder = folder_of(bars) if _own.get() is None else None
     payload = _memory_get(key)
     if payload is None and folder is not None:
         payload = _read(folder, key)
@@ -210,19 +213,36 @@ def kept_model(key: str, fit: Callable[[], object], *, bars: Bars, strategy: Str
 
 
 def _memory_get(key: str) -> bytes | None:
+    memory = _kept()
     with _lock:
-        payload = _memory.get(key)
+        payload = memory.get(key)
         if payload is not None:
-            _memory.move_to_end(key)
+            memory.move_to_end(key)
         return payload
 
 
 def _memory_put(key: str, payload: bytes) -> None:
+    memory = _kept()
     with _lock:
-        _memory[key] = payload
-        _memory.move_to_end(key)
-        while sum(map(len, _memory.values())) > MEMORY_BYTES and len(_memory) > 1:
-            _memory.popitem(last=False)
+        memory[key] = payload
+        memory.move_to_end(key)
+        while sum(map(len, memory.values())) > MEMORY_BYTES and len(memory) > 1:
+            memory.popitem(last=False)
+
+
+def _kept() -> OrderedDict[str, bytes]:
+    own = _own.get()
+    return _memory if own is None else own
+
+
+@contextmanager
+def afresh() -> Iterator[None]:
+    """In this block (of this thread) no model kept before is used, and none is kept beyond it or on disk."""
+    before = _own.set(OrderedDict())
+    try:
+        yield
+    finally:
+        _own.reset(before)
 
 
 def forget() -> None:
