@@ -177,6 +177,7 @@ def chart(
     form: str,
     currency: str = "KRW",
     marks: Sequence[Marks] = (),
+    edges: Sequence[int] = (),
     floor: float | None = None,
     ceiling: float | None = None,
     log: bool = False,
@@ -187,6 +188,7 @@ def chart(
     days    (T,) int64 epoch days, for the axis
     lines   drawn in order, the last on top
     form    "percent", "money" or "number"
+    edges   rows before which a dashed line stands
     floor, ceiling   where the axis must begin or end, unless a value lies beyond (0 for areas)
     log     equal distances are equal ratios; values must be positive
     """
@@ -204,6 +206,8 @@ def chart(
     ticks = log_ticks(low, high) if log else value_ticks(low, high, count=max(2, int(height / 45)))
     parts = _frame(days, ticks, at_x, at_y, _axis_text(form, currency), height)
     x = at_x(rows.astype(np.float64))
+    for place in at_x(np.array(edges, np.float64)).tolist():
+        parts.append(f'<path class="edge" d="M{place:.1f} {TOP:g}V{height - BOTTOM:g}"/>')
     for line in lines:
         y = at_y(line.values[rows])
         path = _path(x, y)

@@ -19,7 +19,7 @@ from quantkit.backtest.charts import date_ticks, log_ticks, value_ticks
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Axis", "columns", "curve", "heat", "histogram", "scatter"]
+__all__ = ["Axis", "columns", "curve", "heat", "histogram", "scatter", "steps"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,7 +62,10 @@ def spanning(values: Floats, text: Callable[[float], str], *, zero: bool = False
 class _Sheet:
     """One picture being drawn."""
 
-    def __init__(self, width: float, height: float, x: Axis, y: Axis, title: str) -> None:
+    def __init__(
+        self, width: float, height: float, x: Axis, y: Axis, title: str, ticks: Sequence[float] | None = None
+    ) -> None:
+        self.ticks = ticks
         self.width, self.height, self.x, self.y, self.title = width, height, x, y, title
         self.bottom = BOTTOM + (18.0 if x.label else 0.0)
         self.parts: list[str] = []
@@ -74,7 +77,7 @@ class _Sheet:
 
     def frame(self, *, across: bool = True) -> None:
         """Grid, ticks and the label below; `across`: numbers on the x axis too."""
-        for tick in self.y.ticks(max(2, int(self.height / 48))):
+        for tick in self.y.ticks(max(2, int(self.height / 48))) if self.ticks is None else self.ticks:
             y = float(self.at(self.x.low, tick)[1])
             css = "zero" if tick == 0.0 else "grid"
             self.parts.append(f'<path class="{css}" d="M{LEFT:g} {y:.1f}H{self.width - RIGHT:g}"/>')
@@ -164,6 +167,29 @@ def columns(
     for k, value in enumerate(values.tolist()):
         if value:
             sheet.box(k + 0.08, k + 0.92, value, css, f"{months[k]}: {text(value)}")
+    return sheet.done(_css(width))
+
+
+def steps(
+    days: Ints, values: Floats, *, text: Callable[[float], str], ticks: Sequence[float] | None = None,
+    width: float = WHOLE, height: float = 120.0, title: str = "",
+) -> str:  # fmt: skip
+    """One level piece a date, evenly spaced; NaN leaves a gap. ticks: values that the axis names, and reaches over."""
+    known = values[np.isfinite(values)] if ticks is None else np.array(ticks, np.float64)
+    sheet = _Sheet(width, height, Axis(0.0, float(len(values)), str), spanning(known, text), title, ticks)
+    sheet.frame(across=False)
+    dates, last = days.astype("datetime64[D]"), -100.0
+    for k, value in enumerate(values.tolist()):
+        x0, x1 = (float(sheet.at(place, sheet.y.low)[0]) for place in (k, k + 1))
+        if x0 - last >= 64.0:
+            last = x0
+            sheet.text(x0, height - 6.0, str(dates[k])[:7], anchor="start")
+        if np.isfinite(value):
+            y = float(sheet.at(k, value)[1])
+            words = escape(f"from {dates[k]}: {text(value)}")
+            sheet.parts.append(
+                f'<path class="ours line thick" d="M{x0 + 2:.1f} {y:.1f}H{x1 - 2:.1f}"><title>{words}</title></path>'
+            )
     return sheet.done(_css(width))
 
 
