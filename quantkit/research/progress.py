@@ -1,0 +1,51 @@
+"""A progress bar for work of many runs: done, rate, time left.
+
+Contract: nothing is written where standard error is no terminal, unless a function is given, which is called with
+(done, total). Rich is loaded when a bar is drawn.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["Shown", "Tell", "shown"]
+
+Tell = Callable[[int, int], None]
+Shown = bool | Tell
+
+
+def _silent(done: int, total: int, /) -> None:
+    """Progress that nobody watches."""
+
+
+@contextmanager
+def shown(progress: Shown, what: str) -> Iterator[Tell]:
+    """A function that is told (done, total) while the block runs."""
+    if callable(progress):
+        yield progress
+        return
+    if not progress or not sys.stderr.isatty():
+        yield _silent
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="")
+
+        def tell(done: int, total: int) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield tell
