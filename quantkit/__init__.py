@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quantkit.market.costs import Costs
     from quantkit.research import runs
     from quantkit.research.lookahead import check
+    from quantkit.research.walkforward import walk_forward
     from quantkit.strategy import Strategy, load_strategy, param
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "param",
     "runs",
     "ta",
+    "walk_forward",
 ]
 
 _HOMES = {
@@ -66,6 +68,7 @@ _HOMES = {
     "from_signals": "quantkit.backtest.signals",
     "load_strategy": "quantkit.strategy",
     "param": "quantkit.strategy",
+    "walk_forward": "quantkit.research.walkforward",
 }
 _PACKAGES = {  # the name stands for the whole module
     "backtest": "quantkit.backtest",

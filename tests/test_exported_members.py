@@ -13,7 +13,7 @@ import quantkit
 CONTRACT = {
     "BadData", "Bars", "Bug", "ConfigError", "Context", "Costs", "Lake", "OutcomeUnknown", "Policy", "QuantkitError",
     "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "check", "from_signals", "load_strategy",
-    "param", "runs", "ta",
+    "param", "runs", "ta", "walk_forward",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from quantkit.cli import backtest, compare, console, data, demo, runs, warmup
+from quantkit.cli import backtest, compare, console, data, demo, runs, walkforward, warmup
 from quantkit.errors import Bug, ConfigError, QuantkitError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -52,6 +52,7 @@ app.command("backtest")(backtest.backtest)
 app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("reproduce")(runs.reproduce)
+app.command("walkforward")(walkforward.walkforward)
 app.command("warmup")(warmup.warmup)
 app.add_typer(data.app, name="data")
 

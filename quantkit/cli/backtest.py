@@ -51,7 +51,7 @@ def backtest(
 
     The files in strategies/ are examples; each says in its first lines why it should work and when it fails.
     """
-    _check_files(report, plot, save_manifest)
+    check_files(report, plot, save_manifest)
     if (strategy is None) == (manifest is None):
         raise ConfigError("give a strategy file, or --manifest FILE, one of them")
     if manifest is not None:
@@ -91,7 +91,7 @@ def _say_repeated(changed: list[str]) -> None:
     raise typer.Exit(1)
 
 
-def _check_files(*paths: Path | None) -> None:
+def check_files(*paths: Path | None) -> None:
     """Refuse a place that cannot be written to before the work, not after it."""
     for path in paths:
         if path is not None and path.is_dir():

@@ -92,12 +92,16 @@ class Request:
             cash=self.cash,
             start=self.start,
             end=self.end,
-            costs=costs_named(self.costs, ticks=self._ticks(bars), bps=self.slippage_bps),
+            costs=self.costs_of(bars),
             fill=self.fill,
-            benchmark=self._benchmark(bars),
+            benchmark=self.benchmark_of(bars),
             deposits=self.deposit,
             interpret=self.interpret,
         )
+
+    def costs_of(self, bars: Bars | BarStream) -> Costs:
+        """The broker's costs, with the slippage asked for."""
+        return costs_named(self.costs, ticks=self._ticks(bars), bps=self.slippage_bps)
 
     def _ticks(self, bars: Bars | BarStream) -> float:
         """Ticks of slippage: those asked for, else what `backtest` itself would take."""
@@ -111,7 +115,7 @@ class Request:
             return bars_of_file(self.data, market=self.market, prices=self.prices, symbols=self.symbols)
         return bars_of_lake(self.lake, strategy, symbols=self.symbols, end=self.end, freq=self.freq)
 
-    def _benchmark(self, bars: Bars | BarStream) -> object:
+    def benchmark_of(self, bars: Bars | BarStream) -> object:
         """What `backtest` takes: a word, a symbol of the bars, or closes from a file or the lake."""
         name = self.benchmark
         if name is None or name == "hold" or name in bars.symbols:

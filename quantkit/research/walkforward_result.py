@@ -234,9 +234,10 @@ class WalkForwardResult:
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML page: the windows, their parameters, and the tear sheet of the account."""
-        from quantkit.research.walkforward_views import write_report
+        from quantkit.research.report import write_walk_forward
+        from quantkit.research.walkforward_views import cautions
 
-        return write_report(self, path)
+        return write_walk_forward(self, path, cautions(self))
 
     def summary(self) -> str:
         """What happened, window by window, as text."""

@@ -1,33 +1,26 @@
-"""A walk-forward as text, as a picture and as a page.
+"""A walk-forward as text and as a picture; its page is made in `report`.
 
-Contract: pictures on the Agg canvas in the look of `backtest.canvas`; the page is that of a result with what the
-windows chose before it. Nothing here computes a figure.
+Contract: pictures on the Agg canvas in the look of `backtest.canvas`. Nothing here computes a figure.
 """
 
 from __future__ import annotations
 
-import base64
 import math
-from html import escape
-from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantkit.backtest.canvas import GRID, INK, LINE, LOSS, MUTED, OTHER, blank, dates_on, dress, finish, legend
-from quantkit.backtest.report import page, write_page
 from quantkit.backtest.wording import percent
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from quantkit.research.walkforward_result import WalkForwardResult
 
-__all__ = ["draw", "summary_text", "write_report"]
+__all__ = ["cautions", "draw", "summary_text"]
 
 MOST_PARAMETERS = 6  # that get a panel of their own
 
@@ -141,10 +134,10 @@ def summary_text(found: WalkForwardResult) -> str:
         "", stability[["values", "tried", "most_common", "share", "step"]].to_string(
             float_format=lambda value: f"{value:.2f}"),
     ]  # fmt: skip
-    return "\n".join([*lines, *(f"! {text}" for text in _cautions(found))])
+    return "\n".join([*lines, *(f"! {text}" for text in cautions(found))])
 
 
-def _cautions(found: WalkForwardResult) -> list[str]:
+def cautions(found: WalkForwardResult) -> list[str]:
     """What to know before believing the curve."""
     table, said = found.windows, []
     mute = int(table["mark"].str.contains("no trades").sum())
@@ -165,62 +158,3 @@ def _cautions(found: WalkForwardResult) -> list[str]:
     if np.nanmax(moved, initial=-1.0) > 0.3:
         said.append("A parameter moves between windows as if it were drawn at random: the optimum is noise.")
     return said
-
-
-def write_report(found: WalkForwardResult, path: str | Path) -> Path:
-    """The page of the account, with the windows before it."""
-    from quantkit.backtest import sections, tear_sections
-
-    result, (first, last) = found.result, found.result.span
-    tail = (
-        sections.equity, sections.months, tear_sections.rolling, tear_sections.drawdowns, tear_sections.distribution,
-        sections.all_figures, sections.costs_and_orders, tear_sections.turnover, sections.by_symbol, sections.trades,
-        sections.manifest,
-    )  # fmt: skip
-    parts = [sections.header(result), sections.warnings(result), _cautions_html(found), sections.cards(result),
-             _picture(found), _table_html(found), *(part(result) for part in tail)]  # fmt: skip
-    title = f"{found.strategy_class.__name__}, walk-forward, {first} to {last}"
-    return write_page(page(title, parts, currency=result.bars.currency), path)
-
-
-def _cautions_html(found: WalkForwardResult) -> str:
-    said = _cautions(found)
-    if not said:
-        return ""
-    items = "".join(f"<li>{escape(text)}</li>" for text in said)
-    return f'<aside class="warn" role="note"><h2>Before you believe the windows</h2><ul>{items}</ul></aside>'
-
-
-def _picture(found: WalkForwardResult) -> str:
-    file = BytesIO()
-    draw(found).savefig(file, format="png", dpi=100)
-    data = base64.b64encode(file.getvalue()).decode()
-    return (
-        '<section><h2>Windows</h2><img style="width:100%;height:auto" alt="equity, parameters, figures" '
-        f'src="data:image/png;base64,{data}"></section>'
-    )
-
-
-def _table_html(found: WalkForwardResult) -> str:
-    names = found.candidates.names
-    head = ["trained", "traded", *names, f"{found.metric} in sample", "out of sample", "return", "deepest", "fills", ""]
-    rows = []
-    for row in found.windows.to_dict("records"):
-        cells = [
-            f"{row['train_start']:%Y-%m-%d} to {row['train_end']:%Y-%m-%d}",
-            f"{row['test_start']:%Y-%m-%d} to {row['test_end']:%Y-%m-%d}",
-            *(str(row[name]) for name in names),
-            _number(row["in_sample"]), _number(row["out_of_sample"]), percent(row["total_return"]),
-            percent(row["max_drawdown"]), f"{row['fills']}", str(row["mark"]),
-        ]  # fmt: skip
-        shown = (f"<td{' class=text' if k < 2 else ''}>{escape(cell)}</td>" for k, cell in enumerate(cells))
-        rows.append(f"<tr>{''.join(shown)}</tr>")
-    titles = "".join(f"<th{' class=text' if k < 2 else ''}>{escape(name)}</th>" for k, name in enumerate(head))
-    return (
-        f'<section><h2>What each window chose</h2><div class="scroll"><table><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
-    )
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}"
