@@ -39,7 +39,9 @@ def backtest(
     interpret: given.Interpret = False,
     manifest: Annotated[Path | None, typer.Option(help="Repeat the run of this manifest; give no strategy.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML page here.")] = None,
+    capacity: Annotated[bool, typer.Option("--capacity", help="With the capacity curve: seven more runs.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Write a picture here (.png, .svg or .pdf).")] = None,
+    tearsheet: Annotated[Path | None, typer.Option(help="Write all pictures as one here (.png, .svg, .pdf).")] = None,
     save_manifest: Annotated[Path | None, typer.Option(help="Write the manifest here.")] = None,
     as_json: given.AsJson = False,
 ) -> None:
@@ -51,7 +53,9 @@ def backtest(
 
     The files in strategies/ are examples; each says in its first lines why it should work and when it fails.
     """
-    check_files(report, plot, save_manifest)
+    check_files(report, plot, tearsheet, save_manifest)
+    if capacity and report is None and tearsheet is None:
+        raise ConfigError("--capacity is drawn in a page or a tear sheet: give --report FILE or --tearsheet FILE")
     if (strategy is None) == (manifest is None):
         raise ConfigError("give a strategy file, or --manifest FILE, one of them")
     if manifest is not None:
@@ -65,7 +69,9 @@ def backtest(
             slippage_ticks=slippage_ticks, slippage_bps=slippage_bps, benchmark=benchmark, deposit=deposit,
             interpret=interpret,
         ).run(), None  # fmt: skip
-    written = write_files(result, report=report, plot=plot, manifest=save_manifest)
+    if capacity:
+        result.capacity()
+    written = write_files(result, report=report, plot=plot, tearsheet=tearsheet, manifest=save_manifest)
     if as_json:
         from quantkit.cli.figures import document
 
@@ -99,19 +105,25 @@ def check_files(*paths: Path | None) -> None:
 
 
 def write_files(
-    result: Result, *, report: Path | None = None, plot: Path | None = None, manifest: Path | None = None
+    result: Result,
+    *,
+    report: Path | None = None,
+    plot: Path | None = None,
+    tearsheet: Path | None = None,
+    manifest: Path | None = None,
 ) -> list[Path]:
     """Write what was asked for, making folders where needed; the paths written."""
-    written = [path for path in (report, plot, manifest) if path is not None]
+    written = [path for path in (report, plot, tearsheet, manifest) if path is not None]
     for path in written:
         path.parent.mkdir(parents=True, exist_ok=True)
     if report is not None:
         result.report(report)
-    if plot is not None:
-        try:
-            result.plot().savefig(plot, dpi=130)
-        except ValueError as problem:  # matplotlib's word for an ending it does not know
-            raise ConfigError(f"--plot {plot}: {problem}") from problem
+    for option, target, draw in (("--plot", plot, result.plot), ("--tearsheet", tearsheet, result.tearsheet)):
+        if target is not None:
+            try:
+                draw().savefig(target, dpi=130)
+            except ValueError as problem:  # matplotlib's word for an ending it does not know
+                raise ConfigError(f"{option} {target}: {problem}") from problem
     if manifest is not None:
         manifest.write_text(console.json_text(result.manifest) + "\n", encoding="utf-8")
     return written

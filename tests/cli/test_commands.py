@@ -71,12 +71,15 @@ def test_backtest_prints_names_figures_and_files(
     in_demo: Path, tmp_path: Path, sma_cross: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page, picture = tmp_path / "new" / "r.html", tmp_path / "r.svg"
-    files = ["--report", str(page), "--plot", str(picture)]
+    sheet = tmp_path / "sheet.png"
+    files = ["--report", str(page), "--plot", str(picture), "--tearsheet", str(sheet), "--capacity"]
     assert run(["backtest", sma_cross, *RUN, "--param", "fast=10", "--benchmark", "hold", *files]) == 0
     said = capsys.readouterr().out
     for words in ("AAPL Apple", "SmaCross(fast=10, slow=60)", "Sharpe ratio", "Benchmark return", f"wrote {page}"):
         assert words in said
     assert page.stat().st_size > 10_000
+    assert "Growth a year against capital" in page.read_text(encoding="utf-8")
+    assert sheet.read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in picture.read_bytes()[:600]
 
 
@@ -250,6 +253,8 @@ def test_compare_reads_saved_results_and_manifests(
         (["SMA", "--benchmark", "ZZZ"], 1, "ZZZ"),
         (["SMA", "--report", "."], 2, "is a folder"),
         (["SMA", "--plot", "picture.xyz"], 2, "picture.xyz"),
+        (["SMA", "--tearsheet", "picture.xyz"], 2, "--tearsheet picture.xyz"),
+        (["SMA", "--capacity"], 2, "give --report FILE or --tearsheet FILE"),
         (["--manifest", "nowhere.json"], 2, "no such file: nowhere.json"),
     ],
 )
