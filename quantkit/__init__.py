@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from quantkit.errors import BadData, Bug, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
     from quantkit.market.costs import Costs
     from quantkit.research import runs
+    from quantkit.research.check_report import CheckReport
     from quantkit.research.lookahead import check
     from quantkit.research.walkforward import walk_forward
     from quantkit.strategy import Strategy, load_strategy, param
@@ -33,6 +34,7 @@ __all__ = [
     "BadData",
     "Bars",
     "Bug",
+    "CheckReport",
     "ConfigError",
     "Context",
     "Costs",
@@ -57,6 +59,7 @@ __all__ = [
 
 _HOMES = {
     "Bars": "quantkit.data.bars",
+    "CheckReport": "quantkit.research.check_report",
     "Context": "quantkit.core.interface",
     "Costs": "quantkit.market.costs",
     "Lake": "quantkit.data.lake",

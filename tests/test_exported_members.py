@@ -11,7 +11,8 @@ import pytest
 import quantkit
 
 CONTRACT = {
-    "BadData", "Bars", "Bug", "ConfigError", "Context", "Costs", "Lake", "OutcomeUnknown", "Policy", "QuantkitError",
+    "BadData", "Bars", "Bug", "CheckReport", "ConfigError", "Context", "Costs", "Lake", "OutcomeUnknown", "Policy",
+    "QuantkitError",
     "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "check", "from_signals", "load_strategy",
     "param", "runs", "ta", "walk_forward",
 }  # fmt: skip

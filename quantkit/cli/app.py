@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from quantkit.cli import backtest, compare, console, data, demo, runs, walkforward, warmup
+from quantkit.cli import backtest, check, compare, console, data, demo, runs, walkforward, warmup
 from quantkit.errors import Bug, ConfigError, QuantkitError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -49,6 +49,7 @@ def _root(
 
 app.command("demo")(demo.demo)
 app.command("backtest")(backtest.backtest)
+app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("reproduce")(runs.reproduce)

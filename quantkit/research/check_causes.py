@@ -50,6 +50,7 @@ LENGTH = "counts from the last bar"
 FIXED = "a fixed number of bars"
 REVERSED = "a window over reversed bars"
 
+_NEAR = 60  # bars before a changed one in which a shift is looked for beside something else
 _FAR = {"filter": FILTER, "fit": FIT}  # what else needs all bars; else a statistic over them
 
 
@@ -88,18 +89,34 @@ def cause_of(
     period = "" if reach.only else _period(differences, bars, telling=3 if "resample" in kinds else 6)
     if period and not (blocks and "full" in kinds and "resample" not in kinds):
         return with_line(f"{RESAMPLE} ({period})", hints, "resample")
-    if period or _is_far(differences):
+    if period or _is_far(differences) or (reach.back * 4 > len(bars) and kinds & {*_FAR, "full", "reverse"}):
         kind = next((kind for kind in _FAR if kind in kinds), "full")
-        return with_line(_FAR.get(kind, FULL), hints, kind, "reverse", "last")
+        return with_line(_FAR.get(kind, FULL), hints, kind, "reverse", "last") + _and_shifted(impulses, hints)
     return _near(reach, hints)
+
+
+def _and_shifted(impulses: Impulses, hints: Sequence[Hint]) -> str:
+    """A shift besides a cause of all bars: a changed bar moves the decision so many bars before, and few others."""
+    near = [row - rows[(rows < row) & (rows >= row - _NEAR)] for row, ways in impulses.items() for rows in ways]
+    near = [distances for distances in near if len(distances)]
+    for hint in hints:
+        hits = sum(hint.steps in distances.tolist() for distances in near)
+        if hint.kind == "shift" and hint.steps and hits * 2 >= max(len(near), 3) and max(map(len, near)) <= 5:
+            return f"; and {SHIFT} of {_bars(hint.steps)} (line {hint.line}: {hint.text})"
+    return ""
+
+
+def _bars(count: int) -> str:
+    return "1 bar" if count == 1 else f"{count} bars"
 
 
 def _near(reach: Reach, hints: Sequence[Hint]) -> str:
     """The cause of a reach that does not grow."""
     kinds = [hint.kind for hint in hints]
-    bars = "1 bar" if reach.back == 1 else f"{reach.back} bars"
+    bars = _bars(reach.back)
     symmetric = reach.back >= 2 and abs(reach.back - reach.ahead) <= 1
     shift = f"{SHIFT} of {bars}"
+    hints = sorted(hints, key=lambda hint: hint.kind == "shift" and hint.steps not in (0, reach.back))
     if reach.only and "shift" in kinds:
         return with_line(shift, hints, "shift")
     if "centre" in kinds and (symmetric or "shift" not in kinds):

@@ -45,8 +45,8 @@ def counts_for(cost: float, half: float, budget: float) -> Counts:
         return int(np.clip(share * budget / (each + _OVERHEAD), low, high))
 
     return Counts(
-        cuts=fit(0.45, half, 16, 240),
-        changes=fit(0.2, 2.4 * cost, 6, 48),
+        cuts=fit(0.45, half, 16, 480),
+        changes=fit(0.2, 2.4 * cost, 6, 80),
         live=fit(0.12, half, 12, 60),
         starts=fit(0.08, cost, 4, 12),
         orders=6,

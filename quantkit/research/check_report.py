@@ -112,7 +112,8 @@ class CheckReport:
         ]
         for number, finding in enumerate(self.findings, start=1):
             cause = finding.cause or "no pattern that has a name"
-            lines.append(f"\n  {number}. {finding.kind} in {finding.column}: {cause}")
+            title = f"  {number}. {finding.kind} in {finding.column}: {cause}"
+            lines += ["", textwrap.fill(title, _WIDTH, subsequent_indent=" " * 5, break_on_hyphens=False)]
             lines.append(f"     first on {finding.time}, {finding.symbol}")
             lines.append(textwrap.fill(finding.detail, _WIDTH, initial_indent=" " * 5, subsequent_indent=" " * 5))
         if self.notes:
