@@ -1,8 +1,7 @@
 """The parts of a sweep's page: what the best means, how runs spread, a map for every pair of parameters, the best runs.
 
-Contract: pure functions from a `SweepResult` to HTML, an empty text where there is nothing to say; read are its `frame`
-(a row a run: parameters, figures, `status`, `error`), `best`, `metric`, `strategy_class`, `bars` and `stability()`.
-A map of more than two parameters shows the median over the others. Called by `research.report`.
+Contract: pure functions from a `SweepResult` to HTML, an empty text where there is nothing to say; `Swept` is what is
+read of it. A map of more than two parameters shows the median over the others. Called by `research.report`.
 """
 
 from __future__ import annotations
@@ -33,10 +32,19 @@ Floats = NDArray[np.float64]
 
 ROWS = 25  # of the best runs
 MAPS = 10  # of pairs of parameters
+AGREE = 10  # best runs whose neighbours are shown
 MAP = 500.0  # width of one of several
 CELLS = 40  # values of an axis before they are put into bins
 FEW_TRADES = 30
 COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "volatility", "trades", "win_rate", "turnover")
+
+
+class Names(Protocol):
+    """A space that was searched."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What varied."""
 
 
 class Swept(Protocol):
@@ -47,12 +55,12 @@ class Swept(Protocol):
         """A row a run: parameters, figures, `status` ("done" or not), `error`."""
 
     @property
-    def best(self) -> Mapping[str, Any]:
-        """Parameters of the best run; empty where no run has a figure."""
+    def space(self) -> Names:
+        """What was searched."""
 
     @property
     def metric(self) -> str:
-        """Figure that the best is best by."""
+        """Figure that the best is best by; with a "-" in front, less is better."""
 
     @property
     def strategy_class(self) -> type[Strategy]:
@@ -62,42 +70,29 @@ class Swept(Protocol):
     def bars(self) -> Bars:
         """What it was run on."""
 
-    def stability(self) -> Any:
-        """How much neighbours agree: a frame, a series or a number."""
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """start and end of the runs, among others."""
+
+    def stability(self) -> pd.DataFrame:
+        """How much the neighbours of each run agree, best run first."""
+
+
+def metric_of(result: Swept) -> str:
+    """Name of the figure that was chosen by."""
+    return result.metric.removeprefix("-")
 
 
 def done_of(result: Swept) -> pd.DataFrame:
     """The runs that gave a figure of the metric, best first."""
-    frame = result.frame
-    known = frame[(frame["status"] == "done") & frame[result.metric].notna()]
-    return known.sort_values(result.metric, ascending=not higher_is_better(result), kind="stable")
-
-
-def higher_is_better(result: Swept) -> bool:
-    """Whether the best run's metric is at the upper end."""
-    values = result.frame.loc[result.frame["status"] == "done", result.metric].dropna()
-    if not len(values) or not result.best:
-        return True
-    best = best_row(result, result.frame)
-    value = math.nan if best is None else float(best[result.metric])
-    return math.isnan(value) or value >= float(values.median())
-
-
-def best_row(result: Swept, frame: pd.DataFrame) -> pd.Series[Any] | None:
-    """The row of the best run; None where there is none."""
-    if not result.best:
-        return None
-    same = np.ones(len(frame), np.bool_)
-    for name, value in result.best.items():
-        same &= np.array([_known(one) == _known(value) for one in frame[name].tolist()], np.bool_)
-    rows = np.flatnonzero(same & (frame["status"] == "done").to_numpy())
-    return None if not len(rows) else frame.iloc[int(rows[0])]
+    frame, name = result.frame, metric_of(result)
+    known = frame[(frame["status"] == "done") & frame[name].notna()]
+    return known.sort_values(name, ascending=result.metric.startswith("-"), kind="stable")
 
 
 def parameters(result: Swept) -> list[str]:
     """Names that were varied."""
-    frame = result.frame
-    return [name for name in result.best if name in frame.columns]
+    return list(result.space.names)
 
 
 def figure(name: str) -> Callable[[float], str]:
@@ -142,7 +137,7 @@ def header(result: Swept) -> str:
         f"<b>{count(len(frame))}</b> runs",
         f"<b>{first}</b> to <b>{last}</b>",
         f"{count(len(bars.symbols))} {'name' if len(bars.symbols) == 1 else 'names'}",
-        f"chosen by <b>{escape(_label(result.metric))}</b>",
+        f"chosen by <b>{escape(_label(metric_of(result)))}</b>",
     ]
     chips = []
     for name in parameters(result):
@@ -166,10 +161,11 @@ def _luck(result: Swept, done: pd.DataFrame) -> list[str]:
         return []
     root = math.sqrt(metrics.periods_per_year(result.bars.freq))
     ratios = done["sharpe"].dropna().to_numpy(dtype=np.float64) / root
-    best = best_row(result, done)
-    if len(ratios) < 2 or not float(ratios.var(ddof=1)) > 0.0 or best is None or not math.isfinite(best["sharpe"]):
+    best = done.iloc[0]
+    if len(ratios) < 2 or not float(ratios.var(ddof=1)) > 0.0 or not math.isfinite(best["sharpe"]):
         return []
-    variance, sessions = float(ratios.var(ddof=1)), len(np.unique(result.bars.days))
+    days = result.bars.window(result.settings.get("start"), result.settings.get("end")).days
+    variance, sessions = float(ratios.var(ddof=1)), len(np.unique(days))
     try:
         lucky = overfit.expected_maximum_sharpe(len(ratios), variance) * root
         real = overfit.deflated_sharpe_ratio(float(best["sharpe"]) / root, sessions, 0.0, 3.0, len(ratios), variance)
@@ -200,13 +196,8 @@ def meaning(result: Swept, chance: float | None = None) -> str:
             f"Probability of backtest overfitting: {percent(chance, digits=0)} (how often the best of one half of the "
             "time is below the middle in the other half, over all halves; Bailey and others 2017)."
         )
-    best = best_row(result, done)
-    for name in parameters(result) if best is not None else ():
-        values = _values(frame[name])
-        if _numeric(values) and len(values) > 2 and result.best[name] in (values[0], values[-1]):
-            said.append(f"{name} = {word(result.best[name])} is the edge of what was tried: the peak may lie outside.")
-    if best is not None and "trades" in done and best["trades"] < FEW_TRADES:
-        said.append(f"The best run closed {count(best['trades'])} trades: fewer than {FEW_TRADES} say little.")
+    if len(done):
+        said += _doubts(done.iloc[0], {name: _values(frame[name]) for name in parameters(result)})
     failed = int((frame["status"] != "done").sum())
     if failed:
         said.append(f"{count(failed)} of {count(len(frame))} runs failed and have no figures; they are listed below.")
@@ -214,15 +205,27 @@ def meaning(result: Swept, chance: float | None = None) -> str:
     return f'<aside class="warn" role="note"><h2>What the best means</h2><ul>{items}</ul></aside>'
 
 
+def _doubts(best: pd.Series[Any], tried: Mapping[str, list[Any]]) -> list[str]:
+    """What speaks against the best run itself."""
+    said = [
+        f"{name} = {word(best[name])} is the edge of what was tried: the peak may lie outside."
+        for name, values in tried.items()
+        if _numeric(values) and len(values) > 2 and best[name] in (values[0], values[-1])
+    ]
+    if "trades" in best and best["trades"] < FEW_TRADES:
+        said.append(f"The best run closed {count(best['trades'])} trades: fewer than {FEW_TRADES} say little.")
+    return said
+
+
 def cards(result: Swept) -> str:
     """The best, the middle, how many gained, how the best traded."""
-    done, best = done_of(result), best_row(result, result.frame)
-    if best is None or not len(done):
+    done, name = done_of(result), metric_of(result)
+    if not len(done):
         return ""
-    text, values = figure(result.metric), done[result.metric].to_numpy(dtype=np.float64)
-    chosen = ", ".join(f"{name} {word(value)}" for name, value in result.best.items())
+    best, text, values = done.iloc[0], figure(name), done[name].to_numpy(dtype=np.float64)
+    chosen = ", ".join(f"{one} {word(best[one])}" for one in parameters(result))
     shown = [
-        (f"{_label(result.metric)}, best", text(float(best[result.metric])), chosen),
+        (f"{_label(name)}, best", text(float(best[name])), chosen),
         (
             "Middle run",
             text(float(np.median(values))),
@@ -245,19 +248,20 @@ def cards(result: Swept) -> str:
 
 def spread(result: Swept) -> str:
     """How the metric spreads over the runs, with the best."""
-    values, best = done_of(result)[result.metric].to_numpy(dtype=np.float64), best_row(result, result.frame)
+    name = metric_of(result)
+    values = done_of(result)[name].to_numpy(dtype=np.float64)
     values = values[np.isfinite(values)]
-    if len(values) < 10 or not float(np.ptp(values)) > 0.0 or best is None:
+    if len(values) < 10 or not float(np.ptp(values)) > 0.0:
         return ""
     counts, edges = np.histogram(values, int(np.clip(2.0 * math.sqrt(len(values)), 10, 50)))
-    text = figure(result.metric)
-    mark = (float(best[result.metric]), f"best: {text(float(best[result.metric]))}")
+    text, best = figure(name), float(values[0])
+    mark = (best, f"best: {text(best)}")
     picture = shapes.histogram(edges, counts.astype(np.int64), text=text, mark=mark, title="Runs by metric")
     marks = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
     names = ("5% of the runs are below", "25%", "Half", "75%", "95%")
     rows = [(name, text(float(value))) for name, value in zip(names, marks, strict=True)]
     body = f'<div class="beside"><div class="plot">{picture}</div>{pairs(rows)}</div>'
-    return section(f"{_label(result.metric)} of all runs", body)
+    return section(f"{_label(name)} of all runs", body)
 
 
 def _binned(column: pd.Series[Any], best: Any) -> tuple[NDArray[np.int64], list[str], int]:
@@ -276,15 +280,16 @@ def _binned(column: pd.Series[Any], best: Any) -> tuple[NDArray[np.int64], list[
 
 def _map(result: Swept, done: pd.DataFrame, x: str, y: str, width: float) -> str:
     """Median of the metric over two parameters, with its range above."""
-    across, xs, best_x = _binned(done[x], result.best[x])
-    up, ys, best_y = _binned(done[y], result.best[y])
-    middle = done.assign(_x=across, _y=up).groupby(["_y", "_x"], as_index=False)[result.metric].median()
+    name, best = metric_of(result), done.iloc[0]
+    across, xs, best_x = _binned(done[x], best[x])
+    up, ys, best_y = _binned(done[y], best[y])
+    middle = done.assign(_x=across, _y=up).groupby(["_y", "_x"], as_index=False)[name].median()
     values = np.full((len(ys), len(xs)), np.nan)
-    values[middle["_y"].to_numpy(), middle["_x"].to_numpy()] = middle[result.metric].to_numpy(dtype=np.float64)
-    sign, text = 1.0 if higher_is_better(result) else -1.0, figure(result.metric)
+    values[middle["_y"].to_numpy(), middle["_x"].to_numpy()] = middle[name].to_numpy(dtype=np.float64)
+    sign, text = -1.0 if result.metric.startswith("-") else 1.0, figure(name)
     picture = shapes.heat(
         sign * values, xs, ys, text=lambda value: text(sign * value), x_label=x, y_label=y, best=(best_y, best_x),
-        width=width, title=f"{_label(result.metric)} over {x} and {y}",
+        width=width, title=f"{_label(name)} over {x} and {y}",
     )  # fmt: skip
     worst, top = (text(sign * float(value)) for value in (np.nanmin(sign * values), np.nanmax(sign * values)))
     return (
@@ -298,7 +303,7 @@ def maps(result: Swept) -> str:
     names = [name for name in parameters(result) if len(_values(done[name])) > 1]
     if not names or len(done) < 3:
         return ""
-    label = _label(result.metric)
+    label = _label(metric_of(result))
     if len(names) == 1:
         return _line(result, done, names[0])
     every = list(combinations(names, 2))
@@ -315,34 +320,31 @@ def maps(result: Swept) -> str:
 
 def _line(result: Swept, done: pd.DataFrame, name: str) -> str:
     values = _values(done[name])
-    middle = done.groupby(name)[result.metric].median()
-    label = f"{_label(result.metric)} over {name}"
+    metric = metric_of(result)
+    middle, best = done.groupby(name)[metric].median(), done.iloc[0]
+    label = f"{_label(metric)} over {name}"
     if not _numeric(values):
-        rows = [(word(value), figure(result.metric)(float(middle[value]))) for value in values]
+        rows = [(word(value), figure(metric)(float(middle[value]))) for value in values]
         return section(label, pairs(rows))
     x = np.array(values, np.float64)
     picture = shapes.curve(
-        x, [(middle.loc[values].to_numpy(dtype=np.float64), "ours")], x_text=word, y_text=figure(result.metric),
-        label=name, mark=(float(result.best[name]), f"best: {word(result.best[name])}"), title=label,
+        x, [(middle.loc[values].to_numpy(dtype=np.float64), "ours")], x_text=word, y_text=figure(metric),
+        label=name, mark=(float(best[name]), f"best: {word(best[name])}"), title=label,
     )  # fmt: skip
     return section(label, f'<div class="plot">{picture}</div>')
 
 
 def stability(result: Swept) -> str:
-    """How much neighbours agree."""
+    """How much the neighbours of the best runs agree."""
     try:
-        found: Any = result.stability()
+        found = result.stability()
     except QuantkitError as error:
         return section("Stability", f'<p class="note">{escape(str(error))}</p>')
-    if found is None:
+    if not len(found):
         return ""
-    note = (
-        '<p class="note">A peak that falls off at the next value is luck; one that its neighbours share may not be.</p>'
-    )
-    if hasattr(found, "columns"):
-        return section("Stability", table(found.reset_index()) + note)
-    items = found.items() if hasattr(found, "items") else [("agreement of neighbours", found)]
-    return section("Stability", pairs([(str(name), _cell(str(name), value)) for name, value in items]) + note)
+    note = "The best runs beside those one step away. A peak that falls off at the next value is luck; one that its "
+    note += "neighbours share may not be."
+    return section("Do neighbours agree?", f'{table(found.head(AGREE))}<p class="note">{note}</p>')
 
 
 def _cell(name: str, value: object) -> str:
@@ -375,9 +377,10 @@ def best_runs(result: Swept) -> str:
     done = done_of(result)
     if not len(done):
         return section("Best runs", '<p class="note">No run has a figure of the metric.</p>')
-    columns = list(dict.fromkeys([*parameters(result), result.metric, *COLUMNS]))
+    columns = list(dict.fromkeys([*parameters(result), metric_of(result), *COLUMNS]))
     shown = done[[name for name in columns if name in done]].head(ROWS)
-    note = f"The best {len(shown)} of {count(len(done))} runs with figures. Click a column to sort."
+    note = f"The best {len(shown)} of {count(len(done))} runs with figures. Click a column to sort. "
+    note += "`sweep.backtest()` runs the best one whole."
     return section("Best runs", f'{table(shown)}<p class="note">{note}</p>', css="long")
 
 
