@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from quantkit import hooks
 from quantkit.backtest import sections, tear_sections
 from quantkit.errors import ConfigError
 
@@ -39,6 +40,7 @@ def render(result: Result, *, factors: Regression | None = None) -> str:
         sections.cards,
         sections.equity,
         sections.price,
+        lambda result: hooks.ask("verdict_section", result),
         sections.months,
         tear_sections.rolling,
         tear_sections.drawdowns,

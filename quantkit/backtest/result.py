@@ -13,11 +13,12 @@ Made by `quantkit.backtest`; also by hand from a `RunOutput`:
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit import hooks
 from quantkit.backtest import figures as _figures
 from quantkit.backtest import holdings, metrics
 from quantkit.backtest.comparison import Benchmark
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from quantkit.core.policy import Policy
     from quantkit.data.bars import Bars
     from quantkit.market.costs import Costs
+    from quantkit.research.verdict import Verdict
     from quantkit.strategy import Strategy
 
 __all__ = ["Result"]
@@ -104,6 +106,7 @@ class Result:
         self.risk_free = risk_free
         self.entry: Entry | None = None
         self.capacities: pd.DataFrame | None = None
+        self.judged: Verdict | None = None
         self._manifest = manifest
 
     # --- what it is -----------------------------------------------------------------------------------------------
@@ -383,6 +386,18 @@ class Result:
 
         self.capacities = capacity_table(self, capitals, impact=impact, participation=participation)
         return self.capacities
+
+    def verdict(
+        self, sweep: object = None, *, again: bool = True, progress: Callable[[int, int], None] | None = None
+    ) -> Verdict:
+        """What would have to be true for this to be real, in plain words: see `research.verdict`. The report shows it.
+
+        sweep      the sweep the strategy was chosen from, or the (T, runs) returns of all that were tried
+        again      run the strategy again, some forty times, with other costs and settings nearby
+        progress   called with (done, total) of those runs
+        """
+        self.judged = hooks.ask("verdict", self, sweep, again=again, progress=progress)
+        return cast("Verdict", self.judged)
 
     # --- to look at -----------------------------------------------------------------------------------------------
 

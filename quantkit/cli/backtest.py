@@ -42,6 +42,9 @@ def backtest(
     capacity: Annotated[bool, typer.Option("--capacity", help="With the capacity curve: seven more runs.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Write a picture here (.png, .svg or .pdf).")] = None,
     tearsheet: Annotated[Path | None, typer.Option(help="Write all pictures as one here (.png, .svg, .pdf).")] = None,
+    verdict: Annotated[
+        bool, typer.Option("--verdict", help="Say what would have to be true for this to be real (runs it ~40 times).")
+    ] = False,
     save_manifest: Annotated[Path | None, typer.Option(help="Write the manifest here.")] = None,
     as_json: given.AsJson = False,
 ) -> None:
@@ -71,15 +74,19 @@ def backtest(
         ).run(), None  # fmt: skip
     if capacity:
         result.capacity()
+    judged = result.verdict() if verdict else None
     written = write_files(result, report=report, plot=plot, tearsheet=tearsheet, manifest=save_manifest)
     if as_json:
         from quantkit.cli.figures import document
 
-        console.emit({**document(result), **({} if changed is None else {"changed": changed})})
+        said = {} if judged is None else {"verdict": judged.to_dict()}
+        console.emit({**document(result), **said, **({} if changed is None else {"changed": changed})})
     else:
         from quantkit.cli.figures import print_result
 
         print_result(result)
+        if judged is not None:
+            console.say(judged.text)
         for path in written:
             console.say(f"wrote {path}")
         if result.run_id is not None:
