@@ -361,12 +361,14 @@ def table(frame: pd.DataFrame) -> str:
         f"<th data-sort{' class=text' if text else ''}>{escape(_label(name))}</th>"
         for name, text in zip(names, words, strict=True)
     )
+    whole = [not text and bool((frame[name].dropna() % 1 == 0).all()) for name, text in zip(names, words, strict=True)]
     rows = []
     for values in frame.itertuples(index=False):
         cells = []
-        for name, value, text in zip(names, values, words, strict=True):
+        for name, value, text, counts in zip(names, values, words, whole, strict=True):
             order = "" if text or not math.isfinite(value) else f' data-value="{float(value):.10g}"'
-            cells.append(f"<td{' class=text' if text else order}>{_cell(name, value)}</td>")
+            said = count(value) if counts and name not in FIGURES else _cell(name, value)
+            cells.append(f"<td{' class=text' if text else order}>{said}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     body = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="scroll">{body}</div>'
@@ -380,7 +382,7 @@ def best_runs(result: Swept) -> str:
     columns = list(dict.fromkeys([*parameters(result), metric_of(result), *COLUMNS]))
     shown = done[[name for name in columns if name in done]].head(ROWS)
     note = f"The best {len(shown)} of {count(len(done))} runs with figures. Click a column to sort. "
-    note += "`sweep.backtest()` runs the best one whole."
+    note += "<code>sweep.backtest()</code> runs the best one whole."
     return section("Best runs", f'{table(shown)}<p class="note">{note}</p>', css="long")
 
 
