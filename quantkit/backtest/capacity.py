@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.backtest.figures import session_ends
 from quantkit.errors import BadData, ConfigError
 from quantkit.hooks import silently
 
@@ -33,21 +34,31 @@ Floats = NDArray[np.float64]
 
 STEPS = (1.0, 10.0**0.5, 10.0, 10.0**1.5, 100.0, 10.0**2.5, 1000.0)
 PARTICIPATION = 0.1
+NAMES = 200
 FIGURES = ("cagr", "total_return", "sharpe", "max_drawdown", "turnover", "profit")
 
 
 def usual_impact(result: Result) -> float:
-    """Median, over the names that were traded, of the deviation of daily log returns: the factor of the law."""
+    """Median, over the names that were traded (at most 200 of them, evenly taken), of the deviation of daily log
+    returns: the factor of the law. Reads a name at a time, so that a streamed run stays one."""
     bars = result.bars
-    columns = np.unique(result.run.fills["symbol"]).astype(np.int64)
-    close = bars.close[:, columns]
-    last = np.concatenate((np.flatnonzero(bars.days[1:] != bars.days[:-1]), [len(bars) - 1]))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        steps = np.diff(np.log(close[last]), axis=0)
-    enough = np.isfinite(steps).sum(axis=0) > 1
-    if not enough.any():
+    last = session_ends(bars.days)
+    found = []
+    for column in _traded(result):
+        close = bars.select([bars.symbols[column]]).close[last, 0]
+        steps = np.diff(np.log(close[close > 0.0]))
+        if len(steps) > 1:
+            found.append(float(steps.std(ddof=1)))
+    if not found:
         raise ConfigError("capacity: too few prices to measure how much a name moves; give impact=")
-    return float(np.median(np.nanstd(np.where(np.isfinite(steps), steps, np.nan)[:, enough], axis=0, ddof=1)))
+    return float(np.median(found))
+
+
+def _traded(result: Result) -> list[int]:
+    """Columns of names that were traded, at most 200."""
+    columns = np.unique(result.run.fills["symbol"]).astype(np.int64)
+    some = np.unique(np.linspace(0, len(columns) - 1, min(len(columns), NAMES)).astype(np.int64))
+    return [int(column) for column in columns[some]]
 
 
 def _capitals(result: Result, capitals: Iterable[float] | None) -> list[float]:
@@ -96,8 +107,8 @@ def capacity_table(
         raise ConfigError("capacity: this result was not made by backtest(), so it cannot be run with other capital")
     if not len(result.run.fills["bar"]):
         raise ConfigError("capacity: nothing was traded, so capital makes no difference")
-    volume = result.bars.raw.volume
-    if not (volume > 0.0).any():
+    bars = result.bars
+    if not any((bars.select([bars.symbols[column]]).volume > 0.0).any() for column in _traded(result)):
         raise BadData("capacity: the bars have no volume, and impact and participation are measured against it")
     own_impact, own_part = result.cost_model.impact, result.policy.participation
     if impact is None:

@@ -42,6 +42,7 @@ Ints = NDArray[np.int64]
 WINDOWS = (126, 63, 21)  # sessions of half a year, a quarter, a month
 TAIL = 0.05
 BLOCK = 4096
+SLIPPAGE = "Slippage, with impact"
 
 
 def rolling_window(sessions: int) -> int | None:
@@ -203,10 +204,15 @@ def histogram(returns: Floats) -> Histogram | None:
 
 
 def impact_paid(result: Result) -> float:
-    """Part of the slippage that market impact explains, in units of price: the model's sum, at most what was lost."""
+    """Part of the slippage that market impact explains, in units of price: the model's sum, at most what was lost.
+
+    NaN where the bars' volumes are not in memory (a streamed run): they would have to be read again.
+    """
     costs, fills = result.cost_model, result.run.fills
     if costs is None or not costs.impact > 0.0 or not len(fills["bar"]):
         return 0.0
+    if "volume" not in result.bars.loaded():
+        return math.nan
     volume = result.bars.raw.volume[fills["bar"], fills["symbol"]]
     share = np.where(volume > 0.0, fills["quantity"] / np.where(volume > 0.0, volume, 1.0), 0.0)
     model = costs.impact * fills["price"] * np.sqrt(share) * fills["quantity"]
@@ -218,17 +224,17 @@ def waterfall(result: Result) -> list[tuple[str, float]]:
     the last row's. Commission, tax and slippage always have a row, the others where there was such money."""
     stats = result.figures
     impact = impact_paid(result)
-    slippage = stats["slippage"] - impact
+    apart = not math.isnan(impact)
     costs = [
         ("Commission", -stats["commission"]),
         ("Tax", -stats["tax"]),
-        ("Slippage", -slippage),
-        ("Market impact", -impact),
+        ("Slippage" if apart else SLIPPAGE, -(stats["slippage"] - impact if apart else stats["slippage"])),
+        ("Market impact", -impact if apart else 0.0),
         ("Fees on borrowed shares", -stats["borrow_cost"]),
     ]
     other = [("Dividends", stats["dividends"]), ("Interest", stats["interest"])]
     gross = stats["profit"] - sum(amount for _, amount in costs + other)
-    always = ("Commission", "Tax", "Slippage")
+    always = ("Commission", "Tax", "Slippage", SLIPPAGE)
     steps = [("Gross: prices alone", gross), *other, *costs]
     shown = [(name, amount + 0.0) for k, (name, amount) in enumerate(steps) if not k or amount or name in always]
     return [*shown, ("Net: profit", stats["profit"])]

@@ -177,6 +177,13 @@ def test_a_report_and_a_picture_need_no_panel(tmp_path):
     page = parts.report(tmp_path / "parts.html").read_text(encoding="utf-8")
     assert page == whole.report(tmp_path / "whole.html").read_text(encoding="utf-8")
     assert parts.bars.loaded() == loaded == ()
+    costs = replace(Costs.kis(), impact=0.05)
+    steep = backtest(Cross(), lake.stream(chunk=2), costs=costs)
+    table = steep.capacity([1e6, 1e8])
+    assert table.index.tolist() == [1e6, 1e8]
+    assert (table["cost_of_traded"] > 0.003).all()
+    assert "Slippage, with impact" in steep.report(tmp_path / "parts.html").read_text(encoding="utf-8")
+    assert steep.bars.loaded() == ()
 
 
 def _market(plan: list[list[int]]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
