@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quantkit.market.costs import Costs
     from quantkit.research import runs
     from quantkit.research.check_report import CheckReport
+    from quantkit.research.holdout import holdout
     from quantkit.research.lookahead import check
     from quantkit.research.walkforward import walk_forward
     from quantkit.strategy import Strategy, load_strategy, param
@@ -50,6 +51,7 @@ __all__ = [
     "backtest",
     "check",
     "from_signals",
+    "holdout",
     "load_strategy",
     "param",
     "runs",
@@ -69,6 +71,7 @@ _HOMES = {
     "Strategy": "quantkit.strategy",
     "check": "quantkit.research.lookahead",
     "from_signals": "quantkit.backtest.signals",
+    "holdout": "quantkit.research.holdout",
     "load_strategy": "quantkit.strategy",
     "param": "quantkit.strategy",
     "walk_forward": "quantkit.research.walkforward",

@@ -12,8 +12,8 @@ import quantkit
 
 CONTRACT = {
     "BadData", "Bars", "Bug", "CheckReport", "ConfigError", "Context", "Costs", "Lake", "OutcomeUnknown", "Policy",
-    "QuantkitError",
-    "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "check", "from_signals", "load_strategy",
+    "QuantkitError", "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "check", "from_signals",
+    "holdout", "load_strategy",
     "param", "runs", "ta", "walk_forward",
 }  # fmt: skip
 

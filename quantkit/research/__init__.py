@@ -3,6 +3,8 @@
     trial        one run on shared, prepared bars: figures only
     lookahead    does a strategy know tomorrow: hide it, change it, and compare
     walkforward  parameters chosen on the past, traded on what follows
+    splits       folds without leaks, for scikit-learn
+    holdout      the last years, put aside and looked at once
     sweep        a space of parameters, run over threads, processes or a cluster
 
 Modules are imported by name (`from quantkit.research import overfit`); what most people need is in `quantkit` itself.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["Window", "add_period", "windows_of"]
+__all__ = ["Window", "add_period", "back_from_end", "windows_of"]
 
 _PERIOD = re.compile(r"([1-9]\d*)([YMWD])")
 _FIRST_WEEK = 7
@@ -95,6 +95,16 @@ def windows_of(
         if not anchored and row < len(days):
             start = max(first, _back(days, row, day, train))
     return found
+
+
+def back_from_end(days: Ints, size: str | int) -> int:
+    """Row at which the last `size` of the bars begins: 0 or less where they are fewer."""
+    if not isinstance(size, str):
+        return int(np.searchsorted(days, days[len(days) - int(size)])) if size < len(days) else 0
+    count, unit = _read(size, "size")
+    if unit == "D":
+        return _before(days, len(days), count)
+    return int(np.searchsorted(days, _shifted(int(days[-1]) + 1, -count, unit)))
 
 
 def _back(days: Ints, row: int, day: int, train: str | int) -> int:
