@@ -86,7 +86,7 @@ def test_the_record_of_a_lake_lies_in_its_folder(tmp_path: Path):
     assert held.path == tmp_path / "lake" / "holdout.sqlite"
     assert holdout(lake.bars(["000010"]), "2M").start == held.start
     held.open(Above())
-    assert lake.tables() == ("bars_1d", "instruments")
+    assert lake.tables() == ("bars_1d", "calendar", "instruments")
     other = holdout(random_bars(300), 50)
     assert other.path.parent != held.path.parent
 
