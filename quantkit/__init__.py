@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from quantkit.research.check_report import CheckReport
     from quantkit.research.holdout import holdout
     from quantkit.research.lookahead import check
+    from quantkit.research.sweep import sweep
     from quantkit.research.walkforward import walk_forward
     from quantkit.strategy import Strategy, load_strategy, param
 
@@ -55,6 +56,7 @@ __all__ = [
     "load_strategy",
     "param",
     "runs",
+    "sweep",
     "ta",
     "walk_forward",
 ]
@@ -75,6 +77,7 @@ _HOMES = {
     "load_strategy": "quantkit.strategy",
     "param": "quantkit.strategy",
     "walk_forward": "quantkit.research.walkforward",
+    "sweep": "quantkit.research.sweep",
 }
 _PACKAGES = {  # the name stands for the whole module
     "backtest": "quantkit.backtest",

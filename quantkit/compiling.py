@@ -48,14 +48,14 @@ def with_deep_stack(function: F) -> F:
     return function
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     """Whether this process is the kernel of a notebook."""
     python = sys.modules.get("IPython")
     shell = python.get_ipython() if python is not None else None
     return shell is not None and "IPKernelApp" in shell.config
 
 
-def _show_in_notebook(text: str) -> Callable[[], None]:
+def _showin_notebook(text: str) -> Callable[[], None]:
     from IPython.display import display
 
     shown = cast("Any", display)({"text/plain": text, "text/html": _SPIN.format(text)}, raw=True, display_id=True)
@@ -74,8 +74,8 @@ def show(text: str) -> None:
     """Show a line until `hide`, where somebody watches and nothing is shown yet."""
     if _shown:
         return
-    if _in_notebook():
-        _shown.append(_show_in_notebook(text))
+    if in_notebook():
+        _shown.append(_showin_notebook(text))
     elif sys.stderr.isatty():
         _shown.append(_show_on_terminal(text))
 

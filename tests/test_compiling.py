@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     seen = Terminal()
     monkeypatch.setattr(sys, "stderr", seen)
-    monkeypatch.setattr(compiling, "_in_notebook", lambda: False)
+    monkeypatch.setattr(compiling, "in_notebook", lambda: False)
     return seen
 
 
@@ -97,7 +97,7 @@ def test_a_notebook_shows_the_line_under_its_cell_and_then_that_it_is_done(monke
         return SimpleNamespace(update=lambda content, **_options: shown.append(content))
 
     monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr(compiling, "_in_notebook", lambda: True)
+    monkeypatch.setattr(compiling, "in_notebook", lambda: True)
     show(MESSAGE)
     hide()
     assert shown[0]["text/plain"] == MESSAGE
@@ -106,4 +106,4 @@ def test_a_notebook_shows_the_line_under_its_cell_and_then_that_it_is_done(monke
 
 
 def test_a_process_without_a_notebook_knows_it() -> None:
-    assert not compiling._in_notebook()
+    assert not compiling.in_notebook()

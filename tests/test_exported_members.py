@@ -15,6 +15,7 @@ CONTRACT = {
     "QuantkitError", "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "check", "from_signals",
     "holdout", "load_strategy",
     "param", "runs", "ta", "walk_forward",
+    "sweep",
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A progress bar for work of many runs: done, rate, time left.
 
-Contract: nothing is written where standard error is no terminal, unless a function is given, which is called with
-(done, total). Rich is loaded when a bar is drawn.
+Contract: drawn on standard error of a terminal, or under the cell of a notebook; nothing is written anywhere else,
+unless a function is given, which is called with (done, total). Rich is loaded when a bar is drawn.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from quantkit.compiling import in_notebook
 
 __all__ = ["Shown", "Tell", "shown"]
 
@@ -26,7 +28,8 @@ def shown(progress: Shown, what: str) -> Iterator[Tell]:
     if callable(progress):
         yield progress
         return
-    if not progress or not sys.stderr.isatty():
+    notebook = in_notebook()
+    if not progress or not (notebook or sys.stderr.isatty()):
         yield _silent
         return
     from rich.console import Console
@@ -40,8 +43,9 @@ def shown(progress: Shown, what: str) -> Iterator[Tell]:
     )
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+               TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+    console = Console() if notebook else Console(stderr=True)
+    with Progress(*columns, console=console, transient=not notebook) as bar:
         task = bar.add_task(what, total=None, rate="")
 
         def tell(done: int, total: int) -> None:
