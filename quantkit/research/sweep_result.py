@@ -17,6 +17,7 @@ from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -197,6 +198,17 @@ class SweepResult:
         from quantkit.research.sweep_plots import surface
 
         return surface(self, x, y, metric or self.metric)
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML page, with the probability of overfitting where it can be computed."""
+        from quantkit.errors import QuantkitError
+        from quantkit.research.report import write_sweep
+
+        try:
+            chance: float | None = self.overfit()
+        except QuantkitError:
+            chance = None  # one run, or too few sessions: the page says nothing about it
+        return write_sweep(self, path, overfitting=chance)
 
     def summary(self) -> str:
         """What was run, what failed, what came out best and whether its neighbours agree: a few lines."""

@@ -346,3 +346,50 @@ def test_progress_is_told_to_whoever_asks() -> None:
     qk.sweep(Cross, BARS, **GRID, jobs=1, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (12, 12)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_pictures_and_pages_are_drawn(tmp_path: Path) -> None:
+    result = swept(stop_loss=[None, 0.1])
+    for name, figure in (("map", result.heatmap()), ("other", result.heatmap("stop_loss", "fast", metric="calmar")),
+                         ("surface", result.surface())):  # fmt: skip
+        figure.savefig(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5_000
+    swept(slow=[20]).heatmap().savefig(tmp_path / "line.png")
+    assert "Cross" in result.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<table" in result._repr_html_()
+
+
+def test_cells_show_the_best_over_the_other_parameters() -> None:
+    from quantkit.research.sweep_plots import cells
+
+    result = swept(stop_loss=[None, 0.05])
+    found = cells(result, "fast", "slow", "sharpe")
+    frame = result.frame
+    for (row, column), value in np.ndenumerate(found.values):
+        there = frame[(frame["fast"] == found.x[column]) & (frame["slow"] == found.y[row])]
+        assert value == there["sharpe"].max()
+    assert found.others == ("stop_loss",)
+
+
+def test_neighbours_are_one_step_away() -> None:
+    result = swept()
+    frame = result.frame
+    stable = result.stability()
+    near = frame[
+        frame["fast"].isin([2, 5, 7]) & frame["slow"].isin([9, 20]) & ~((frame["fast"] == 5) & (frame["slow"] == 9))
+    ]
+    place = frame.index[(frame["fast"] == 5) & (frame["slow"] == 9)][0]
+    assert stable.loc[place, "neighbours"] == 5
+    assert stable.loc[place, "mean"] == pytest.approx(near["sharpe"].mean())
+    assert stable.loc[place, "worst"] == near["sharpe"].min()
+    assert stable["sharpe"].tolist() == sorted(stable["sharpe"], reverse=True)
+
+
+def test_the_chance_of_overfitting_is_that_of_the_returns() -> None:
+    from quantkit.research.overfit import probability_of_backtest_overfitting
+
+    kept, again = swept(keep="equity"), swept()
+    returns = np.column_stack([again.backtest(place).returns.to_numpy() for place in range(len(again))])
+    assert np.array_equal(kept.returns(), returns)
+    assert np.array_equal(again.returns(), returns)
+    assert again.overfit(splits=8) == probability_of_backtest_overfitting(returns, splits=8)
