@@ -388,13 +388,13 @@ class Result:
         return self.capacities
 
     def verdict(
-        self, sweep: object = None, *, again: bool = True, progress: Callable[[int, int], None] | None = None
+        self, sweep: object = None, *, again: bool = True, progress: bool | Callable[[int, int], None] = False
     ) -> Verdict:
         """What would have to be true for this to be real, in plain words: see `research.verdict`. The report shows it.
 
         sweep      the sweep the strategy was chosen from, or the (T, runs) returns of all that were tried
         again      run the strategy again, some forty times, with other costs and settings nearby
-        progress   called with (done, total) of those runs
+        progress   True: a bar on a terminal; or called with (done, total) of those runs
         """
         self.judged = hooks.ask("verdict", self, sweep, again=again, progress=progress)
         return cast("Verdict", self.judged)

@@ -74,7 +74,7 @@ def backtest(
         ).run(), None  # fmt: skip
     if capacity:
         result.capacity()
-    judged = result.verdict() if verdict else None
+    judged = result.verdict(progress=True) if verdict else None
     written = write_files(result, report=report, plot=plot, tearsheet=tearsheet, manifest=save_manifest)
     if as_json:
         from quantkit.cli.figures import document

@@ -9,7 +9,8 @@
 
 Contract: the result is not touched, the runs are not logged (they are no tries), the same seed gives the same numbers,
 and only figures of each run are kept, so memory does not grow with the number of runs. Figures are those of
-`Result.figures`. `progress(done, total)` is called after each run. ConfigError where a result cannot be run again.
+`Result.figures`. `progress=True` draws a bar on a terminal; a function is called with (done, total). ConfigError where
+a result cannot be run again.
 
 Source of the blocks: Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89
 (1994); its mean block length is what the tests hold. Orders of trades, parameters nearby and larger costs are common
@@ -28,6 +29,7 @@ import numpy as np
 from quantkit.data.bars import LISTED, MEMBER, TRADED, VALID, Bars
 from quantkit.errors import BadData, ConfigError, QuantkitError
 from quantkit.hooks import silently
+from quantkit.research.progress import Shown, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
-    Progress = Callable[[int, int], None]
 
 __all__ = [
     "TradeOrder",
@@ -56,6 +57,7 @@ __all__ = [
 FIGURES = ("total_return", "cagr", "sharpe", "max_drawdown")
 MOST_BPS = 900.0  # of the value, beyond which no break-even is looked for: commissions end at a tenth
 _CELLS = 2_000_000
+_STEPS = 12  # runs that a break-even takes, about
 
 
 # --- order of trades --------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ class TradeOrder(NamedTuple):
         return {name: np.quantile(values, at).tolist() for name, values in parts.items()}
 
 
-def shuffle_trades(result: Result, *, runs: int = 1000, seed: int = 0, progress: Progress | None = None) -> TradeOrder:
+def shuffle_trades(result: Result, *, runs: int = 1000, seed: int = 0, progress: Shown = False) -> TradeOrder:
     """The closed round trips in random orders. Each moves the account by its profit over the money there when it began.
 
     The order changes the deepest drawdown and nothing else; drawing with replacement also changes the end: how far it
@@ -96,13 +98,13 @@ def shuffle_trades(result: Result, *, runs: int = 1000, seed: int = 0, progress:
     random = np.random.default_rng(seed)
     step = max(1, _CELLS // len(moves))
     parts = []
-    for done in range(0, runs, step):
-        many = min(step, runs - done)
-        order = random.permuted(np.broadcast_to(moves, (many, len(moves))), axis=1)
-        drawn = moves[random.integers(0, len(moves), (many, len(moves)))]
-        parts.append((_deepest(order), np.prod(1.0 + drawn, axis=1), _deepest(drawn)))
-        if progress is not None:
-            progress(done + many, runs)
+    with shown(progress, "orders of trades") as tell:
+        for done in range(0, runs, step):
+            many = min(step, runs - done)
+            order = random.permuted(np.broadcast_to(moves, (many, len(moves))), axis=1)
+            drawn = moves[random.integers(0, len(moves), (many, len(moves)))]
+            parts.append((_deepest(order), np.prod(1.0 + drawn, axis=1), _deepest(drawn)))
+            tell(done + many, runs)
     drawdowns, finals, others = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     seen = moves[None]
     return TradeOrder(len(moves), float(_deepest(seen)[0]), drawdowns, float(np.prod(1.0 + seen)), finals, others)
@@ -199,7 +201,7 @@ def _members(bars: Bars, rows: Ints, traded: NDArray[np.bool_]) -> NDArray[np.bo
 
 
 def bootstrap_bars(
-    result: Result, *, runs: int = 100, block: float = 20.0, seed: int = 0, progress: Progress | None = None
+    result: Result, *, runs: int = 100, block: float = 20.0, seed: int = 0, progress: Shown = False
 ) -> pd.DataFrame:
     """The rule over resampled panels: one row a run, FIGURES as columns. See `resample_bars`.
 
@@ -213,7 +215,7 @@ def bootstrap_bars(
         again = _again(result, bars=lambda own: resample_bars(_panel(own), block=block, seed=seed + number))
         return _figures(again)
 
-    return _table([one] * runs, progress)
+    return _table([one] * runs, progress, "resampled bars")
 
 
 def _panel(bars: Any) -> Bars:
@@ -226,7 +228,7 @@ def _panel(bars: Any) -> Bars:
 
 
 def parameter_noise(
-    result: Result, *, spread: float = 0.1, runs: int = 20, seed: int = 0, progress: Progress | None = None
+    result: Result, *, spread: float = 0.1, runs: int = 20, seed: int = 0, progress: Shown = False
 ) -> pd.DataFrame:
     """The rule with its numbers a little off: one row a run, the parameters and FIGURES as columns.
 
@@ -246,7 +248,7 @@ def parameter_noise(
         except QuantkitError:  # the rule refuses these together
             return None
 
-    return _table([one] * len(wanted), progress)
+    return _table([one] * len(wanted), progress, "settings nearby")
 
 
 def near(strategy: Strategy, *, spread: float = 0.1, runs: int = 20, seed: int = 0) -> list[dict[str, Any]]:
@@ -285,9 +287,7 @@ def _moved(declared: Any, value: float, by: float) -> float:
 # --- other costs ------------------------------------------------------------------------------------------------------
 
 
-def cost_stress(
-    result: Result, *, times: Sequence[float] = (1.0, 2.0, 5.0), progress: Progress | None = None
-) -> pd.DataFrame:
+def cost_stress(result: Result, *, times: Sequence[float] = (1.0, 2.0, 5.0), progress: Shown = False) -> pd.DataFrame:
     """The run with commission, slippage and impact so many times as large: one row each, index `times`, FIGURES and
     `costs` (commission, tax and slippage paid) as columns. Taxes stay: they are the law's."""
     costs = _costs_of(result)
@@ -299,7 +299,7 @@ def cost_stress(
         run = _again(result, costs=scaled(costs, times[number]))
         return {"times": float(times[number]), **_figures(run), "costs": _paid(run)}
 
-    return _table([one] * len(times), progress).set_index("times")
+    return _table([one] * len(times), progress, "other costs").set_index("times")
 
 
 def scaled(costs: Costs, factor: float) -> Costs:
@@ -326,7 +326,7 @@ def _paid(run: Result) -> float:
     return sum(run.figures[name] for name in ("commission", "tax", "slippage"))
 
 
-def break_even(result: Result, *, tolerance: float = 0.5, progress: Progress | None = None) -> float:
+def break_even(result: Result, *, tolerance: float = 0.5, progress: Shown = False) -> float:
     """Basis points of the value, lost on every fill on top of the run's own costs, that eat the profit.
 
     By halving, to within `tolerance`; charged as commission, since slippage moves by whole ticks. 0 for a run that
@@ -337,23 +337,24 @@ def break_even(result: Result, *, tolerance: float = 0.5, progress: Progress | N
         return 0.0
     if not len(result.run.fills["bar"]):
         return float("inf")
-    steps = [0]
+    with shown(progress, "break-even cost") as tell:
+        steps = 0
 
-    def earns(bps: float) -> bool:
-        steps[0] += 1
-        found = _earns(_again(result, costs=dearer(costs, bps)))
-        if progress is not None:
-            progress(steps[0], 0)
-        return found
+        def earns(bps: float) -> bool:
+            nonlocal steps
+            steps += 1
+            found = _earns(_again(result, costs=dearer(costs, bps)))
+            tell(steps, max(steps, _STEPS))
+            return found
 
-    low, high = 0.0, 10.0
-    while earns(high):
-        if high >= MOST_BPS:
-            return float("inf")
-        low, high = high, min(high * 4.0, MOST_BPS)
-    while high - low > tolerance:
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if earns(middle) else (low, middle)
+        low, high = 0.0, 10.0
+        while earns(high):
+            if high >= MOST_BPS:
+                return float("inf")
+            low, high = high, min(high * 4.0, MOST_BPS)
+        while high - low > tolerance:
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if earns(middle) else (low, middle)
     return (low + high) / 2.0
 
 
@@ -395,15 +396,15 @@ def _figures(run: Result) -> dict[str, float]:
     return {name: run.figures[name] for name in FIGURES}
 
 
-def _table(calls: Sequence[Callable[[int], dict[str, Any] | None]], progress: Progress | None) -> pd.DataFrame:
+def _table(calls: Sequence[Callable[[int], dict[str, Any] | None]], progress: Shown, what: str) -> pd.DataFrame:
     """What each call gives, as rows; None gives no row."""
     import pandas as pd
 
     rows = []
-    for number, call in enumerate(calls):
-        rows.append(call(number))
-        if progress is not None:
-            progress(number + 1, len(calls))
+    with shown(progress, what) as tell:
+        for number, call in enumerate(calls):
+            rows.append(call(number))
+            tell(number + 1, len(calls))
     return pd.DataFrame([row for row in rows if row is not None])
 
 

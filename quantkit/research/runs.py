@@ -226,7 +226,7 @@ def _keep_code(described: Mapping[str, Any], draft: Draft) -> dict[str, str]:
     return kept
 
 
-_OF_A_TRIAL = ("start", "end", "fill", "policy", "limits", "parameters", "search")
+_NO_TRIAL = frozenset(("cash", "costs", "deposits", "benchmark", "history", "best", "windows"))
 
 
 def trial_key(manifest: Mapping[str, Any]) -> str:
@@ -235,7 +235,7 @@ def trial_key(manifest: Mapping[str, Any]) -> str:
     made = None if strategy else manifest["result"]["sha256"]  # targets that were given: what came of them
     parts = {
         "code": [strategy.get("source_hash"), strategy.get("name"), strategy.get("params"), made],
-        "run": {name: run.get(name) for name in _OF_A_TRIAL},
+        "run": {name: value for name, value in run.items() if name not in _NO_TRIAL},
         "data": [data["freq"], sorted(data["symbols"])],
     }
     return hashlib.sha256(json.dumps(run_store.plain(parts), sort_keys=True).encode()).hexdigest()
@@ -356,17 +356,25 @@ class RunLog:
             for run in self.rows(**asked)
         ])  # fmt: skip
 
-    def trials(self, strategy: str, *, file: str | Path | None = None, periods: float = 252.0) -> Trials:
+    def trials(
+        self, strategy: str, *, file: str | Path | None = None, periods: float = 252.0, days: float = 0.0
+    ) -> Trials:
         """How many trials of a family the log holds, and how their Sharpe ratios (per period) spread.
 
         strategy, file   the family: every class of this name, and every class in this file
         periods          periods a year that mean and variance are in
+        days             calendar days of the record to compare with: ratios of records less than half as long, and of
+                         the windows of a walk-forward, vary for being short; they count as trials, not in the spread
         """
         rows = run_store.read_rows(
             self.path, "WHERE strategy = ? OR file = ? ORDER BY id", (strategy, None if file is None else str(file))
         )
         latest = {row["trial_key"]: row for row in rows}
-        return _pooled(list(latest.values()), len(rows), periods)
+        alike = [
+            row if row["kind"] != "walk_forward" and _days(row) >= days / 2.0 else {**row, "sharpe_mean": None}
+            for row in latest.values()
+        ]
+        return _pooled(alike, len(rows), periods)
 
     def _row(self, number: int) -> dict[str, Any]:
         found = run_store.read_rows(self.path, "WHERE id = ?", (int(number),))
@@ -386,6 +394,16 @@ def _replaced(run: Run, manifest: dict[str, Any]) -> Run:
     from dataclasses import replace
 
     return replace(run, manifest=manifest)
+
+
+def _days(row: Mapping[str, Any]) -> float:
+    """Calendar days that a row's runs cover."""
+    manifest = json.loads(row["manifest"])
+    run, data = manifest["run"], manifest["data"]
+    first = max(filter(None, (run.get("start"), data["first"])))
+    last = data["last"] if row["kind"] == "backtest" else min(filter(None, (run.get("end"), data["last"])))
+    span = np.datetime64(str(last)[:10], "D") - np.datetime64(str(first)[:10], "D")
+    return float(span.astype(np.int64)) + 1.0
 
 
 def _pooled(rows: Sequence[Mapping[str, Any]], total: int, periods: float) -> Trials:

@@ -28,12 +28,9 @@ from quantkit.errors import BadData
 from quantkit.research import noise, overfit, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from quantkit.backtest.result import Result
+    from quantkit.research.progress import Shown
     from quantkit.research.runs import Trials
-
-    Progress = Callable[[int, int], None]
 
 __all__ = ["Point", "Verdict", "verdict"]
 
@@ -87,12 +84,12 @@ class Verdict:
         return {"headline": self.headline, "points": points, "closing": self.closing, "figures": plain}
 
 
-def verdict(result: Result, sweep: object = None, *, again: bool = True, progress: Progress | None = None) -> Verdict:
+def verdict(result: Result, sweep: object = None, *, again: bool = True, progress: Shown = False) -> Verdict:
     """What would have to be true for a result to be real.
 
     sweep      the sweep the strategy was chosen from, or the (T, runs) returns of what was tried: judges the choice
     again      run the strategy again with other costs and parameters
-    progress   called with (done, total) during those runs
+    progress   True: a bar on a terminal; or called with (done, total) during those runs
     """
     traded = len(result.run.fills["bar"]) > 0
     try:
@@ -152,8 +149,9 @@ def _trials(result: Result) -> Trials | None:
         return None
     strategy = result.strategy
     source = None if strategy is None else strategy.source.path
+    days = float(result.bars.days[-1] - result.bars.days[0]) + 1.0
     try:
-        found = runs.RunLog(path).trials(result.name, file=source, periods=result.periods)
+        found = runs.RunLog(path).trials(result.name, file=source, periods=result.periods, days=days)
     except (BadData, OSError):
         return None
     return found if found.count else None
@@ -238,7 +236,7 @@ def _choice(sweep: object) -> Point:
 # --- runs again -------------------------------------------------------------------------------------------------------
 
 
-def _costs(result: Result, again: bool, progress: Progress | None) -> Point:
+def _costs(result: Result, again: bool, progress: Shown) -> Point:
     """Point 5."""
     condition = "Trading costs no more than it can bear."
     fills = result.run.fills
@@ -269,7 +267,7 @@ def _costs(result: Result, again: bool, progress: Progress | None) -> Point:
     return Point("costs", condition, twice > 0.0 and even >= max(charged, MARGIN_BPS), said, figures)
 
 
-def _settings(result: Result, again: bool, progress: Progress | None) -> Point:
+def _settings(result: Result, again: bool, progress: Shown) -> Point:
     """Point 6."""
     condition = "The exact settings do not matter."
     if result.strategy is None:

@@ -268,3 +268,25 @@ def test_pooled_groups_have_the_mean_and_variance_of_all_their_trials(
         assert found.variance == pytest.approx(values.var(ddof=1), abs=1e-12)
     else:
         assert np.isnan(found.variance)
+
+
+def test_short_records_count_but_do_not_widen_the_spread(lake: Lake, rising: type[Strategy]) -> None:
+    bars = lake.bars()
+    for window in (4, 5, 6):
+        backtest(rising(window=window), bars)
+    backtest(rising(window=4), bars, start="2024-06-03")  # a few weeks
+    runs.record(kind="walk_forward", strategy=rising, bars=bars, parameters={}, metrics={}, sharpes=[-0.4, 0.5, 0.3])
+    log = runs.RunLog(lake.path)
+    span = float(bars.days[-1] - bars.days[0]) + 1.0
+    everything, alike = log.trials("Rising"), log.trials("Rising", days=span)
+    assert everything.count == alike.count == 7
+    whole = [row.sharpe_mean for row in log.rows()[:3]]
+    assert alike.variance == pytest.approx(np.var(whole, ddof=1))
+    assert alike.mean == pytest.approx(np.mean(whole))
+
+
+def test_walk_forwards_of_other_windows_are_other_trials(lake: Lake, rising: type[Strategy]) -> None:
+    for train, cash in (("1Y", 1), ("2Y", 1), ("2Y", 5)):
+        runs.record(kind="walk_forward", strategy=rising, bars=lake.bars(), parameters={"window": [3]}, metrics={},
+                    sharpes=[0.1, 0.2], settings={"train": train, "cash": cash})  # fmt: skip
+    assert runs.RunLog(lake.path).trials("Rising").count == 4
