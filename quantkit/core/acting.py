@@ -20,6 +20,7 @@ from quantkit.core.state import (
     BEYOND_COLLAR,
     CASH_BEFORE,
     CLOSE_ENTRY,
+    EXPIRED,
     KIND_OPEN,
     KIND_STOP_LIMIT,
     LOCKED,
@@ -141,6 +142,9 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
     s, side = order.symbol, order.side
     name = state.names[s]
     lower, upper = day_limits(state, inputs, plan, t, s)
+    if at_once(order) and side * (price - order.level) > 0.0:
+        _wait(order, i64(EXPIRED))
+        return
     waited = is_limit(order) and not taking  # it meets those who go beyond it
     if not waited and ((side > 0 and price >= upper) or (side < 0 and price <= lower)):
         _wait(order, i64(LOCKED))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantkit.core.account import cash_of, commission_asked, commission_of, money, write_order
-from quantkit.core.orders import PARKED, is_limit, is_print, own_filled
+from quantkit.core.orders import MUTED, PARKED, is_limit, is_print, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, reference_price, slipped
 from quantkit.core.short import buying_power, cut_to_margin, reserved_for_covers
 from quantkit.core.state import (
@@ -45,6 +45,8 @@ from quantkit.core.state import (
     STAGE_NEW,
     STAGE_OVER,
     STAGE_TRIGGERED,
+    TIF_FOK,
+    TIF_IOC,
     TOO_THIN,
     Inputs,
     Log,
@@ -136,7 +138,7 @@ def _fit_one_by_one(state: State, plan: Record, log: Log, buys: int, available: 
         left = working.qty - working.filled
         value = money(price, left, plan.unit)
         cost = value + commission_asked(plan, working, market, value)
-        if cost > available:
+        if cost > available and left > 0:
             quantity = affordable(plan, working, market, price, available) if plan.shortfall == SEQUENCE else i64(0)
             left = min(quantity, left)
             working.qty = working.filled + left
@@ -240,7 +242,8 @@ def reserved(state: State, inputs: Inputs, plan: Record, t: int, but: int, kind:
         elif order.kind == KIND_CONDITIONAL and kind == KIND_CLOSE and not _waits(inputs, t, order):
             placed = False
         else:
-            placed = placed and is_limit(order) and order.mute != PARKED and order.fresh != 2
+            over = order.mute == PARKED or (order.mute == MUTED and order.tif in (TIF_IOC, TIF_FOK))
+            placed = placed and is_limit(order) and not over and order.fresh != 2
         if placed:
             price = order.extreme if order.own and order.at == AT_CLOSE else reserve_price(state, inputs, plan, t, k)
             value = money(price, order.qty - order.filled, plan.unit)
@@ -323,6 +326,8 @@ def _match(
             working.reason = NO_SHARES
         if rare is not None and plan.participation < np.inf:
             _cut_to_volume(state, inputs, plan, t, k)
+            if working.qty <= working.filled:
+                continue
         price = slipped(inputs, plan, t, s, name.market, side, working.qty - working.filled, print_price, limit)
         if side > 0:
             if rare is not None:

@@ -12,6 +12,7 @@ from quantkit.core.state import (
     CUT,
     DROPPED,
     ENDED,
+    EXPIRED,
     FILLED,
     KIND_CONDITIONAL,
     KIND_LIMIT,
@@ -88,7 +89,7 @@ def close_order(state: State, log: Log, k: int, reason: int) -> None:
         for c in range(state.account[N_ORDERS]):
             child = state.orders[c]
             if child.parent == order.id and child.stage == STAGE_CHILD:
-                end_order(state, log, c, i64(PARENT_GONE))
+                end_order(state, log, c, i64(PARENT_GONE) if child.qty > 0 else i64(EXPIRED))
 
 
 @njit_call

@@ -15,13 +15,12 @@ from quantkit.core.account import cash_of
 from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
-from quantkit.core.orders import MUTED, WAITING, is_limit
+from quantkit.core.orders import WAITING, is_limit
 from quantkit.core.pricing import day_limits
 from quantkit.core.resting import set_level
 from quantkit.core.short import buying_power
 from quantkit.core.state import (
     CASH_BEFORE,
-    EXPIRED,
     KIND_FROM_OPEN,
     KIND_HELD_TRAIL,
     KIND_STOP_LIMIT,
@@ -175,7 +174,7 @@ def _act_beyond(frame: Address, t: int, s: int, price: float, way: int, policy: 
         if can_act(order):
             acts = False
             if at_once(order):
-                acts = opening == 1 and not (order.side * (price - order.level) > 0.0)
+                acts = opening == 1
             else:
                 acts = is_beyond(plan, order, price)
                 if acts and plan.touch and is_limit(order) and price == order.level:
@@ -248,13 +247,6 @@ def _walk(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> int:
         if done == 2 or name.shares <= 0:
             held = i64(0)
             policy = policy if done == 1 else i64(0)
-    k = name.first
-    while k >= 0:
-        order = state.orders[k]
-        if at_once(order) and can_act(order):
-            order.mute = MUTED
-            order.reason = EXPIRED
-        k = order.next
     _follow(frame, t, s, o)
     opened = log.used[0]
     price = o

@@ -241,6 +241,7 @@ def panel_of(bars: Bars) -> Panel:
         days, symbols, raw["open"], raw["high"], raw["low"], raw["close"], bars.flags.tolist(), worth, market, events,
         bars.field("base").tolist() if bars.has("base") else None, bars.leverage.tolist(), bars.minor_unit,
         bars.prices == "raw", raw["volume"], average_prices(bars), *auctions(bars),
+        {"1h": 252.0 * 7, "10m": 252.0 * 39}.get(bars.freq, 252.0),
     )  # fmt: skip
 
 

@@ -134,6 +134,9 @@ class Run(Prices):
             account.receivable.append((event.pay_day, amount))
         else:
             account.cash += amount
+        account.last_buy[s] /= event.price_factor
+        if owned and not account.owned(s):
+            account.left[s] = t
         if owned:
             account.bought[s] *= event.price_factor
             account.peak[s] /= event.price_factor
@@ -163,6 +166,7 @@ class Run(Prices):
                 order.end(t, "DELISTED")
         account.goals[s], account.counted[s], account.stopped[s] = 0, None, False
         account.places.discard(s)
+        account.waiting_names.discard(s)
 
     # --- 2 ----------------------------------------------------------------------------------------------------------
 
@@ -359,7 +363,8 @@ class Run(Prices):
             if reference_orders.due(self, t, order, kinds):
                 order.end(t)
         for order in self.account.waiting:
-            if not order.own and order.side > 0 and order.status in ("cut", "dropped"):
+            wrote = order.side > 0 or order.reason == "TURNOVER"
+            if not order.own and wrote and order.status in ("cut", "dropped"):
                 self.account.said[order.column] = order.reason
         self.account.waiting = self.live_orders()
 

@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.market import krx
+from tests.core.reference_policies import (
+    Caps,
+    cools,
+    cut_to_turnover,
+    earned,
+    time_out,
+    volatility_factor,
+    worth_little,
+)
 
 if TYPE_CHECKING:
     from tests.core.reference import Run
@@ -50,7 +59,19 @@ def row_value(run: Run, t: int, s: int) -> float | None:
     if not run.panel.has(t, s, MEMBER):
         return 0.0
     value = run.targets[t][s]
-    return None if isnan(value) else value
+    if isnan(value):
+        return None
+    return value if run.policy.threshold is None else float(value >= run.policy.threshold)
+
+
+def in_or_out(run: Run) -> bool:
+    """Whether a value says no more than in or out."""
+    return run.boolean or run.policy.threshold is not None
+
+
+def gives_places(run: Run) -> bool:
+    shared = run.policy.weighting in ("equal", "equal_held") and in_or_out(run)
+    return shared or run.policy.max_names is not None
 
 
 def decide(run: Run, t: int, kind: str) -> list[Order]:
@@ -59,9 +80,11 @@ def decide(run: Run, t: int, kind: str) -> list[Order]:
     date = is_rebalance_date(run, t)
     values = [row_value(run, t, s) for s in names]
     changed = count_values(run, t, values, date)
+    time_out(run, t)
     before = set(run.account.places)
+    units = earned(run, t, values)
     give_places(run, t, values, date)
-    fresh = set_goals(run, t, values, changed, before)
+    fresh = set_goals(run, t, values, changed, before, units)
     run.account.places_before = set(run.account.places)
     return make_orders(run, t, values, fresh, kind)
 
@@ -86,6 +109,8 @@ def count_values(run: Run, t: int, values: list[float | None], date: bool) -> di
 def rank_key(run: Run, t: int, s: int) -> tuple[float | str, ...]:
     """Best first when sorted: rank, then 20-bar traded value, then symbol."""
     rank = run.rank[t][s] if run.rank else 0.0
+    if run.rank is None and run.policy.threshold is not None:
+        rank = run.targets[t][s]
     past = [run.panel.traded_value[k][s] for k in range(max(0, t - 19), t + 1)]
     traded = sum(past) / 20 if len(past) == 20 else nan
     return *(float("inf") if isnan(x) else -x for x in (rank, traded)), run.panel.symbols[s]
@@ -97,61 +122,93 @@ def give_places(run: Run, t: int, values: list[float | None], date: bool) -> Non
     wanting = {s for s, v in enumerate(account.counted) if v is not None and v != 0 and not account.stopped[s]}
     here = {s for s in wanting if values[s] is not None}
     keep = account.places & wanting
+    if most is not None and date:
+        keep -= here
+    if gives_places(run):
+        here = {s for s in here if s in keep or not cools(run, t, s)}
     if most is None:
         account.places = keep | here
         return
-    if date:
-        keep -= here
     free = max(0, most - len(keep))
     account.places = keep | set(sorted(here - keep, key=lambda s: rank_key(run, t, s))[:free])
 
 
-def set_goals(run: Run, t: int, values: list[float | None], changed: dict[int, bool], before: set[int]) -> set[int]:
+def set_goals(
+    run: Run, t: int, values: list[float | None], changed: dict[int, bool], before: set[int], units: set[int]
+) -> set[int]:
     """Size what came in, changed, or is due; the names whose goal was set on this bar."""
     account, policy = run.account, run.policy
-    held_equally = policy.weighting == "equal_held" and run.boolean
+    held_equally = policy.weighting == "equal_held" and in_or_out(run)
     regroup = held_equally and policy.rebalance == "change" and account.places != account.places_before
-    fresh = set()
+    fresh, due = set(), {}
+    account.waiting_names &= account.places
     for s, value in enumerate(values):
-        if value is None:
-            continue
         if s in account.places:
-            due = changed.get(s, False) if policy.weighting == "buying_power" else s in changed
-            if s not in before or due or regroup:
-                account.goals[s] = goal_of(run, t, s)
-                fresh.add(s)
-        elif s in before or (s in changed and account.counted[s] == 0):
+            again = value is not None and (s in changed or regroup) and policy.weighting != "buying_power"
+            again = again and (regroup or is_rebalance_date(run, t))
+            anew = value is not None and (s not in before or changed.get(s, False) or again)
+            anew = anew or s in account.waiting_names
+            if anew and (not run.panel.has(t, s, VALID) or cools(run, t, s) or isnan(volatility_factor(run, t, s))):
+                account.waiting_names.add(s)
+            elif anew or (s in units and not isnan(volatility_factor(run, t, s))):
+                due[s] = (anew, again)
+                account.waiting_names.discard(s)
+        elif value is not None and (s in before or (s in changed and account.counted[s] == 0)):
             account.goals[s] = 0
+            account.held_out.discard(s)
             fresh.add(s)
+    caps = Caps(run, t, list(due))
+    for s in sorted(due, key=lambda k: rank_key(run, t, k)):
+        anew, again = due[s]
+        goal = shaped_goal(run, t, s, anew, again, s in units, caps)
+        if goal is not None:
+            account.goals[s] = goal
+            account.held_out.discard(s)
+            fresh.add(s)
+        caps.take(s)
     for s in fresh:
         account.said[s] = ""
     return fresh
 
 
-def goal_of(run: Run, t: int, s: int) -> int:
-    """Shares that a name in should have."""
-    account, policy, panel = run.account, run.policy, run.panel
-    value = account.counted[s]
-    assert value is not None
-    close, held = panel.close[t][s], account.owned(s)
-    if policy.weighting == "buying_power":
-        return held + floor(value * policy.amount * (account.cash / panel.unit) / close + 1e-9)
-    if policy.weighting == "cash":
-        exact = value * policy.amount / close
-    elif policy.weighting == "shares":
-        exact = value * policy.amount
-    else:
-        weight = value
-        if run.boolean and policy.weighting == "equal":
-            members = sum(panel.has(t, k, VALID) and panel.has(t, k, MEMBER) for k in range(len(panel.symbols)))
-            weight = policy.gross / (policy.max_names or members)
-        elif run.boolean and policy.weighting == "equal_held":
-            weight = policy.gross / len(account.places)
-        exact = weight * (account.equity / panel.unit) * (1 - policy.cash_buffer) / close
+def shaped_goal(run: Run, t: int, s: int, anew: bool, again: bool, unit: bool, caps: Caps) -> int | None:
+    """The goal of a name that is due; None: as it is. anew: due for more than a unit; again: re-sized."""
+    account, policy, goal = run.account, run.policy, run.account.goals[s]
+    if goal == 0:
+        account.units[s] = 1
+    elif unit:
+        account.units[s] += 1
+    size = shares_of(run, t, s)
+    if policy.weighting != "buying_power":
+        size = size * account.units[s] if anew else goal + size
+    size = min(size, caps.most(s)) if anew else max(min(size, caps.most(s)), goal)
+    if policy.drift is not None and again and goal and not unit and abs(goal - size) <= policy.drift * size:
+        return None
     if policy.rounding == "order":
-        difference = exact - held
-        return held + (floor(difference + 1e-9) if difference >= 0 else -floor(-difference + 1e-9))
-    return floor(exact + 1e-9)
+        held = account.owned(s)
+        return max(0, held + (floor(size - held + 1e-9) if size >= held else -floor(held - size + 1e-9)))
+    return max(0, floor(size + 1e-9))
+
+
+def shares_of(run: Run, t: int, s: int) -> float:
+    """Shares, not yet whole, that a name in should have: one unit of it."""
+    account, policy, panel = run.account, run.policy, run.panel
+    value, factor = account.counted[s], volatility_factor(run, t, s)
+    assert value is not None
+    close = panel.close[t][s]
+    if policy.weighting == "buying_power":
+        return account.owned(s) + value * policy.amount * (account.cash / panel.unit) / close * factor
+    if policy.weighting == "cash":
+        return value * policy.amount / close * factor
+    if policy.weighting == "shares":
+        return value * policy.amount * factor
+    weight = value
+    if in_or_out(run) and policy.weighting == "equal":
+        members = sum(panel.has(t, k, VALID) and panel.has(t, k, MEMBER) for k in range(len(panel.symbols)))
+        weight = policy.gross / (policy.max_names or members)
+    elif in_or_out(run) and policy.weighting == "equal_held":
+        weight = policy.gross / len(account.places)
+    return weight * (account.equity / panel.unit) * (1 - policy.cash_buffer) / close * factor
 
 
 def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], kind: str) -> list[Order]:
@@ -165,10 +222,16 @@ def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], k
         want = account.goals[s] - account.owned(s)
         if want < 0:
             want = -min(-want, account.shares[s])
-        if run.panel.has(t, s, VALID) and want and (run.policy.retry or s in fresh):
-            orders.append(Order(t, s, 1 if want > 0 else -1, abs(want), kind, open=abs(want)))
-    sells = [order for order in orders if order.side < 0]
-    buys = [order for order in orders if order.side > 0]
+        small = worth_little(run, t, s, account.goals[s] - account.owned(s))
+        if run.panel.has(t, s, VALID) and want and not small and (run.policy.retry or s in fresh):
+            tag = -1 if s in account.held_out else 0
+            orders.append(Order(t, s, 1 if want > 0 else -1, abs(want), kind, open=abs(want), tag=tag))
+    cut_to_turnover(run, t, orders)
+    for order in orders:
+        if order.open == 0:
+            deny(run, t, order, "TURNOVER")
+    sells = [order for order in orders if order.side < 0 and order.open]
+    buys = [order for order in orders if order.side > 0 and order.open]
     buys = affordable(run, t, within_limits(run, t, buys), sells)
     return sells + within_all_limits(run, t, buys, sells)
 
@@ -185,7 +248,7 @@ def affordable(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[
     """Without the buys of which not even one share can be paid."""
     cash = run.account.cash - floor((run.limits.min_cash or 0) * run.panel.unit + 0.5)
     if run.policy.funding == "proceeds":
-        cash += sum(run.money(run.panel.close[t][order.column], order.quantity) for order in sells)
+        cash += sum(order_value(run, t, order) for order in sells)
     made = []
     for order in buys:
         if run.buy_cost(t, order.column, run.panel.close[t][order.column], 1) > cash:
@@ -196,7 +259,7 @@ def affordable(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[
 
 
 def order_value(run: Run, t: int, order: Order) -> int:
-    return run.money(run.panel.close[t][order.column], order.quantity)
+    return run.money(run.panel.close[t][order.column], order.open)
 
 
 def position(run: Run, t: int, s: int) -> int:
@@ -215,7 +278,7 @@ def within_limits(run: Run, t: int, buys: list[Order]) -> list[Order]:
         elif account.no_buys_today:
             reason = "DAILY_LOSS"
         elif (limits.max_order_value is not None and value > limits.max_order_value * unit) or (
-            limits.max_order_shares is not None and order.quantity > limits.max_order_shares
+            limits.max_order_shares is not None and order.open > limits.max_order_shares
         ):
             reason = "ORDER_TOO_LARGE"
         elif limits.max_weight is not None and weight > limits.max_weight * account.equity:
@@ -250,12 +313,12 @@ def within_all_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -
 def cut_to_exposure(run: Run, t: int, buys: list[Order], ratio: float) -> list[Order]:
     made = []
     for order in buys:
-        allowed = floor(order.quantity * ratio)
+        allowed = floor(order.open * ratio)
         if allowed == 0:
             deny(run, t, order, "MAX_EXPOSURE")
         else:
-            order.open = allowed
-            if allowed < order.quantity:
+            if allowed < order.open:
                 order.reason = "MAX_EXPOSURE"
+            order.open = allowed
             made.append(order)
     return made

@@ -73,13 +73,14 @@ def set_goal(run: Run, t: int, c: Command) -> None:
     goal = 0
     if run.panel.has(t, s, MEMBER) and c.weight > 0:
         weight = c.weight * (account.equity / run.panel.unit) * (1 - run.policy.cash_buffer) / run.panel.close[t][s]
-        exact, held = weight if c.name == "target" else c.weight, account.shares[s]
+        exact, held = weight if c.name == "target" else c.weight, account.owned(s)
         goal = floor(exact + 1e-9)
         if run.policy.rounding == "order":
             step = exact - held
             goal = max(0, held + (floor(step + 1e-9) if step >= 0 else -floor(-step + 1e-9)))
     if goal != account.goals[s]:
         account.goals[s], account.said[s] = goal, ""
+        account.held_out.discard(s)
         account.fresh.add(s)
 
 

@@ -55,6 +55,7 @@ class Panel:
     opening: list[bool] = field(default_factory=list)  # the bar holds the opening auction
     closing: list[bool] = field(default_factory=list)  # the closing auction
     auction_only: list[bool] = field(default_factory=list)  # and nothing else
+    bars_a_year: float = 252.0
 
     def has(self, t: int, s: int, flag: int) -> bool:
         return bool(self.flags[t][s] & flag)
@@ -136,6 +137,11 @@ class Account:
         self.bought = [0.0] * names  # their shares
         self.peak = [0.0] * names
         self.entered = [0] * names  # bar of the position's first buy
+        self.left = [-(10**9)] * names  # bar on which the last position ended
+        self.last_buy = [nan] * names  # its price
+        self.units = [0] * names
+        self.waiting_names: set[int] = set()  # due, but cooling down or without a volatility
+        self.held_out: set[int] = set()  # names whose goal `max_holding` has ended
         self.stopped = [False] * names
         self.said = [""] * names  # the last reason written for the present goal
         self.counted: list[float | None] = [None] * names  # the last row value that counted
@@ -182,6 +188,7 @@ class Account:
                 self.paid[s] = self.bought[s] = self.peak[s] = 0.0
                 self.entered[s] = fill.bar
             self.peak[s] = max(self.peak[s], fill.price)
+            self.last_buy[s] = fill.price
             self.paid[s] += fill.value
             self.bought[s] += fill.quantity
         else:
@@ -189,6 +196,8 @@ class Account:
         self.cash += flow
         self.unsettled[1] += flow
         self.shares[s] += fill.side * fill.quantity
+        if self.owned(s) == 0:
+            self.left[s] = fill.bar
         self.fills.append(fill)
 
 

@@ -145,7 +145,8 @@ def reference_denied_rows(account: Account) -> list[tuple[object, ...]]:
 
 
 def own_rows(output: Output, state: State) -> list[tuple[object, ...]]:
-    """Own orders, those at work too: bar, column, side, quantity, filled, status, reason, done, tag."""
+    """Own orders, those at work too, and what a policy tagged: (bar, column, side, quantity, filled, status, reason,
+    done, tag)."""
     names = ("bar", "symbol", "side", "quantity", "filled", "status", "reason", "done_bar", "tag")
     rows: list[tuple[object, ...]] = [
         (*row[:5], ORDER_STATUS[row[5]], REASONS[row[6]], *row[7:])
@@ -174,7 +175,7 @@ def reference_own_rows(account: Account) -> list[tuple[object, ...]]:
             o.tag,
         )
         for o in account.orders
-        if o.own
+        if o.own or (o.tag and o.status != "working")
     )
 
 

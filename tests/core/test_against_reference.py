@@ -16,11 +16,18 @@ from hypothesis import given, seed, settings
 from quantkit.core.state import REASONS, RULES
 from tests.core.markets import Case, cases
 from tests.core.runs import by_reference, differences, fill_rows, reference_fill_rows, through_backtest
+from tests.core.shapings import shaped
 
 
 @given(cases())
 @settings(max_examples=max(200, settings.default.max_examples))
 def test_the_compiled_run_equals_the_plain_python_one(case: Case) -> None:
+    assert differences(case) == []
+
+
+@given(shaped(cases()))
+@settings(max_examples=max(150, settings.default.max_examples))
+def test_policies_shape_sizes_and_orders_as_the_plain_fold_says(case: Case) -> None:
     assert differences(case) == []
 
 

@@ -13,11 +13,17 @@ from hypothesis import given, settings
 
 from tests.core.markets import Case, scripted_cases
 from tests.core.runs import by_reference, differences
+from tests.core.shapings import shaped
 
 
 @given(scripted_cases())
 @settings(max_examples=max(120, settings.default.max_examples))
 def test_own_orders_do_what_the_plain_fold_says(case: Case) -> None:
+    assert differences(case) == []
+
+
+@given(shaped(scripted_cases()))
+def test_own_orders_beside_policies_do_what_the_plain_fold_says(case: Case) -> None:
     assert differences(case) == []
 
 

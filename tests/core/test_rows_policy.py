@@ -19,18 +19,20 @@ from quantkit.errors import ConfigError
 from tests.core.hand import GONE, HALTED, MISSING, TEN, Played, hand_bars
 from tests.core.markets import Case
 from tests.core.page import row
-from tests.core.runs import compiled
+from tests.core.runs import compiled, differences
 
 WEIGHTS = Policy(weighting="weight", collar=None)
 FLAT = [10_000] * 8
 
 
 def run(bars: Bars, *targets: Sequence[Any], **settings: Any) -> Played:
-    """Fold the bars with one row of targets a name; a short row keeps its last value."""
+    """Fold the bars with one row of targets a name (a short row keeps its last value); check the plain fold too."""
     rows = len(bars)
     columns = [[*values, *[values[-1]] * (rows - len(values))] for values in targets]
     kind = np.bool_ if all(isinstance(value, bool) for values in columns for value in values) else np.float64
-    return Played(*compiled(Case(bars, np.array(columns, kind).T.copy(), **({"policy": TEN} | settings))))
+    case = Case(bars, np.array(columns, kind).T.copy(), **({"policy": TEN} | settings))
+    assert differences(case) == []
+    return Played(*compiled(case))
 
 
 def goals(played: Played) -> list[int]:
