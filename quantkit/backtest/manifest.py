@@ -113,12 +113,18 @@ def digest(*arrays: np.ndarray[Any, Any]) -> str:
 
 
 def rows_digest(pieces: Iterable[Bars], actions: np.ndarray[Any, Any]) -> str:
-    """SHA-256 of the bars of a run, whole or in pieces: times, flags, opens, closes and actions."""
-    totals = [hashlib.sha256() for _ in range(4)]
+    """SHA-256 of the bars of a run, whole or in pieces: times, flags, opens, closes, actions, features given with them.
+
+    Features of a lake are told by its version.
+    """
+    totals, given = [hashlib.sha256() for _ in range(4)], ""
     for bars in pieces:
+        given = given or bars.features.digest()
         for total, array in zip(totals, (bars.times, bars.flags, bars.raw.open, bars.raw.close), strict=True):
             total.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return hashlib.sha256(b"".join(total.digest() for total in totals) + digest(actions).encode()).hexdigest()
+    return hashlib.sha256(
+        b"".join(total.digest() for total in totals) + f"{digest(actions)}{given}".encode()
+    ).hexdigest()
 
 
 @cache

@@ -78,12 +78,19 @@ def _queried(query: str, bars: Bars, listed_before: Ints | None) -> NDArray[np.b
                 found[int(np.searchsorted(days, day)) :] = [market] * (len(days) - int(np.searchsorted(days, day)))
         return found
 
+    def number(name: str) -> NDArray[np.float64]:
+        if name == "value":
+            return bars.value
+        return bars.feature(name) if not bars.has(name) and name in bars.features else bars.field(name)
+
     return members(
         query,
         symbols=bars.symbols,
         days=bars.days,
         flags=bars.flags,
-        field=lambda name: bars.value if name == "value" else bars.field(name),
+        field=number,
+        features=bars.features,
+        feature=bars.feature,
         listed_before=np.zeros(len(bars.symbols), np.int64) if listed_before is None else listed_before,
         names=bars.names,
         markets=markets,

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from quantkit.data.actions import changes, factor_matrix, make_actions
 from quantkit.data.carry import FIRST_DAY, LIQUIDATION, LISTED, MEMBER, TRADED, VALID
 from quantkit.data.dates import DAY_US, SEOUL_US, day_text, is_intraday, midnights
+from quantkit.data.features import Features, feature_of
 from quantkit.data.views import RawPrices, Session
 from quantkit.errors import BadData, ConfigError
 
@@ -62,6 +63,7 @@ class Bars:
     prices      "raw", or "adjusted" when only adjusted prices are at hand: tick and limit rules are then off.
     leverage    (N,) float64 multiples of leveraged products, which widen price limits.
     minor_unit  account units in one unit of price: 1 (won) or 100 (cents).
+    features    what became known at some date beside prices; `feature(name)` gives it bar by bar.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Bars:
         source: str | None = None,
         minor_unit: int = 1,
         days: IntArray | None = None,
+        features: Features | None = None,
     ) -> None:
         self.times: IntArray = np.ascontiguousarray(times, dtype=np.int64)
         self.days: IntArray = (
@@ -103,6 +106,7 @@ class Bars:
         self.version = version
         self.source = source
         self.minor_unit = minor_unit
+        self.features = Features() if features is None else features
         self.leverage: FloatArray = np.ones(len(self.symbols)) if leverage is None else np.asarray(leverage, np.float64)
         self._check()
         self._flags: FlagArray | Callable[[], FlagArray] = self._default_flags() if flags is None else flags
@@ -297,6 +301,25 @@ class Bars:
             self._cache[name] = build()
         return cast("T", self._cache[name])
 
+    def feature(self, name: str, *, lag: int = 0, fill: float | None = None) -> FloatArray:
+        """What was known of a feature at each bar's close, (T, N) float64, NaN where nothing was: see `features`.
+
+        lag   sessions to wait beyond that.      fill   in place of NaN, as 0 for flags of membership.
+
+        A figure dated D counts from the session after D. ConfigError for an unknown name lists those there are.
+        """
+        return feature_of(self, name, lag=lag, fill=fill)
+
+    def feature_labels(self, name: str) -> tuple[str, ...]:
+        """The texts that the numbers of a text feature are places in; () for one of numbers."""
+        return self.features.rows(name, self.symbols).labels or ()
+
+    def with_feature(self, name: str, frame: pd.DataFrame, *, blank: Literal["clear", "skip"] = "clear") -> Bars:
+        """The same panel with a feature of your own: see `featureframes.with_feature`."""
+        from quantkit.data.featureframes import with_feature
+
+        return with_feature(self, name, frame, blank=blank)
+
     # --- flags ----------------------------------------------------------------------------------------------------
 
     @property
@@ -373,12 +396,14 @@ class Bars:
         return select(self, symbols)
 
     def frame(self, name: str) -> pd.DataFrame:
-        """One field as a DataFrame, index x symbols: "close", "raw.close", "listed", "status" (in words), ..."""
+        """One field as a DataFrame, index x symbols: "close", "raw.close", "status" (in words), a feature, ..."""
         import pandas as pd
 
         owner, _, attribute = name.rpartition(".")
         source = self.raw if owner == "raw" else self
         values = getattr(source, attribute, None)
+        if values is None and name in self.features:
+            values = self.feature(name)
         if owner not in ("", "raw") or not isinstance(values, np.ndarray) or values.shape != self.shape:
             raise ConfigError(
                 f"no (T, N) field {name!r}; for example 'close', 'raw.close', 'volume', 'traded', 'member'"
@@ -393,7 +418,8 @@ class Bars:
         """Arrays instead of loaders and parents, so that a panel can be sent to another process."""
         kept: dict[str, object] = {"prior_close": self.prior_close}
         fields = {name: self.field(name) for name in tuple(self._fields)}
-        return {**self.__dict__, "_flags": self.flags, "_fields": fields, "_cache": kept, "_whole": None}
+        return {**self.__dict__, "_flags": self.flags, "_fields": fields, "_cache": kept, "_whole": None,
+                "features": self.features.carried(self.symbols)}  # fmt: skip
 
     # --- timeframes and frames ------------------------------------------------------------------------------------
 
@@ -433,10 +459,19 @@ class Bars:
         zone: str | None = None,
         minor_unit: int | None = None,
         source: str = "frame",
+        features: pd.DataFrame | None = None,
     ) -> Bars:
-        """Bars of a DataFrame, long or of one symbol: see `frames.from_pandas` for the columns and options."""
+        """Bars of a DataFrame, long or of one symbol: see `frames.from_pandas` for the columns and options.
+
+        features   a table of what became known when, as `Lake.ingest_features` takes it.
+        """
         from quantkit.data import frames
 
         options: dict[str, Any] = {"actions": actions, "instruments": instruments, "minor_unit": minor_unit}
         options |= {"symbol": symbol, "freq": freq, "stamp": stamp, "zone": zone, "source": source}
-        return frames.from_pandas(frame, market=market, prices=prices, **options)
+        bars = frames.from_pandas(frame, market=market, prices=prices, **options)
+        if features is None:
+            return bars
+        from quantkit.data.featureframes import with_features
+
+        return with_features(bars, features)

@@ -84,7 +84,7 @@ def normalise(table: pa.Table, source: Source, line: int, options: Options) -> R
     """Rows of one piece of a source, in its order."""
     columns = check_columns(source, options)
     length = table.num_rows
-    symbol = _symbols(table, columns, source, options)
+    symbol = read_symbols(table, columns, source, options)
     market = _markets(table, columns, symbol, source, options)
     flag = np.full(length, ADJUSTED if options.prices == "adjusted" else 0, np.int8)
     fields = {name: _numbers(table[columns[name]]) if name in columns else np.full(length, np.nan) for name in FIELDS}
@@ -125,7 +125,8 @@ def market_label(text: str, where: str) -> str:
     return name
 
 
-def _symbols(table: pa.Table, columns: dict[str, str], source: Source, options: Options) -> Labels:
+def read_symbols(table: pa.Table, columns: dict[str, str], source: Source, options: Options) -> Labels:
+    """Codes of the rows. BadData for a column of numbers."""
     import pyarrow as pa
 
     if "symbol" not in columns or options.symbol is not None:

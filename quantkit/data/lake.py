@@ -2,6 +2,7 @@
 
     data/lake/bars_1d/       daily bars, partitioned by year       bars_1m/   minute bars, by month
     data/lake/instruments/   market, name, listing by date         actions/   splits, dividends, ...
+    data/lake/features/      what became known at some date: fundamentals, flows, index membership
     data/lake/quarantine/    rows set aside, with the reason       calendar/  sessions
     data/lake/cache/         derived, may be deleted: matrices of answered queries, and by-time copies of the files
 
@@ -27,6 +28,7 @@ import numpy as np
 from quantkit.data.bars import Bars
 from quantkit.data.cache import LIMIT_BYTES, ColumnCache
 from quantkit.data.dates import epoch_day, is_intraday, last_day
+from quantkit.data.features import Features
 from quantkit.data.stamps import step_us
 from quantkit.errors import BadData, ConfigError
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from quantkit.data.featurestore import FeatureInfo
     from quantkit.data.landing import IngestReport, Progress
     from quantkit.data.sources import PriceSource
     from quantkit.data.stream import BarStream
@@ -96,11 +99,15 @@ class Lake:
         zone            time zone of intraday stamps that carry none, such as "Asia/Seoul".
         derive_actions  read corporate actions off a column of base prices; kind "unknown", to be named by you.
         by_date         keep a copy sorted by time, which makes the cross-section of a day cheap and doubles the disk.
+
+        Tables "instruments" and "actions" take what you state, "features" is `ingest_features`.
         """
         from quantkit.data import landing
         from quantkit.data.ingest import Options
         from quantkit.data.tables import SIDE_TABLES, frequency
 
+        if table == "features":
+            return self.ingest_features(source, symbol=symbol, progress=progress)
         if table in SIDE_TABLES:
             return landing.land_side_table(self.path, table, source)
         options = Options(frequency(table), market, prices, symbol, stamp, zone)
@@ -111,6 +118,31 @@ class Lake:
         if derive_actions and table == "bars_1d" and prices == "raw":
             report = replace(report, actions=landing.derive_actions(self.path))
         return report
+
+    def ingest_features(
+        self,
+        source: object,
+        *,
+        name: str | None = None,
+        symbol: str | None = None,
+        as_of: str | None = None,
+        blank: Literal["clear", "skip"] = "clear",
+        progress: Progress | None = None,
+    ) -> IngestReport:
+        """Bring in what became known at some date, for `bars.feature(name)` and universe queries; see `features`.
+
+        source  as of `ingest`. Long: symbol, as_of, [period], name, value. Wide: symbol, as_of, [period] and a column
+                for each feature. `as_of` is the day, or the moment with a zone, on which a number became known; a table
+                without it is refused. Several rows of one period are its restatements; all are kept.
+        name    of the feature, where the table has one and does not name it.
+        symbol  of every row, where no column says it; "*": it holds for every symbol.
+        as_of   the column that says it, where its name does not: `as_of="date"`.
+        blank   an empty cell says that there is no value any more ("clear"), or says nothing ("skip").
+        """
+        from quantkit.data.featurerows import How
+        from quantkit.data.featurestore import land_features
+
+        return land_features(self.path, source, How(name, symbol, as_of, blank), progress=progress)
 
     def download(
         self, source: PriceSource, symbols: Sequence[str], *, start: object, end: object, **options: Any
@@ -136,6 +168,7 @@ class Lake:
 
         freq      "1d", "5m", ...: a stored table, or the coarser bars of a finer one.
         version   a number pins the bars table, the text of an earlier `Bars.version` pins every table; None: newest.
+                  Features of the lake come with the bars: `bars.feature(name)`.
         universe  symbols, or a query (see `universe`): fills `bars.member`; everything listed is a member without one.
 
         BadData: unknown symbol or version, start after end, nothing in the window, no such table.
@@ -148,13 +181,15 @@ class Lake:
         pinned = self._pin(table, version)
         members = universe if universe is None or isinstance(universe, str) else sorted(map(str, universe))
         query = {"symbols": wanted, "first": first, "last": last, "table": table, "pinned": pinned, "universe": members}
-        key = self.cache.key({**query, "layout": 2})
+        # Prices stand as they are when features change; only a universe query may look at those.
+        matters = {name: number for name, number in pinned.items() if name != "features" or isinstance(members, str)}
+        key = self.cache.key({**query, "pinned": matters, "layout": 2})
         meta = self.cache.meta(key)
         if meta is None:
             from quantkit.data.reading import Query, read
 
             return read(self.path, Query(wanted, first, last, table, pinned, members), self.cache, key)
-        return cached_bars(self.cache, key, meta, lambda name: self._missing_field(query, key, name))
+        return cached_bars(self.cache, key, meta, pinned, lambda name: self._missing_field(query, key, name))
 
     def stream(
         self,
@@ -212,7 +247,7 @@ class Lake:
         """Versions to read: newest, one of the bars table, or all as an earlier answer named them."""
         from quantkit.data.tables import latest_version
 
-        pinned = {name: latest_version(self.path / name) for name in (table, "actions", "instruments")}
+        pinned = {name: latest_version(self.path / name) for name in (table, "actions", "instruments", "features")}
         found = {name: -1 if number is None else number for name, number in pinned.items()}
         if isinstance(version, str):
             said = {name: int(number) for name, number in _VERSION.findall(version)}
@@ -241,6 +276,12 @@ class Lake:
         from quantkit.data.reading import table_info
 
         return [table_info(self.path, name) for name in self.tables()]
+
+    def features(self) -> list[FeatureInfo]:
+        """One line a feature: rows, symbols, first and last as-of date."""
+        from quantkit.data.featurestore import feature_info
+
+        return feature_info(self.path)
 
     def check(self, *, version: int | None = None) -> Survey:
         """Hold the daily bars against the exchange's rules and calendar; see `survey`."""
@@ -280,7 +321,18 @@ def version_text(pinned: dict[str, int]) -> str:
     return " ".join(f"{name}@{number}" for name, number in pinned.items() if number >= 0)
 
 
-def cached_bars(cache: ColumnCache, key: str, meta: dict[str, Any], missing: Callable[[str], Any]) -> Bars:
+def features_at(root: str | Path, pinned: dict[str, int]) -> Features:
+    """The features of a lake at the pinned version; loads no library until one is asked for."""
+    if pinned.get("features", -1) < 0:
+        return Features()
+    from quantkit.data.featurestore import lake_features
+
+    return lake_features(Path(root), pinned["features"])
+
+
+def cached_bars(
+    cache: ColumnCache, key: str, meta: dict[str, Any], pinned: dict[str, int], missing: Callable[[str], Any]
+) -> Bars:
     """Bars of a cache entry: small facts from its meta file, matrices mapped when first asked for."""
 
     def loader(name: str) -> Callable[[], Any]:
@@ -301,7 +353,8 @@ def cached_bars(cache: ColumnCache, key: str, meta: dict[str, Any], missing: Cal
         names=meta["names"],
         prices=meta["prices"],
         freq=meta["freq"],
-        version=meta["version"],
+        version=version_text(pinned),
+        features=features_at(meta["source"], pinned),
         leverage=np.array(meta["leverage"], dtype=np.float64),
         source=meta["source"],
         minor_unit=meta["minor_unit"],

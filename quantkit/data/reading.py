@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from quantkit.data.bars import Bars, midnights
 from quantkit.data.carry import FIRST_DAY, LIQUIDATION, LISTED, MEMBER
-from quantkit.data.dates import day_text
-from quantkit.data.lake import TableInfo, cached_bars, version_text
+from quantkit.data.dates import day_text, is_intraday
+from quantkit.data.features import known_matrix
+from quantkit.data.lake import TableInfo, cached_bars, features_at, version_text
 from quantkit.data.panel import Panel
 from quantkit.data.reference import Instrument, Instruments
 from quantkit.data.rows import DAY_US, OPTIONAL, REQUIRED, SEOUL_US, session_days
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from quantkit.data.cache import ColumnCache
     from quantkit.data.carry import Carry
+    from quantkit.data.features import Features
 
 IntArray = NDArray[np.int64]
 
@@ -122,8 +124,8 @@ def read(root: Path, query: Query, cache: ColumnCache, key: str) -> Bars:
     stamps = midnights(times) if context.freq == "1d" else times
     cache.store(key, meta, {"times": stamps, "days": days, "flags": panel.flags})
     if cache.meta(key) is None:  # the cache cannot be written: answer from memory
-        return _uncached(meta, panel, stamps, days)
-    return cached_bars(cache, key, meta, panel.field)
+        return _uncached(meta, panel, stamps, days, features_at(root, query.pinned))
+    return cached_bars(cache, key, meta, query.pinned, panel.field)
 
 
 def axes(context: Context, query: Query) -> tuple[tuple[str, ...], IntArray]:
@@ -137,7 +139,7 @@ def axes(context: Context, query: Query) -> tuple[tuple[str, ...], IntArray]:
     return symbols, times
 
 
-def _uncached(meta: dict[str, Any], panel: Panel, stamps: IntArray, days: IntArray) -> Bars:
+def _uncached(meta: dict[str, Any], panel: Panel, stamps: IntArray, days: IntArray, features: Features) -> Bars:
     given = {
         name: meta[name]
         for name in ("actions", "markets", "names", "prices", "freq", "version", "source", "minor_unit")
@@ -145,7 +147,7 @@ def _uncached(meta: dict[str, Any], panel: Panel, stamps: IntArray, days: IntArr
     return Bars(
         times=stamps, days=days, symbols=panel.symbols, flags=panel.flags, leverage=np.array(meta["leverage"]),
         fields={name: partial(panel.field, name) for name in meta["fields"]},
-        market_changes=[tuple(row) for row in meta["market_changes"]], **given,
+        market_changes=[tuple(row) for row in meta["market_changes"]], features=features, **given,
     )  # fmt: skip
 
 
@@ -215,7 +217,8 @@ def set_members(context: Context, panel: Panel, query: Query) -> None:
         member = listed & np.isin(np.array(panel.symbols), query.universe)
     else:
         condition = str(query.universe)
-        _, reach = columns_of(condition)
+        features = features_at(context.parts.table.folder.parent, query.pinned)
+        _, reach = columns_of(condition, features)
         groups = {context.spans[symbol].group for symbol in panel.symbols}
         every = context.parts.times(groups, np.iinfo(np.int64).min, int(panel.times[-1]))
         begin = int(np.searchsorted(every, panel.times[0]))
@@ -227,7 +230,9 @@ def set_members(context: Context, panel: Panel, query: Query) -> None:
             symbols=panel.symbols,
             days=session_days(times, context.freq),
             flags=wide.flags,
-            field=lambda name: _number(wide, context, name),
+            field=lambda name: _number(wide, context, name, features),
+            features=features,
+            feature=lambda name: _feature(wide, context, features, name),
             listed_before=np.maximum(np.searchsorted(every, times[0]) - np.searchsorted(every, firsts), 0),
             names={symbol: one.name for symbol, one in context.instruments.items() if one.name},
             markets=lambda symbol, days: market_by_day(context, symbol, days),
@@ -236,11 +241,24 @@ def set_members(context: Context, panel: Panel, query: Query) -> None:
     panel.flags = (panel.flags & np.uint8(255 - MEMBER)) | (member & listed).astype(np.uint8) * np.uint8(MEMBER)
 
 
-def _number(panel: Panel, context: Context, name: str) -> NDArray[np.float64]:
+def _feature(panel: Panel, context: Context, features: Features, name: str) -> NDArray[np.float64]:
+    """A feature as known at each time of a panel."""
+    return known_matrix(
+        features.rows(name, panel.symbols),
+        symbols=panel.symbols,
+        markets=[context.facts[symbol].market for symbol in panel.symbols],
+        days=session_days(panel.times, context.freq),
+        times=panel.times if is_intraday(context.freq) else None,
+    )
+
+
+def _number(panel: Panel, context: Context, name: str, features: Features) -> NDArray[np.float64]:
     """A numeric column of the universe; value falls back to close x volume, the others must be stored."""
     if name == "value" and "value" not in context.parts.present:
         return panel.close() * panel.field("volume")
     if name not in REQUIRED and name not in context.parts.present:
+        if name in features:
+            return _feature(panel, context, features, name)
         raise BadData(f"universe: {name} is not stored; ingest data that has it, or leave it out of the condition")
     return panel.field(name)
 

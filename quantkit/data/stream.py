@@ -21,6 +21,7 @@ import numpy as np
 
 from quantkit.data.bars import Bars
 from quantkit.data.dates import anchors, day_text, is_intraday, midnights
+from quantkit.data.lake import features_at
 from quantkit.data.laying import StreamPanel
 from quantkit.data.reading import Context, Query, actions_of, axes, facts_of, make_panel, open_context
 from quantkit.data.rows import session_days
@@ -67,6 +68,7 @@ class BarStream:
         self.days: IntArray = session_days(self._times, self.freq)
         self.times: IntArray = self._times if self.intraday else midnights(self._times)
         self._facts = facts_of(self._context, self.symbols, self._times, query, self._actions)
+        self.features = features_at(root, query.pinned)
         self._carries: list[Carry | None] = [None]
         self._closes: dict[Panel, FloatArray] = {}  # of the chunk at hand
         self.cuts = _cuts(self.days, self.freq, len(self.symbols), chunk)
@@ -207,6 +209,7 @@ class BarStream:
         columns = [place[symbol] for symbol in symbols or self.symbols]
         return {
             **kept,
+            "features": self.features,
             "markets": [facts["markets"][column] for column in columns],
             "market_changes": [(day, symbol, market) for day, symbol, market in facts["market_changes"]],
             "leverage": np.array([facts["leverage"][column] for column in columns], np.float64),

@@ -54,8 +54,8 @@ def frequency(table: str) -> str:
     """`bars_1d` -> "1d". ConfigError for a name that is no bars table."""
     found = BARS.match(table)
     if found is None:
-        sides = ", ".join(SIDE_TABLES[:2])
-        raise ConfigError(f"table {table!r} does not exist; choose bars_1d, bars_1m (also 30s, 100t) or {sides}")
+        sides = ", ".join(SIDE_TABLES[:2]) + " or features"
+        raise ConfigError(f"table {table!r} does not exist; choose bars_1d, bars_1m (also 30s, 100t), {sides}")
     return found.group(1)
 
 
@@ -104,6 +104,10 @@ def table_schema(table: str) -> pa.Schema:
             ("table", text), ("reason", text), ("symbol", text), ("time", text), ("open", number), ("high", number),
             ("low", number), ("close", number), ("volume", number), ("source", text), ("line", pa.int64()), ("id",
             text),
+        ],
+        "features": [
+            ("name", text), ("symbol", text), ("as_of", day), ("moment", moment), ("period", day), ("value", number),
+            ("text", text),
         ],
     }  # fmt: skip
     return pa.schema(columns[table])

@@ -63,6 +63,7 @@ def resample(bars: Bars, freq: str) -> Bars:
         leverage=bars.leverage,
         source=bars.source,
         minor_unit=bars.minor_unit,
+        features=bars.features,
     )
 
 

@@ -7,6 +7,7 @@ says of bar t does not change with bar t, nor with anything later):
     listed_days               bars since the first stored one
     open high low close       as traded            volume, value (close x volume where not stored)
     market_cap, shares        where stored
+    per, sector, ...          features by name, as known at the close of that bar (see `features`); text as text
     value_20d, close_60d, ... mean over the last n bars of any numeric column above
 
 for example "market = 'KOSPI' and value_20d > 1e9 and close > 1000". A name that is not listed is never a member,
@@ -18,7 +19,7 @@ bar has no bar before it: nobody is a member. DuckDB evaluates the condition, wi
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,23 +30,34 @@ from quantkit.errors import BadData
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from quantkit.data.features import Features
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 NUMBERS = ("open", "high", "low", "close", "volume", "value", "market_cap", "shares")
 TEXTS = ("symbol", "name", "market")
-_MEAN = re.compile(r"(" + "|".join(NUMBERS) + r")_([1-9]\d{0,3})d\Z")
-_WORD = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][A-Za-z_0-9]*")
+_MEAN = re.compile(r"(\w+)_([1-9]\d{0,3})d\Z")
+_WORD = re.compile(r"'(?:[^']|'')*'|[^\W\d]\w*")
 _CHUNK = 2_000_000  # cells evaluated at a time
 
 
-def columns_of(query: str) -> tuple[set[str], int]:
-    """(columns that the query names, bars of history it needs)."""
-    words = {word.lower() for word in _WORD.findall(query) if not word.startswith("'")}
-    known = {word for word in words if word in NUMBERS or word in TEXTS or word == "listed_days" or _MEAN.match(word)}
-    reach = [int(found.group(2)) for word in known if (found := _MEAN.match(word))]
+def columns_of(query: str, features: Features | None = None) -> tuple[set[str], int]:
+    """(columns that the query names, bars of history it needs, at most)."""
+    words = {word.casefold() for word in _WORD.findall(query) if not word.startswith("'")}
+    reach = [int(found.group(2)) for word in words if (found := _MEAN.match(word))]
+    known = {word for word in words if _is_column(word, features)}
     return known, max(reach, default=1) + 1
+
+
+def _is_column(word: str, features: Features | None) -> bool:
+    if word in NUMBERS or word in TEXTS or word == "listed_days":
+        return True
+    mean = _MEAN.match(word)
+    if mean is not None and mean.group(1) in NUMBERS:
+        return True
+    return features is not None and (word in features or (mean is not None and mean.group(1) in features))
 
 
 def members(
@@ -58,31 +70,53 @@ def members(
     listed_before: IntArray,
     names: Mapping[str, str],
     markets: Callable[[str, IntArray], Sequence[str | None]],
+    features: Features,
+    feature: Callable[[str], FloatArray],
 ) -> BoolArray:
     """(T, N) bool: listed now, and the condition holds at the bar before. Row 0 is False.
 
-    listed_before (N,): stored bars of the symbol before the first row. field: a (T, N) matrix by name.
+    listed_before (N,): stored bars of the symbol before the first row. field: a (T, N) matrix by name. feature: one of
+    `features` as known at each bar.
     """
-    wanted, _ = columns_of(query)
+    wanted, _ = columns_of(query, features)
     listed = (flags & LISTED) != 0
-    data = {name: _column(name, field, listed, listed_before) for name in wanted if name not in TEXTS}
+
+    def number(name: str) -> FloatArray:
+        return field(name) if name in NUMBERS else feature(name)
+
+    data: dict[str, NDArray[Any]] = {}
+    for name in wanted:
+        if name == "listed_days":
+            data[name] = np.cumsum(listed, axis=0, dtype=np.float64) + listed_before
+        elif name not in NUMBERS and name not in TEXTS and name in features:
+            data[name] = _worded(feature(name), features.rows(name, symbols).labels)
+        elif name not in TEXTS:
+            data[name] = _column(name, number)
     texts = {name: _texts(name, symbols, days, names, markets) for name in wanted if name in TEXTS}
     total = np.zeros(flags.shape, dtype=bool)
     step = max(1, _CHUNK // max(1, len(symbols)))
     for start in range(0, len(days) - 1, step):
         rows = slice(start, min(start + step, len(days) - 1))
-        met = _evaluate(query, {name: matrix[rows] for name, matrix in (data | texts).items()}, (rows, len(symbols)))
+        given = {name: matrix[rows] for name, matrix in (data | texts).items()}
+        met = _evaluate(query, given, (rows, len(symbols)), features)
         total[rows.start + 1 : rows.stop + 1] = met & listed[rows] & listed[rows.start + 1 : rows.stop + 1]
     return total
 
 
-def _column(name: str, field: Callable[[str], FloatArray], listed: BoolArray, before: IntArray) -> FloatArray:
-    if name == "listed_days":
-        return np.cumsum(listed, axis=0, dtype=np.float64) + before
+def _column(name: str, number: Callable[[str], FloatArray]) -> FloatArray:
+    if name in NUMBERS:
+        return number(name)
     mean = _MEAN.match(name)
-    if mean is None:
-        return field(name)
-    return rolling_mean(field(mean.group(1)), int(mean.group(2)))
+    assert mean is not None  # `columns_of` names nothing else
+    return rolling_mean(number(mean.group(1)), int(mean.group(2)))
+
+
+def _worded(codes: FloatArray, labels: tuple[str, ...] | None) -> NDArray[Any]:
+    """A text feature as text, None where nothing is known; numbers as they are."""
+    if labels is None:
+        return codes
+    known = ~np.isnan(codes)
+    return np.array([*labels, None], dtype=object)[np.where(known, codes, -1).astype(np.int64)]
 
 
 def rolling_mean(matrix: FloatArray, length: int) -> FloatArray:
@@ -109,7 +143,9 @@ def _texts(
     return np.broadcast_to(row, (len(days), len(symbols)))
 
 
-def _evaluate(query: str, columns: Mapping[str, NDArray[np.generic]], shape: tuple[slice, int]) -> BoolArray:
+def _evaluate(
+    query: str, columns: Mapping[str, NDArray[np.generic]], shape: tuple[slice, int], features: Features
+) -> BoolArray:
     """The condition over flattened columns."""
     import duckdb
     import pyarrow as pa
@@ -128,7 +164,7 @@ def _evaluate(query: str, columns: Mapping[str, NDArray[np.generic]], shape: tup
         first = str(error).splitlines()[0]
         raise BadData(
             f"universe query {query!r}: {first}. Columns: {', '.join((*TEXTS, 'listed_days', *NUMBERS))}, "
-            "and means such as value_20d"
+            f"and means such as value_20d; features: {', '.join(features.names) or 'none'}"
         ) from error
     finally:
         connection.close()

@@ -151,6 +151,7 @@ def _part(bars: Bars, **axes: Any) -> Bars:
         version=bars.version,
         source=bars.source,
         minor_unit=bars.minor_unit,
+        features=bars.features,
         **axes,
     )
 
