@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 WAIT_S = 10.0  # for other processes' turns
+GATHER_S = 0.005  # before a batch is written
 PENDING = 1_000  # rows that may wait to be written before a run waits for them
 LONG = 50  # names in a list that is kept apart
 
@@ -120,9 +121,13 @@ class Writer:
             while len(self._waiting) >= PENDING:
                 self._turn.wait()
             self._waiting.append(entry)
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._work, name="quantkit run log").start()
+            if self._busy:
+                return
+            self._busy = True
+        try:
+            threading.Thread(target=self._work, name="quantkit run log").start()
+        except RuntimeError:  # no thread to be had, as while the interpreter ends: here and now, then
+            self._work()
 
     def flush(self) -> None:
         """Wait until everything handed over is written."""
@@ -133,6 +138,7 @@ class Writer:
     def _work(self) -> None:
         while True:
             with self._turn:
+                self._turn.wait(GATHER_S)  # the run goes on first; rows of quick runs gather
                 batch, self._waiting = self._waiting, []
                 self._busy = bool(batch)
                 self._turn.notify_all()

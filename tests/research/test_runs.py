@@ -290,3 +290,13 @@ def test_walk_forwards_of_other_windows_are_other_trials(lake: Lake, rising: typ
         runs.record(kind="walk_forward", strategy=rising, bars=lake.bars(), parameters={"window": [3]}, metrics={},
                     sharpes=[0.1, 0.2], settings={"train": train, "cash": cash})  # fmt: skip
     assert runs.RunLog(lake.path).trials("Rising").count == 4
+
+
+def test_where_no_thread_is_to_be_had_the_row_is_written_at_once(
+    lake: Lake, rising: type[Strategy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    assert [backtest(rising(window=window), lake.bars()).run_id for window in (5, 6)] == [1, 2]
