@@ -81,7 +81,11 @@ class FeatureRows:
         """Whether rows name the period they speak of."""
         return bool(len(self.period)) and int(self.period[0]) != NO_PERIOD
 
-    def chosen(self, rows: NDArray[np.bool_]) -> FeatureRows:
+    def part(self, start: int, stop: int) -> FeatureRows:
+        """Rows start..stop, views of these."""
+        return self.chosen(slice(start, stop))
+
+    def chosen(self, rows: NDArray[np.bool_] | slice) -> FeatureRows:
         """Some of the rows."""
         return FeatureRows(
             self.symbols, self.code[rows], self.day[rows], self.moment[rows], self.period[rows], self.value[rows],
@@ -227,69 +231,60 @@ def known_matrix(
     every = place.get(EVERY, -1)
     code = np.array([place.get(symbol, -1) for symbol in symbols], dtype=np.int64)
     calendars = np.array([market if market in ("US", "NONE") else "KRX" for market in markets])
-    for calendar in np.unique(calendars).tolist():
-        columns = np.flatnonzero((calendars == calendar) & ((code >= 0) | (every >= 0)))
-        wanted = np.unique(np.append(code[columns], every))
-        if len(columns) and len(days):
-            _lay(out, code, every, columns, _known_rows(rows, wanted[wanted >= 0], calendar, days, times, lag))
+    start = np.searchsorted(rows.code, np.arange(len(rows.symbols) + 1, dtype=np.int32))
+    for calendar in np.unique(calendars).tolist() if len(days) else ():
+        clock = _Clock(calendar, days, times, lag)
+        common = np.full(len(days), np.nan)
+        if every >= 0:
+            _lay(common, *_steps(rows.part(int(start[every]), int(start[every + 1])), clock))
+        columns = np.flatnonzero(calendars == calendar)
+        columns = columns[np.argsort(code[columns], kind="stable")]
+        for begin in range(0, len(columns), _BLOCK):
+            here = columns[begin : begin + _BLOCK]
+            block = np.tile(common, (len(here), 1))
+            for line, own in zip(block, code[here].tolist(), strict=True):
+                if own >= 0:
+                    _lay(line, *_steps(rows.part(int(start[own]), int(start[own + 1])), clock))
+            if bool((np.diff(here) == 1).all()):
+                out[:, here[0] : here[-1] + 1] = block.T
+            else:
+                out[:, here] = block.T
     return out
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """Bars at which values change: of symbol c those at start[c] .. start[c + 1]."""
+class _Clock:
+    """When a row counts: the bars, their calendar, the sessions to wait."""
 
-    start: IntArray
-    row: IntArray
-    value: FloatArray
+    def __init__(self, calendar: str, days: IntArray, times: IntArray | None, lag: int) -> None:
+        self.calendar, self.days, self.times, self.lag = calendar, days, times, lag
+        self._first, self._last = int(days[0]) - 1, int(days[-1])
+        dates = np.arange(self._first, self._last + 1)
+        self._rows: IntArray = np.searchsorted(days, dates, side="right").astype(np.int64)  # by date: one look a row
+
+    def first_bar(self, day: IntArray, moment: IntArray) -> IntArray:
+        """The first bar at which each row is known; the number of bars where that is after the last."""
+        if self.times is not None and not self.lag:
+            known = _moments(day, moment, self.calendar)
+            return np.searchsorted(self.times, known, side="right").astype(np.int64)
+        session = _shifted(_session_before(day, moment, self.calendar), self.calendar, self.lag)
+        return self._rows[np.clip(session, self._first, self._last) - self._first]
 
 
-def _known_rows(
-    rows: FeatureRows, wanted: IntArray, calendar: str, days: IntArray, times: IntArray | None, lag: int
-) -> _Steps:
-    """The first bar at which each row counts, of rows that ever do."""
-    if len(wanted) < len(rows.symbols):
-        rows = rows.chosen(np.isin(rows.code, wanted))
-    day, moment = rows.day.astype(np.int64), rows.moment
-    if times is None or lag:
-        session = _shifted(_session_before(day, moment, calendar), calendar, lag)
-        first = int(days[0]) - 1
-        table = np.searchsorted(days, np.arange(first, int(days[-1]) + 1), side="right")  # by day: one look a row
-        row = table[np.clip(session, first, int(days[-1])) - first]
-    else:
-        row = np.searchsorted(times, _moments(day, moment, calendar), side="right")
-    counts = row < len(days)
+def _steps(rows: FeatureRows, clock: _Clock) -> tuple[IntArray, FloatArray]:
+    """(bars at which the value of one symbol changes, rising; the values)."""
+    row = clock.first_bar(rows.day.astype(np.int64), rows.moment)
+    counts = row < len(clock.days)
     if rows.has_periods:
-        rank = (rows.code.astype(np.int64) << 32) + (rows.period.astype(np.int64) - NO_PERIOD)
-        counts &= rank >= np.maximum.accumulate(rank)  # an older period than one known already
-    code, row, value = rows.code[counts], row[counts].astype(np.int64), rows.value[counts]
-    last = np.ones(len(code), dtype=np.bool_)
-    last[:-1] = (code[1:] != code[:-1]) | (row[1:] != row[:-1])
-    code, row, value = code[last], row[last], value[last]
-    return _Steps(np.searchsorted(code, np.arange(len(rows.symbols) + 1)), row, value)
+        counts &= rows.period >= np.maximum.accumulate(rows.period)  # else of an older period than one known already
+    row, value = row[counts], rows.value[counts]
+    last = np.append(np.diff(row) != 0, True)[: len(row)]
+    return row[last], value[last]
 
 
-def _lay(out: FloatArray, code: IntArray, every: int, columns: IntArray, steps: _Steps) -> None:
-    """Write each symbol's steps down its columns, a few at a time so that writes lie together."""
-    length = len(out)
-
-    def write(line: FloatArray, symbol: int) -> None:
-        start, stop = int(steps.start[symbol]), int(steps.start[symbol + 1])
-        if symbol >= 0 and start < stop:
-            row = steps.row[start:stop]
-            line[row[0] :] = np.repeat(steps.value[start:stop], np.diff(row, append=length))
-
-    common = np.full(length, np.nan)
-    write(common, every)
-    for begin in range(0, len(columns), _BLOCK):
-        here = columns[begin : begin + _BLOCK]
-        block = np.tile(common, (len(here), 1))
-        for line, column in zip(block, here.tolist(), strict=True):
-            write(line, int(code[column]))
-        if int(here[-1]) - int(here[0]) + 1 == len(here):
-            out[:, here[0] : here[-1] + 1] = block.T
-        else:
-            out[:, here] = block.T
+def _lay(line: FloatArray, row: IntArray, value: FloatArray) -> None:
+    """Write values from the bars on at which they count."""
+    if len(row):
+        line[row[0] :] = np.repeat(value, np.diff(row, append=len(line)))
 
 
 def _moments(day: IntArray, moment: IntArray, calendar: str) -> IntArray:

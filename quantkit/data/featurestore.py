@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 TABLE = "features"
 _FACTS = b"quantkit.feature"
 _ROW_GROUP = 65_536
+_READ = ["symbol", "as_of", "moment", "period", "value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class LakeFeatures:
         wanted = None if symbols is None else {*symbols, EVERY}
         few = wanted is not None and 4 * len(wanted) < facts["symbols"]  # else sorting out costs more than reading
         chosen = [("symbol", "in", sorted(wanted))] if few and wanted is not None else None
-        content = pq.read_table(path, filters=chosen, columns=["symbol", "as_of", "moment", "period", "value"])
+        coded = None if few else ["symbol"]  # of a few rows, codes would cost more than texts
+        content = pq.read_table(path, filters=chosen, columns=_READ, read_dictionary=coded)
         return _rows_of(content, facts["labels"])
 
 

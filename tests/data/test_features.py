@@ -235,7 +235,7 @@ def test_an_unknown_feature_lists_those_there_are() -> None:
     with pytest.raises(ConfigError, match="no feature 'per'; there are none: give them with"):
         panel().feature("per")
     frame = pd.DataFrame({"symbol": ["005930"], "as_of": DAY[:1], "per": [1.0], "pbr": [1.0]})
-    with pytest.raises(ConfigError, match="there are per, pbr"):
+    with pytest.raises(ConfigError, match="there are pbr, per"):
         panel(frame).feature("roe")
 
 
