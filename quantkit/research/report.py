@@ -1,7 +1,7 @@
 """Pages of a sweep and of a walk-forward, in the look of a result's page.
 
 Contract: as `backtest.report`: one HTML file without links to anywhere, pictures as inline SVG, the same bytes for the
-same result. A sweep of 10,000 runs gives about 0.2 MB, whatever the bars. Called by `SweepResult.report` and
+same result. A sweep of 10,000 runs gives about 0.1 MB, whatever the bars. Called by `SweepResult.report` and
 `WalkForwardResult.report`.
 """
 

@@ -193,8 +193,8 @@ def meaning(result: Swept, chance: float | None = None) -> str:
     said = [first, *_luck(result, done)]
     if chance is not None:
         said.append(
-            f"Probability of backtest overfitting: {percent(chance, digits=0)} (how often the best of one half of the "
-            "time is below the middle in the other half, over all halves; Bailey and others 2017)."
+            f"Probability of backtest overfitting: {percent(chance, digits=0)} (how often the run with the best "
+            "Sharpe ratio in one half of the time is below the middle in the other half; Bailey and others 2017)."
         )
     if len(done):
         said += _doubts(done.iloc[0], {name: _values(frame[name]) for name in parameters(result)})
@@ -340,7 +340,7 @@ def stability(result: Swept) -> str:
         found = result.stability()
     except QuantkitError as error:
         return section("Stability", f'<p class="note">{escape(str(error))}</p>')
-    if not len(found):
+    if not len(found) or not len(done_of(result)):
         return ""
     note = "The best runs beside those one step away. A peak that falls off at the next value is luck; one that its "
     note += "neighbours share may not be."
@@ -349,7 +349,9 @@ def stability(result: Swept) -> str:
 
 def _cell(name: str, value: object) -> str:
     if isinstance(value, float | np.floating):
-        return figure(name)(float(value)) if name in FIGURES else number(float(value), digits=3)
+        return (
+            figure(name)(float(value)) if name in FIGURES else number(float(value), digits=3 if abs(value) < 100 else 1)
+        )
     return escape(word(value))
 
 
