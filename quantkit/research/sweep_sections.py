@@ -348,11 +348,10 @@ def stability(result: Swept) -> str:
 
 
 def _cell(name: str, value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return (
-            figure(name)(float(value)) if name in FIGURES else number(float(value), digits=3 if abs(value) < 100 else 1)
-        )
-    return escape(word(value))
+    if not isinstance(value, float | np.floating):
+        return escape(word(value))
+    known = float(value)
+    return figure(name)(known) if name in FIGURES else number(known, digits=3 if abs(known) < 100.0 else 1)
 
 
 def table(frame: pd.DataFrame) -> str:
