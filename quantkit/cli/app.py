@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from quantkit.cli import backtest, check, compare, console, data, demo, runs, walkforward, warmup
+from quantkit.cli import backtest, check, compare, console, data, demo, runs, sweep, walkforward, warmup
 from quantkit.errors import Bug, ConfigError, QuantkitError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -53,6 +53,7 @@ app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("reproduce")(runs.reproduce)
+app.command("sweep")(sweep.sweep)
 app.command("walkforward")(walkforward.walkforward)
 app.command("warmup")(warmup.warmup)
 app.add_typer(data.app, name="data")
