@@ -51,6 +51,7 @@ FIXED = "a fixed number of bars"
 REVERSED = "a window over reversed bars"
 
 _NEAR = 60  # bars before a changed one in which a shift is looked for beside something else
+_LONG = 300  # bars ahead that no label or window is likely to look
 _FAR = {"filter": FILTER, "fit": FIT}  # what else needs all bars; else a statistic over them
 
 
@@ -89,7 +90,8 @@ def cause_of(
     period = "" if reach.only else _period(differences, bars, telling=3 if "resample" in kinds else 6)
     if period and not (blocks and "full" in kinds and "resample" not in kinds):
         return with_line(f"{RESAMPLE} ({period})", hints, "resample")
-    if period or _is_far(differences) or (reach.back * 4 > len(bars) and kinds & {*_FAR, "full", "reverse"}):
+    long = reach.back * 4 > len(bars) and (reach.back > _LONG or bool(kinds & {*_FAR, "full", "reverse", "last"}))
+    if period or long or _is_far(differences):
         kind = next((kind for kind in _FAR if kind in kinds), "full")
         return with_line(_FAR.get(kind, FULL), hints, kind, "reverse", "last") + _and_shifted(impulses, hints)
     return _near(reach, hints)

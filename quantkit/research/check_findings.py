@@ -139,15 +139,23 @@ def _stands_still(values: NDArray[Any]) -> bool:
     return not bool(differing(values[1:], values[:-1]).any())
 
 
+def enough_for(starts: Sequence[tuple[int, int, int]], declared: int) -> list[tuple[int, int, int]]:
+    """The later starts that leave bars enough to see decisions agree, and go on agreeing."""
+    return [one for one in starts if one[2] > 1.5 * declared + 20]
+
+
 def warmup_of(starts: Sequence[tuple[int, int, int]], declared: int) -> tuple[int | None, list[str]]:
     """Bars until decisions no longer depend on where the history starts (None: never, or not measured), and notes."""
     if not starts:
         return None, []
+    starts = enough_for(starts, declared)
+    if not starts:
+        return None, ["these bars are too few to measure how much history the decisions need"]
     unsettled = [one for one in starts if one[1] > 0.9 * one[2]]
     if len(unsettled) * 2 > len(starts):
         note = (
-            "decisions never stop to depend on the first bar loaded (a running total, a mean over all bars so far, a "
-            "position kept from then): backtest and live agree only from the same first bar"
+            "on these bars decisions never stop to depend on the first one loaded (a running total, a mean over all "
+            "bars so far, a position kept from then): backtest and live agree only from the same first bar"
         )
         return None, [note]
     measured = max((last for _, last, size in starts if last <= 0.9 * size), default=0)

@@ -126,9 +126,9 @@ def live_runs(
     return runs
 
 
-def start_rows(bars: Bars, count: int, *, random: np.random.Generator) -> Rows:
-    """First rows of shortened histories, in the first half of the panel: where sessions begin, as a history does."""
-    edges = np.linspace(1, max(len(bars) // 2, 2), count + 1)
+def start_rows(bars: Bars, count: int, *, warmup: int, random: np.random.Generator) -> Rows:
+    """First rows of shortened histories, which leave half of the bars after a warm-up: where sessions begin."""
+    edges = np.linspace(1, max((len(bars) - warmup) // 2, 2), count + 1)
     rows = (edges[:-1] + random.random(count) * np.diff(edges)).astype(np.int64)
     rows = np.unique(np.searchsorted(bars.days, bars.days[rows]))
     return rows[rows > 0]

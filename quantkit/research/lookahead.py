@@ -26,7 +26,7 @@ from quantkit.errors import BadData, ConfigError
 from quantkit.research import check_plan as plan
 from quantkit.research.check_base import base_of
 from quantkit.research.check_decisions import Copies
-from quantkit.research.check_findings import data_of, judged, notes_of, warmup_of
+from quantkit.research.check_findings import data_of, enough_for, judged, notes_of, warmup_of
 from quantkit.research.check_hints import hints_of
 from quantkit.research.check_orders import judge_orders
 from quantkit.research.check_probes import Probes
@@ -116,7 +116,7 @@ def _check(
         cuts=probes.made.get("cut", 0) + probes.made.get("names", 0) + order_cuts,
         changes=probes.made.get("change", 0),
         live=probes.made.get("live", 0),
-        starts=len(starts),
+        starts=len(enough_for(starts, strategy.warmup)),
         seed=seed,
         packages=package_versions(),
     )
@@ -148,7 +148,7 @@ def _probe(probes: Probes, counts: plan.Counts, warmup: int, progress: Progress 
     stops = plan.cut_rows(bars, whole, counts.cuts, warmup=warmup, random=random)
     rows = plan.change_rows(bars, whole, counts.changes, warmup=warmup, random=random)
     runs = plan.live_runs(len(bars), whole, counts.live, warmup=warmup, random=random)
-    first_rows = plan.start_rows(bars, counts.starts, random=random)
+    first_rows = plan.start_rows(bars, counts.starts, warmup=warmup, random=random)
     total = len(stops) + len(rows) + sum(map(len, runs)) + len(first_rows)
     done = 0
 

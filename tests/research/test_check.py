@@ -130,6 +130,14 @@ def test_a_warm_up_that_is_too_short_is_a_note_not_a_finding() -> None:
     assert any("warmup = 0 is declared" in note for note in report.notes)
 
 
+def test_a_warm_up_that_does_not_fit_in_the_bars_is_not_measured() -> None:
+    report = qk.check(clean.LongWarmUp(), random_bars(450, 2), cuts=CUTS)
+    assert report.ok
+    assert report.warmup is None
+    assert "not measured (declared 400)" in repr(report)
+    assert any("too few to measure" in note for note in report.notes)
+
+
 def test_what_never_forgets_its_start_has_no_warm_up() -> None:
     report = qk.check(clean.ExpandingQuantile(), panel(), cuts=CUTS)
     assert report.warmup is None
