@@ -311,6 +311,8 @@ class RunLog:
     def __init__(self, home: str | Path) -> None:
         self.path = _file(home)
         if not self.path.parent.is_dir():
+            run_store.writer(self.path).flush()  # a first run that is still being written makes the folder
+        if not self.path.parent.is_dir():
             raise ConfigError(f"no run log at {self.path}: there is no folder {self.path.parent}")
 
     def __repr__(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,21 @@ def test_bars_without_a_lake_are_logged_only_when_told(lake: Lake, rising: type[
     runs.log_to(None)
     assert len(runs.RunLog(tmp_path / "elsewhere").rows()) == 2
     assert not (lake.path / "runs.sqlite").exists()
+
+
+def test_a_log_that_is_still_being_made_is_waited_for(
+    lake: Lake, rising: type[Strategy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, never = run_store.write, threading.Event()
+
+    def late(path: Path, batch: Iterable[run_store.Entry]) -> None:
+        never.wait(0.2)
+        written(path, batch)
+
+    monkeypatch.setattr(run_store, "write", late)
+    runs.log_to(tmp_path / "new")
+    backtest(rising(), bars_in_memory())
+    assert len(runs.RunLog(tmp_path / "new").rows()) == 1
 
 
 def test_the_environment_says_where_or_that_nothing_is_logged(
