@@ -65,7 +65,7 @@ class Lake:
     """Price history under a folder, created when first written to. `cache_limit` bounds the column cache in bytes."""
 
     def __init__(self, path: str | Path, *, cache_limit: int = LIMIT_BYTES) -> None:
-        self.path = Path(path).expanduser()
+        self.path = Path(path).expanduser().absolute()  # a later chdir must not move it
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path} is a file; a lake is a folder")
         self.cache = ColumnCache(self.path / "cache" / "columns", limit_bytes=cache_limit)

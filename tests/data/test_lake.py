@@ -350,3 +350,13 @@ def test_repeated_reads_load_no_table_library(lake: Lake) -> None:
     )
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert json.loads(child.stdout) == []
+
+
+def test_a_lake_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lakes = []
+    for name, close in (("one", 1000), ("two", 2000)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        lakes.append(Lake("lake"))
+        lakes[-1].ingest(frame(row("005930", "2024-01-02", close)), market="KOSPI")
+    assert [lake.bars(["005930"]).close[0, 0] for lake in lakes] == [1000, 2000]
