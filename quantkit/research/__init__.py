@@ -3,6 +3,7 @@
     trial        one run on shared, prepared bars: figures only
     lookahead    does a strategy know tomorrow: hide it, change it, and compare
     walkforward  parameters chosen on the past, traded on what follows
+    crossvalidation  parameters chosen on some of the time, judged on the rest
     splits       folds without leaks, for scikit-learn
     holdout      the last years, put aside and looked at once
     sweep        a space of parameters, run over threads, processes or a cluster

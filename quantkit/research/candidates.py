@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from itertools import product
+from itertools import pairwise, product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from quantkit.errors import ConfigError
 from quantkit.research.stitching import Chosen, with_policy
@@ -20,7 +22,9 @@ from quantkit.strategy import Strategy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["LOWER_IS_BETTER", "Candidates", "best_of"]
+    import pandas as pd
+
+__all__ = ["LOWER_IS_BETTER", "Candidates", "best_of", "plain_sets", "stability_of"]
 
 LOWER_IS_BETTER = frozenset(
     ("volatility", "max_drawdown_days", "turnover", "commission", "tax", "slippage", "borrow_cost", "ambiguous_trades")
@@ -95,3 +99,26 @@ def best_of(scores: Sequence[float], metric: str) -> int | None:
 def plain_sets(sets: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
     """Values as JSON takes them."""
     return [{name: getattr(value, "item", lambda value=value: value)() for name, value in one.items()} for one in sets]
+
+
+def stability_of(candidates: Candidates, found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """How much chosen sets differ from one to the next: see `WalkForwardResult.stability`."""
+    import pandas as pd
+
+    rows = {}
+    for name in candidates.names if found else ():
+        chosen = [one[name] for one in found]
+        tried = list({repr(one[name]): one[name] for one in candidates.sets}.values())
+        common = max(dict.fromkeys(chosen), key=chosen.count)
+        edges = list(pairwise(chosen))
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in tried)
+        reach = float(max(tried) - min(tried)) if numbers else math.nan
+        moved = [abs(float(b - a)) for a, b in edges] if numbers else []
+        rows[name] = {
+            "values": len({repr(value) for value in chosen}), "tried": len(tried), "most_common": common,
+            "share": chosen.count(common) / len(chosen),
+            "changes": sum(a != b for a, b in edges) / len(edges) if edges else math.nan,
+            "step": float(np.mean(moved)) / reach if moved and reach > 0.0 else math.nan,
+            "lowest": min(chosen) if numbers else None, "highest": max(chosen) if numbers else None,
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")

@@ -196,6 +196,7 @@ def _told(result: Result, held: Holdout, number: int, before: int, version: str)
         )
     else:
         said = "This is the first opening of the holdout; with any other version it will no longer be untouched."
+    result.again = None  # settings nearby, or other costs, would be more looks
     result.__dict__["manifest"] = {**result.manifest, "holdout": facts}
     result.__dict__["warnings"] = [said, *result.warnings]
     return result

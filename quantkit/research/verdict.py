@@ -3,6 +3,7 @@
     1. tried      what was tried was counted                                      research.runs
     2. luck       it beats what the best of that many worthless tries shows        overfit: deflated Sharpe ratio
     3. record     the record is long enough to tell                                overfit: minimum track record length
+       holdout    of a run over a holdout: nobody had looked at it before           holdout
     4. choice     what is best in one half of the time is not lost in the other    overfit: CSCV, with a sweep
     5. costs      trading may cost more than was charged                           noise.break_even, cost_stress
     6. settings   settings nearby earn as well                                     noise.parameter_noise
@@ -99,7 +100,7 @@ def verdict(result: Result, sweep: object = None, *, again: bool = True, progres
     if not traded:
         return Verdict("Nothing was traded, so there is nothing to judge.", (), "")
     trials = _trials(result)
-    points = [_tried(result, trials), *_luck(result, moments, trials)]
+    points = [_tried(result, trials), *_luck(result, moments, trials), *_holdout(result)]
     if sweep is not None:
         points.append(_choice(sweep))
     points += [_costs(result, again, progress), _settings(result, again, progress)]
@@ -218,6 +219,22 @@ def _record(result: Result, moments: overfit.Moments, luck: float) -> Point:
             f"the run has {number(years)}."
         )
     return Point("record", condition, needed <= years, said, figures)
+
+
+def _holdout(result: Result) -> list[Point]:
+    """Whether the years of a run over a holdout were still untouched; nothing for other runs."""
+    facts = result.__dict__.get("manifest", {}).get("holdout")
+    if facts is None:
+        return []
+    opening, before = int(facts["opening"]), int(facts["versions_before"])
+    said = f"These years were put aside from {facts['start']} on, and this is the first look at them."
+    if before:
+        said = (
+            f"This is opening {count(opening)} of the holdout that begins on {facts['start']}; with each look it "
+            "proves less."
+        )
+    figures = {"holdout_opening": float(opening)}
+    return [Point("holdout", "Nobody had looked at these years before.", before == 0, said, figures)]
 
 
 def _choice(sweep: object) -> Point:

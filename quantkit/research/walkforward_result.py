@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantkit.backtest import metrics
 from quantkit.backtest.figures import calendar_years, session_ends, session_returns
-from quantkit.research.candidates import LOWER_IS_BETTER, plain_sets
+from quantkit.research.candidates import LOWER_IS_BETTER, plain_sets, stability_of
 from quantkit.research.trial import Runner
 
 if TYPE_CHECKING:
@@ -181,25 +180,7 @@ class WalkForwardResult:
                     drawn at random from an even grid give about 1/3; NaN for what is no number
         lowest, highest   of the chosen values
         """
-        import pandas as pd
-
-        rows = {}
-        for name in self.candidates.names:
-            chosen = [choice.parameters[name] for choice in self.choices]
-            tried = list({repr(one[name]): one[name] for one in self.candidates.sets}.values())
-            common = max(dict.fromkeys(chosen), key=chosen.count)
-            edges = list(pairwise(chosen))
-            numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in tried)
-            reach = float(max(tried) - min(tried)) if numbers else math.nan
-            moved = [abs(float(b - a)) for a, b in edges] if numbers else []
-            rows[name] = {
-                "values": len({repr(value) for value in chosen}), "tried": len(tried), "most_common": common,
-                "share": chosen.count(common) / len(chosen),
-                "changes": sum(a != b for a, b in edges) / len(edges) if edges else math.nan,
-                "step": float(np.mean(moved)) / reach if moved and reach > 0.0 else math.nan,
-                "lowest": min(chosen) if numbers else None, "highest": max(chosen) if numbers else None,
-            }  # fmt: skip
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
+        return stability_of(self.candidates, [choice.parameters for choice in self.choices])
 
     @property
     def beaten(self) -> float:

@@ -63,6 +63,8 @@ def test_each_version_opens_it_once_and_every_look_counts(tmp_path: Path):
     assert (two.manifest["holdout"]["opening"], two.manifest["holdout"]["versions_before"]) == (2, 1)
     assert "opening 2 of the holdout: one other version has been looked at before" in two.warnings[0]
     assert "opening 2 of the holdout" in two.report(tmp_path / "two.html").read_text(encoding="utf-8")
+    assert "opening 2 of the holdout" in two.verdict().text
+    assert [point.stands for point in one.verdict().points if point.name == "holdout"] == [True]
     three = holdout(random_bars(500), "1Y", home=tmp_path).open(Above(), policy=Policy(stop_loss=0.1))
     assert "2 other versions" in three.warnings[0]
     assert [look["params"]["window"] for look in held.openings] == [10, 20, 10]
