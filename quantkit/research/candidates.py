@@ -48,7 +48,8 @@ class Candidates:
         values = {name: _values(name, given) for name, given in space.items()}
         self.names = tuple(values)
         everything: list[dict[str, Any]] = [dict(zip(values, one, strict=True)) for one in product(*values.values())]
-        self.sets = [one for one in everything if where is None or where(SimpleNamespace(**one))]
+        defaults = {name: one.default for name, one in own.items()}
+        self.sets = [one for one in everything if where is None or where(SimpleNamespace(**defaults | one))]
         if not self.sets:
             raise ConfigError(f"where leaves none of {len(everything)} parameter sets; loosen it or widen the ranges")
         for one in self.sets:
