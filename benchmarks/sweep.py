@@ -1,10 +1,9 @@
 """10,000 pairs of moving averages over 2,500 daily bars: indicators, simulation, return, Sharpe, deepest drawdown.
 
-Ours is `quantkit.sweep` with an ordinary `Strategy`, on one thread and on two, and through Dask with one worker and with
-two. vectorbt is its idiomatic sweep: `MA.run_combs`, `Portfolio.from_signals`, the three figures of all columns at once;
-backtesting.py runs a sample of the pairs one after the other, as its `optimize` does in each process, and is scaled to
-all of them. Both sides get the same closes. Ratios are of CPU time, which is what a sweep costs: with 2 cores the wall
-clock of ours is about half of it.
+Ours is `quantkit.sweep` with an ordinary `Strategy`, on one thread and on two. vectorbt is its idiomatic sweep:
+`MA.run` of all pairs, `Portfolio.from_signals`, the three figures of all columns at once; backtesting.py runs a sample
+of the pairs one after the other, as its `optimize` does in each process, and is scaled to all of them. Both sides get
+the same closes. Ratios are of CPU time, which is what a sweep costs. `sweep_dask.py` is the same on a cluster.
 
 usage: python benchmarks/sweep.py [--json]
 """
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
@@ -81,27 +79,6 @@ def quantkit(jobs: int) -> dict[str, float]:
     return timed(work)
 
 
-def dask(workers: int) -> dict[str, float]:
-    """A sweep of 60,000 runs, so that the work is more than the messages; the wall clock is what counts."""
-    import quantkit as qk
-    from dask.distributed import Client, LocalCluster
-
-    bars, rule = bars_and_rule()
-    gross = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        found = []
-        for _ in range(4):
-            began = time.perf_counter()
-            result = qk.sweep(
-                rule, bars, fast=FAST, slow=SLOW, gross=gross, executor=client.get_executor(), progress=False
-            )
-            found.append(time.perf_counter() - began)
-    return {"median_s": statistics.median(found[1:]), "runs": len(result), "failed": result.failed}
-
-
 def vectorbt() -> dict[str, float]:
     import warnings
 
@@ -112,14 +89,12 @@ def vectorbt() -> dict[str, float]:
     close = pd.Series(closes()[:, 0], index=pd.date_range("2010-01-01", periods=BARS, freq="D"))
 
     def work() -> int:
-        average = vbt.MA.run(close, window=[*FAST, *SLOW])
-        table = average.ma
         fast = vbt.MA.run(close, np.repeat(list(FAST), len(SLOW)), short_name="fast")
         slow = vbt.MA.run(close, np.tile(list(SLOW), len(FAST)), short_name="slow")
         entries, exits = fast.ma_crossed_above(slow), fast.ma_crossed_below(slow)
         portfolio = vbt.Portfolio.from_signals(close, entries, exits, size_granularity=1.0, fees=RATE, freq="1D")
         figures = portfolio.total_return(), portfolio.sharpe_ratio(), portfolio.max_drawdown()
-        return len(figures[0]) if len(table) else 0
+        return len(figures[0])
 
     return timed(work, times=1)
 
@@ -174,9 +149,4 @@ if __name__ == "__main__":
         },
         title="10,000 SMA pairs x 2,500 daily bars, CPU seconds",
         packages=("numpy", "numba", "vectorbt", "vectorbt-rust", "backtesting"),
-    ) if "--dask" not in sys.argv and not any(name.startswith("dask") for name in sys.argv) else run_sides(
-        __file__,
-        {"dask, 2 workers": lambda: dask(2), "dask, 1 worker": lambda: dask(1)},
-        title="60,000 runs on a local Dask cluster, wall-clock seconds",
-        packages=("numpy", "numba", "dask", "distributed"),
     )
