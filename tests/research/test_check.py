@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,3 +219,20 @@ def test_no_look_back_is_ever_blamed(back: int, seed: int) -> None:
             return bars.frame("close").shift(back) > bars.frame("close").ewm(span=back + 2).mean()
 
     assert qk.check(Back(), random_bars(300, 2, seed=seed), cuts=30, seed=seed).ok
+
+
+def test_features_are_looked_at_like_prices() -> None:
+    bars = panel()
+    random = np.random.default_rng(0)
+    dates = bars.index[5::60].tz_localize(None)
+    rows = [(date, symbol, random.normal(10, 3)) for symbol in bars.symbols for date in dates]
+    valued = bars.with_feature("per", pd.DataFrame(rows, columns=["as_of", "symbol", "value"]))
+
+    class Cheap(Strategy):
+        ahead: int = qk.param(0, low=0)
+
+        def targets(self, bars: Bars):
+            return pd.DataFrame(bars.feature("per")).shift(-self.ahead) < 10
+
+    assert qk.check(Cheap(), valued, cuts=CUTS).ok
+    assert qk.check(Cheap(ahead=20), valued, cuts=CUTS).findings[0].cause.startswith("negative shift of 20 bars")
