@@ -31,7 +31,7 @@ _PRICES = ("open", "high", "low", "close")
 def ingest(
     paths: Annotated[list[str] | None, typer.Argument(help="CSV or Parquet files, folders or globs.")] = None,
     lake: LakeOption = _LAKE,
-    table: Annotated[str, typer.Option(help="bars_1d, bars_1m, instruments or actions.")] = "bars_1d",
+    table: Annotated[str, typer.Option(help="bars_1d, bars_1m, instruments, actions or features.")] = "bars_1d",
     market: Annotated[str | None, typer.Option(help="Market of every row, where no column says it.")] = None,
     prices: Annotated[str, typer.Option(help="raw, or adjusted (수정주가).")] = "raw",
     symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
@@ -41,11 +41,27 @@ def ingest(
     symbols: Annotated[str | None, typer.Option(help="Symbols to download, with commas between.")] = None,
     start: Annotated[str | None, typer.Option(help="First date to download.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date to download; default today.")] = None,
+    name: Annotated[str | None, typer.Option(help="Features: name of the only one in the table.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Features: column of the date they became known.")] = None,
+    blank: Annotated[str, typer.Option(help="Features: an empty cell ends the value (clear) or not (skip).")] = "clear",
     as_json: JsonOption = False,
 ) -> None:
-    """Check prices and bring them into the lake; running it again changes nothing."""
+    """Check prices, or features (fundamentals, flows, memberships), and bring them into the lake.
+
+    Running it again changes nothing.
+    """
     from quantkit.data.lake import Lake
 
+    if table == "features" and paths:
+        with console.progress("ingest") as advance:
+            report = Lake(lake).ingest_features(
+                paths, name=name, symbol=symbol, as_of=as_of, blank=cast(Literal["clear", "skip"], blank),
+                progress=lambda done, total, _: advance(done, total),
+            )  # fmt: skip
+        _show_report(report, as_json=as_json)
+        return
+    if name is not None or as_of is not None or blank != "clear":
+        raise ConfigError("--name, --as-of and --blank are for features: add --table features")
     if (source is None) == (not paths):
         raise ConfigError("give files to ingest, or --source with --symbols and --start, not both")
     if prices not in ("raw", "adjusted") or stamp not in ("close", "open"):
@@ -97,9 +113,12 @@ def list_tables(lake: LakeOption = _LAKE, as_json: JsonOption = False) -> None:
     """Tables, versions, rows, symbols, dates."""
     from quantkit.data.lake import Lake
 
-    tables = Lake(lake).info()
+    tables, features = Lake(lake).info(), Lake(lake).features()
     if as_json:
-        console.emit({"lake": str(lake), "tables": [dataclasses.asdict(one) for one in tables]})
+        console.emit({
+            "lake": str(lake), "tables": [dataclasses.asdict(one) for one in tables],
+            "features": [dataclasses.asdict(one) for one in features],
+        })  # fmt: skip
         return
     if not tables:
         console.say(f"{lake} holds no table yet; fill it with `quantkit data ingest FILES`")
@@ -117,6 +136,13 @@ def list_tables(lake: LakeOption = _LAKE, as_json: JsonOption = False) -> None:
         for one in tables
     ]
     console.table(str(lake), ("table", "version", "rows", "symbols", "first", "last", "MB"), rows)
+    if features:
+        lines = [
+            (one.name, one.kind, f"{one.rows:,}", f"{one.symbols:,}", one.first or "", one.last or "",
+             "by period" if one.periods else "")
+            for one in features
+        ]  # fmt: skip
+        console.table("features", ("name", "kind", "rows", "symbols", "first as of", "last as of", ""), lines)
 
 
 @app.command()
@@ -190,26 +216,39 @@ def show(
     start: Annotated[str | None, typer.Option(help="First date.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date.")] = None,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many of the last bars.")] = 20,
+    features: Annotated[str | None, typer.Option("--features", help="Features as known then, commas between.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The last bars of a symbol, as traded."""
+    """The last bars of a symbol, as traded, and what was known of features at each."""
     from quantkit.data.lake import Lake
 
     bars = Lake(lake).bars([symbol], start, end, freq)
     first = max(0, len(bars) - rows)
+    names = [name.strip() for name in (features or "").split(",") if name.strip()]
+    known = [_known(bars, name) for name in names]
+    shown = [_bar(bars, row) for row in range(first, len(bars))]
     if as_json:
-        console.emit({"symbol": symbol, "name": bars.names.get(symbol), "market": bars.markets[0], "version":
-        bars.version,
-                      "prices": bars.prices, "bars": [_bar(bars, row) for row in range(first, len(bars))]})  # fmt: skip
+        for row, bar in enumerate(shown, first):
+            if names:
+                bar["features"] = {name: values[row] for name, values in zip(names, known, strict=True)}
+        console.emit({"symbol": symbol, "name": bars.names.get(symbol), "market": bars.markets[0],
+                      "version": bars.version, "prices": bars.prices, "bars": shown})  # fmt: skip
         return
     title = f"{symbol} {bars.names.get(symbol, '')} {bars.markets[0]}, {len(bars):,} bars, {bars.prices} prices"
     lines = []
-    for row in range(first, len(bars)):
-        bar = _bar(bars, row)
+    for row, bar in enumerate(shown, first):
         state = "" if bar["traded"] else "no trade" if bar["valid"] else "missing"
         prices = [_price(bar[name], bars.minor_unit) for name in ("open", "high", "low", "close")]
-        lines.append((str(bar["time"]), *prices, _price(bar["volume"], 1), f"{bar['factor']:.6g}", state))
-    console.table(title, ("time", "open", "high", "low", "close", "volume", "factor", ""), lines)
+        then = ["" if values[row] is None else f"{values[row]}" for values in known]
+        lines.append((str(bar["time"]), *prices, _price(bar["volume"], 1), f"{bar['factor']:.6g}", *then, state))
+    console.table(title, ("time", "open", "high", "low", "close", "volume", "factor", *names, ""), lines)
+
+
+def _known(bars: Bars, name: str) -> list[float | str | None]:
+    """What was known of a feature of the only symbol at each bar; text as text."""
+    labels = bars.feature_labels(name)
+    values = bars.feature(name)[:, 0].tolist()
+    return [None if value != value else labels[int(value)] if labels else value for value in values]
 
 
 def _bar(bars: Bars, row: int) -> dict[str, object]:

@@ -46,7 +46,7 @@ def sorted_rows(
 
 
 def _order(code: NDArray[np.int32], key: NDArray[np.int64], period: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Positions that sort by symbol, moment, period (stable); where one number can say it, runs in order cost little."""
+    """Positions that sort by symbol, moment, period; one number where it can be, for then runs in order cost little."""
     base = int(key.min())
     span = int(key.max()) - base + 1
     if int(period.min()) == int(period.max()) and span * (int(code.max()) + 1) < 2**62:

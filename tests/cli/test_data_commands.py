@@ -99,3 +99,29 @@ def test_errors_are_one_line_with_an_exit_code(
 def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "list", "--lake", str(tmp_path / "nothing")]) == 0
     assert "quantkit data ingest" in capsys.readouterr().out
+
+
+def test_features_are_ingested_listed_and_shown_as_they_were_known(
+    filled: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "per.csv"
+    path.write_text(
+        "symbol,date,per,sector\n005930,2024-01-03,11.5,전자\n005930,2024-01-12,10,전자\n", encoding="utf-8"
+    )
+    assert run(["data", "ingest", str(path), "--lake", filled, "--table", "features"]) == 1
+    assert "as_of='date'" in capsys.readouterr().err
+    command = ["data", "ingest", str(path), "--lake", filled, "--table", "features", "--as-of", "date", "--json"]
+    assert run(command) == 0
+    assert document(capsys)["added"] == 4
+    assert run(["data", "list", "--lake", filled, "--json"]) == 0
+    assert [one["name"] for one in document(capsys)["features"]] == ["per", "sector"]
+    assert run(["data", "list", "--lake", filled]) == 0
+    assert "first as of" in capsys.readouterr().out
+    show = ["data", "show", "005930", "--lake", filled, "--features", "per,sector", "-n", "9"]
+    assert run([*show, "--json"]) == 0
+    bars = document(capsys)["bars"]
+    assert [bar["features"]["per"] for bar in bars] == [None] + [11.5] * 7 + [10.0]
+    assert bars[-1]["features"]["sector"] == "전자"
+    assert run(show) == 0
+    assert "11.5" in capsys.readouterr().out
+    assert run(["data", "ingest", str(path), "--lake", filled, "--as-of", "date"]) == 2
