@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from quantkit.data.bars import LISTED, MEMBER, TRADED, VALID, Bars
+from quantkit.data.featuredraws import drawn_features
 from quantkit.errors import BadData, ConfigError, QuantkitError
 from quantkit.hooks import silently
 from quantkit.research.progress import Shown, shown
@@ -128,7 +129,7 @@ def resample_bars(bars: Bars, *, block: float = 20.0, seed: int = 0) -> Bars:
     Open, high, low and close keep their places relative to the close before, so bars stay bars. Prices are `adjusted`
     ones: tick sizes, limits and corporate actions are out, dividends with them. A session drawn from before a name was
     listed, or after, is one without trade. Bars inside the day move as sessions; a session that was shorter is flat at
-    its end. Names are in the universe where they were in the session drawn.
+    its end. Names are in the universe where they were in the session drawn; features are those known in it.
     """
     _positive("block", block)
     starts = np.flatnonzero(np.concatenate(([True], bars.days[1:] != bars.days[:-1])))
@@ -159,6 +160,7 @@ def resample_bars(bars: Bars, *, block: float = 20.0, seed: int = 0) -> Bars:
         times=bars.times, days=bars.days, symbols=bars.symbols, fields=fields, flags=flags, markets=bars.markets,
         names=bars.names, prices="adjusted", freq=bars.freq, leverage=bars.leverage, minor_unit=bars.minor_unit,
         source=f"{bars.source or 'bars'}, resampled (block {block:g}, seed {seed})",
+        features=drawn_features(bars, rows),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,6 +124,22 @@ def test_names_that_were_not_listed_yet_stand_still_on_those_days() -> None:
     assert still.any()
     assert not found.traded[1:, 1][still].any()
     assert found.traded[1:, 0].all()
+
+
+@pytest.mark.parametrize("freq", ["1d", "5m"])
+def test_resampled_bars_know_the_features_of_the_session_drawn(freq: str) -> None:
+    bars = random_bars(120, 2, seed=1, freq=freq)
+    stamps = bars.index[3::7]
+    rows = [(symbol, stamp, float(k)) for symbol in bars.symbols for k, stamp in enumerate(stamps)]
+    known = bars.with_feature("x", pd.DataFrame(rows, columns=["symbol", "as_of", "value"]))
+    other = noise.resample_bars(known, block=3.0, seed=2)
+    found, expected = other.feature("x"), known.feature("x")
+    moves = bars.close[1:, 0] / bars.close[:-1, 0]  # which row a row was drawn from shows in its move
+    drawn = other.close[1:, 0] / other.close[:-1, 0]
+    came = 1 + np.abs(drawn[:, None] - moves[None]).argmin(axis=1)
+    np.testing.assert_array_equal(found[1:, 0], expected[came, 0])
+    assert len(np.unique(found[:, 0])) > 5
+    assert (np.diff(came) != 1).sum() > 5
 
 
 def test_the_rule_over_other_panels_gives_a_row_each(result: Result) -> None:
