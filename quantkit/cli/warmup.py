@@ -14,8 +14,8 @@ def warmup(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compile all kernels now, once per machine, so that no first call has to."""
-    from quantkit.backtest.warmup import warm_up
     from quantkit.compiling import showing
+    from quantkit.research.warmup import warm_up
 
     with showing("compiling all of quantkit's kernels, once per machine: about a minute"):
         start = time.perf_counter()

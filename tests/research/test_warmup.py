@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from quantkit import backtest
-from quantkit.backtest.warmup import warm_up
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.jit import stored_kernels
+from quantkit.research.warmup import warm_up
 from quantkit.strategy import load_strategy
 from tests.backtest.factories import random_bars
 

@@ -7,7 +7,8 @@ Called by `quantkit warmup`.
     1. the fold in its sizes: plain, with money limits, with a rule's own orders   core.fold.simulate
     2. one bar fed from outside, as live trading does                              core.fold.feed
     3. the trades of a result                                                      backtest.lots
-    4. the indicators                                                              indicators
+    4. many runs in one call, as sweeps make them                                  backtest.batch
+    5. the indicators                                                              indicators
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from quantkit.core.policy import Policy, RiskLimits
 from quantkit.core.prepare import events_of, first_state, inputs_of
 from quantkit.core.state import BUY, RULE_OPEN
 from quantkit.data.bars import Bars, midnights
+from quantkit.hooks import silently
 from quantkit.jit import stored_kernels
 from quantkit.market.costs import Costs
+from quantkit.research.trial import Runner
 from quantkit.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -44,7 +47,9 @@ class Warmed(NamedTuple):
 def warm_up() -> Warmed:
     """Compile, or find compiled, every kernel."""
     bars = _bars()
-    _fold(bars)
+    with silently():
+        _fold(bars)
+    _batch(bars)
     _indicators(bars)
     kernels = stored_kernels()
     folders = sorted({kernel.stats.cache_path for kernel in kernels})
@@ -53,6 +58,13 @@ def warm_up() -> Warmed:
         loaded=sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels),
         folder=os.path.commonpath(folders) if folders else "",
     )
+
+
+class _Targets(Strategy):
+    """In on two bars of three."""
+
+    def targets(self, bars: Bars) -> object:
+        return np.arange(bars.close.size).reshape(bars.shape) % 3 != 0
 
 
 class _Rule(Strategy):
@@ -82,6 +94,12 @@ def _fold(bars: Bars) -> None:
     events = events_of(bars)
     fill = Fill(order=0, symbol=0, side=BUY, quantity=1, price=1e3, value=1_000, commission=0, tax=0, rule=RULE_OPEN)
     feed(first_state(bars, cash=1_000_000), inputs.rows(0, 1), events, plan, [fill])
+
+
+def _batch(bars: Bars) -> None:
+    """The fold as sweeps call it."""
+    Runner(bars).run(_Targets())
+    Runner(bars, limits=RiskLimits(max_weight=0.5)).run(_Targets())
 
 
 def _indicators(bars: Bars) -> None:
