@@ -121,6 +121,8 @@ def _none(result: SweepResult, metric: str) -> ConfigError:
 
 def heatmap(result: SweepResult, x: str | None, y: str | None, metric: str) -> Figure:
     """See `SweepResult.heatmap`."""
+    from matplotlib.patches import Rectangle
+
     x, y = _axes(result, x, y)
     found = cells(result, x, y, metric)
     if found.best is None:
@@ -143,9 +145,13 @@ def heatmap(result: SweepResult, x: str | None, y: str | None, metric: str) -> F
     _ticks(axes, "x", found.x)
     _ticks(axes, "y", found.y)
     row, column = found.best
+    numbered = found.values.size <= 150
     for colour, width in (("white", 4.0), (STOPPED, 2.0)):
-        axes.plot([column], [row], "o", markersize=13, markerfacecolor="none", markeredgecolor=colour, mew=width)
-    if found.values.size <= 150:
+        if numbered:  # a ring would hide the number
+            axes.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor=colour, lw=width))
+        else:
+            axes.plot([column], [row], "o", markersize=13, markerfacecolor="none", markeredgecolor=colour, mew=width)
+    if numbered:
         _numbers(axes, found.values, name, result.bars.currency, low, high)
     _bar(figure, axes, image, name, result.bars.currency)
     top = show(name, float(found.values[row, column]), result.bars.currency)
