@@ -70,6 +70,13 @@ class _InnerLibrary(JITCodeLibrary):
     """
 
     codegen = _NoCode  # asked for by who would run the step
+    callees: tuple[Any, ...] = ()
+
+    def finalize(self) -> None:
+        """The steps it calls are not copied into it: the kernel it ends up in takes each of them once."""
+        library = cast("Any", self)
+        self.callees, library._linking_libraries = tuple(library._linking_libraries), []
+        super().finalize()
 
     def _optimize_functions(self, ll_module: Any) -> None:
         """Only what makes the code smaller: the kernel it ends up in is optimised in full."""
@@ -92,6 +99,19 @@ class _InnerLibrary(JITCodeLibrary):
 
 class _EntryLibrary(JITCodeLibrary):
     """A kernel that Python calls, optimised once: Numba's first round serves its reference counts; here are none."""
+
+    def finalize(self) -> None:
+        """Its steps, and theirs, become part of it."""
+        library = cast("Any", self)
+        found = dict.fromkeys(library._linking_libraries)
+        waiting = list(found)
+        while waiting:
+            for callee in getattr(waiting.pop(), "callees", ()):
+                if callee not in found:
+                    found[callee] = None
+                    waiting.append(callee)
+        library._linking_libraries = list(found)
+        super().finalize()
 
     def _optimize_final_module(self) -> None:
         passes, builder = cast("Any", self)._codegen._module_pass_manager(opt=2)
