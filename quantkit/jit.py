@@ -76,7 +76,7 @@ class _InnerLibrary(JITCodeLibrary):
         """The steps it calls are not copied into it: the kernel it ends up in takes each of them once."""
         library = cast("Any", self)
         self.callees, library._linking_libraries = tuple(library._linking_libraries), []
-        super().finalize()
+        cast("Any", super()).finalize()
 
     def _optimize_functions(self, ll_module: Any) -> None:
         """Only what makes the code smaller: the kernel it ends up in is optimised in full."""
@@ -111,7 +111,7 @@ class _EntryLibrary(JITCodeLibrary):
                     found[callee] = None
                     waiting.append(callee)
         library._linking_libraries = list(found)
-        super().finalize()
+        cast("Any", super()).finalize()
 
     def _optimize_final_module(self) -> None:
         passes, builder = cast("Any", self)._codegen._module_pass_manager(opt=2)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,7 +66,8 @@ def output() -> Console:
     """A Rich console on standard output that takes text as it is (no markup, no emoji)."""
     from rich.console import Console
 
-    return Console(markup=False, emoji=False, highlight=False)
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160  # a pipe has no edge to fold at
+    return Console(markup=False, emoji=False, highlight=False, width=wide)
 
 
 def emit(document: Mapping[str, object]) -> None:

@@ -50,7 +50,7 @@ def runs(
         console.say(f"no runs in {log.path}" if strategy is None and kind is None else "no such runs")
         return
     rows = [
-        [str(run.id), run.time[:16].replace("T", " "), run.kind, _called(run), _settings(run.parameters),
+        [str(run.id), run.time[2:16].replace("T", " "), run.kind, run.strategy, _settings(run.parameters),
          f"{run.trials:,}", *_figures(run)]
         for run in found
     ]  # fmt: skip

@@ -39,6 +39,7 @@ SURE = 0.95  # the confidence that is usually asked
 LUCKY_CHOICE, FAIR_CHOICE = 0.5, 0.1
 DOUBLE, MARGIN_BPS = 2.0, 5.0
 FEW, LEFT = 0.05, 0.1  # of the trades, the best; of the profit, what must be left without them
+OTHERS = 0.4  # of the profit, what must be left without the best name
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +351,7 @@ def _one_name(result: Result) -> Point:
         f"Of {count(len(names))} names, {result.label(_symbol(result, best))} made "
         f"{percent(float(earned[best]) / total, digits=0)} of the profit."
     )
-    return Point("names", condition, total - float(earned[best]) >= LEFT * total, said, figures)
+    return Point("names", condition, total - float(earned[best]) >= OTHERS * total, said, figures)
 
 
 def _symbol(result: Result, column: int) -> str:

@@ -62,7 +62,8 @@ def _shifted(day: int, count: int, unit: str) -> int:
 def windows_of(
     days: Ints, *, train: str | int, test: str | int, anchored: bool = False, embargo: int = 0, first: int = 0
 ) -> list[Window]:
-    """The windows over bars whose sessions are `days` (T,), from row `first` on.
+    """The windows over bars whose sessions are `days` (T,), from row `first` on. A leftover of less than
+    a tenth of a test window belongs to the window before it.
 
     ConfigError for lengths that cannot be read, and where train and one bar of test do not fit into the bars.
     """
@@ -94,6 +95,8 @@ def windows_of(
         row = stop
         if not anchored and row < len(days):
             start = max(first, _back(days, row, day, train))
+    if len(found) > 1 and 10 * (found[-1].stop - found[-1].test) < found[-2].stop - found[-2].test:
+        found[-2:] = [found[-2]._replace(stop=found[-1].stop)]
     return found
 
 

@@ -32,6 +32,13 @@ def test_anchored_windows_begin_at_the_first_bar_and_an_embargo_shortens_them():
     assert all(window.test - window.train_stop == 5 for window in found)
 
 
+def test_a_leftover_of_less_than_a_tenth_joins_the_window_before():
+    days = np.arange(20_000, 20_209)
+    assert [(found.test, found.stop) for found in windows_of(days, train=100, test=100)] == [(100, 209)]
+    days = np.arange(20_000, 20_210)
+    assert [(found.test, found.stop) for found in windows_of(days, train=100, test=100)] == [(100, 200), (200, 210)]
+
+
 def test_bars_and_sessions_count_as_they_are():
     assert windows_of(DAYS, train=1000, test=200)[:2] == [Window(0, 1000, 1000, 1200), Window(200, 1200, 1200, 1400)]
     assert windows_of(DAYS, train="1000D", test="200D")[:2] == windows_of(DAYS, train=1000, test=200)[:2]
