@@ -15,6 +15,7 @@ arrays is the difference between nanoseconds and microseconds a call.
 from __future__ import annotations
 
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -27,7 +28,7 @@ from numba.core.compiler import Compiler
 from quantkit.compiling import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +63,29 @@ class _NoCode:
         """An inner step has no native code of its own whose environment could be set."""
 
 
+class _Alone:
+    """An inner step as what links it asks for it: its own code."""
+
+    def __init__(self, library: Any) -> None:
+        self._reload_init = library._reload_init
+        self._get_module_for_linking = library.alone
+
+
+def _in_order(libraries: Iterable[Any]) -> list[Any]:
+    """These libraries and those of the steps they call, callers first: LLVM takes only what is asked for so far."""
+    order: TopologicalSorter[Any] = TopologicalSorter(dict.fromkeys(libraries, ()))
+    waiting = list(libraries)
+    seen = set(waiting)
+    while waiting:
+        caller = waiting.pop()
+        for callee in getattr(caller, "callees", ()):
+            order.add(callee, caller)
+            if callee not in seen:
+                seen.add(callee)
+                waiting.append(callee)
+    return [_Alone(one) if isinstance(one, _InnerLibrary) else one for one in order.static_order()]
+
+
 class _InnerLibrary(JITCodeLibrary):
     """A step that only other kernels call: LLVM gets to see it once, inside the kernel that Python calls.
 
@@ -71,12 +95,25 @@ class _InnerLibrary(JITCodeLibrary):
 
     codegen = _NoCode  # asked for by who would run the step
     callees: tuple[Any, ...] = ()
+    whole: Any = None
 
     def finalize(self) -> None:
         """The steps it calls are not copied into it: the kernel it ends up in takes each of them once."""
         library = cast("Any", self)
         self.callees, library._linking_libraries = tuple(library._linking_libraries), []
         cast("Any", super()).finalize()
+
+    def alone(self) -> Any:
+        """Its own code."""
+        return cast("Any", super())._get_module_for_linking()
+
+    def _get_module_for_linking(self) -> Any:
+        """Its code with all it calls, for a function that is compiled in Numba's own way."""
+        if self.whole is None:
+            self.whole = self.alone().clone()
+            for callee in _in_order(self.callees):
+                self.whole.link_in(callee._get_module_for_linking(), preserve=True)
+        return self.whole
 
     def _optimize_functions(self, ll_module: Any) -> None:
         """Only what makes the code smaller: the kernel it ends up in is optimised in full."""
@@ -103,14 +140,7 @@ class _EntryLibrary(JITCodeLibrary):
     def finalize(self) -> None:
         """Its steps, and theirs, become part of it."""
         library = cast("Any", self)
-        found = dict.fromkeys(library._linking_libraries)
-        waiting = list(found)
-        while waiting:
-            for callee in getattr(waiting.pop(), "callees", ()):
-                if callee not in found:
-                    found[callee] = None
-                    waiting.append(callee)
-        library._linking_libraries = list(found)
+        library._linking_libraries = _in_order(library._linking_libraries)
         cast("Any", super()).finalize()
 
     def _optimize_final_module(self) -> None:
