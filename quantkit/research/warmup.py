@@ -1,7 +1,7 @@
 """Compile every kernel ahead, so that no first call has to.
 
 Contract: runs each entry of the fold, each indicator and the trade list once, on a few made-up bars, with the types
-they are always called with; Numba keeps what it compiles on disk. Changes nothing else.
+they are always called with; Numba keeps what it compiles on disk. Changes nothing else: the lake it makes goes at once.
 Called by `quantkit warmup`.
 
     1. the fold in its sizes: plain, with money limits, with a rule's own orders   core.fold.simulate
@@ -9,11 +9,13 @@ Called by `quantkit warmup`.
     3. the trades of a result                                                      backtest.lots
     4. many runs in one call, as sweeps make them                                  backtest.batch
     5. the indicators                                                              indicators
+    6. a stream of a lake                                                          data.laying
 """
 
 from __future__ import annotations
 
 import os
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,6 +53,7 @@ def warm_up() -> Warmed:
         _fold(bars)
     _batch(bars)
     _indicators(bars)
+    _lake(bars)
     kernels = stored_kernels()
     folders = sorted({kernel.stats.cache_path for kernel in kernels})
     return Warmed(
@@ -62,6 +65,8 @@ def warm_up() -> Warmed:
 
 class _Targets(Strategy):
     """In on two bars of three."""
+
+    history = 1
 
     def targets(self, bars: Bars) -> object:
         return np.arange(bars.close.size).reshape(bars.shape) % 3 != 0
@@ -100,6 +105,23 @@ def _batch(bars: Bars) -> None:
     """The fold as sweeps call it."""
     Runner(bars).run(_Targets())
     Runner(bars, limits=RiskLimits(max_weight=0.5)).run(_Targets())
+
+
+def _lake(bars: Bars) -> None:
+    """A stream of the bars out of a lake, with a day on which one name has no row."""
+    import pandas as pd
+
+    from quantkit.data.lake import Lake
+
+    columns = {name: bars.field(name)[:, 0] for name in ("open", "high", "low", "close", "volume")}
+    days = bars.index.tz_localize(None)
+    frames = [pd.DataFrame({"date": days, "symbol": symbol, **columns}) for symbol in bars.symbols]
+    frames[1] = frames[1].drop(index=20)
+    with TemporaryDirectory() as folder:
+        lake = Lake(folder)
+        lake.ingest(pd.concat(frames), market="KOSPI")
+        with silently():
+            backtest(_Targets(), lake.stream(list(bars.symbols), freq="1d"))
 
 
 def _indicators(bars: Bars) -> None:
