@@ -21,6 +21,7 @@ class Terminal(io.StringIO):
 def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     seen = Terminal()
     monkeypatch.setattr(sys, "stderr", seen)
+    monkeypatch.setenv("TERM", "xterm-256color")  # a dumb one can draw no line that goes away
     monkeypatch.setattr(compiling, "in_notebook", lambda: False)
     return seen
 
