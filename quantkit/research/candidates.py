@@ -8,23 +8,25 @@ that the strategy refuses (`fast` above its highest) is an error before anything
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+import os
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise, product
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantkit.errors import ConfigError
+from quantkit.research.space import Axis, Space, policy_names
 from quantkit.research.stitching import Chosen, with_policy
 from quantkit.strategy import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
-__all__ = ["LOWER_IS_BETTER", "Candidates", "best_of", "plain_sets", "stability_of"]
+__all__ = ["LOWER_IS_BETTER", "Candidates", "best_of", "plain_sets", "pool_of", "stability_of"]
 
 LOWER_IS_BETTER = frozenset(
     ("volatility", "max_drawdown_days", "turnover", "commission", "tax", "slippage", "borrow_cost", "ambiguous_trades")
@@ -34,24 +36,23 @@ LOWER_IS_BETTER = frozenset(
 class Candidates:
     """All parameter sets of a space, in order.
 
-    sets   one dict of values each; names   the names that vary
+    sets   one dict of values each; names   the names that vary; caller   what messages call the search
     """
 
     def __init__(
-        self, cls: type[Strategy], space: Mapping[str, object], where: Callable[[Any], object] | None = None
+        self, cls: type[Strategy], space: Mapping[str, object], where: Callable[[Any], object] | None, *, caller: str
     ) -> None:
         if not isinstance(cls, type) or not issubclass(cls, Strategy):
-            raise ConfigError(f"expected a Strategy class, as in walk_forward(SmaCross, bars, ...), got {cls!r}")
+            raise ConfigError(f"expected a Strategy class, as in {caller}(SmaCross, bars, ...), got {cls!r}")
         self.cls = cls
-        own = cls.parameters()
-        self.policy_fields = _policy_fields(own, space, cls)
-        values = {name: _values(name, given) for name, given in space.items()}
-        self.names = tuple(values)
-        everything: list[dict[str, Any]] = [dict(zip(values, one, strict=True)) for one in product(*values.values())]
-        defaults = {name: one.default for name, one in own.items()}
-        self.sets = [one for one in everything if where is None or where(SimpleNamespace(**defaults | one))]
+        of_policy = policy_names(cls, space, caller=caller)
+        axes = tuple(Axis(name, tuple(_values(name, given))) for name, given in space.items())
+        self.space = Space(cls, axes, of_policy, where, caller)
+        self.names = self.space.names
+        points = self.space.let_through(product(*(axis.values for axis in axes)))
+        self.sets: list[dict[str, Any]] = [dict(zip(self.names, point, strict=True)) for point in points]
         if not self.sets:
-            raise ConfigError(f"where leaves none of {len(everything)} parameter sets; loosen it or widen the ranges")
+            raise ConfigError(f"where leaves none of {self.space.size} parameter sets; loosen it or widen the ranges")
         for one in self.sets:
             self.made(one)
 
@@ -60,21 +61,8 @@ class Candidates:
 
     def made(self, one: Mapping[str, Any]) -> Chosen:
         """The strategy and the policy of a set."""
-        changes = {name: one[name] for name in self.policy_fields}
-        return with_policy(self.cls(**{name: one[name] for name in one if name not in changes}), changes)
-
-
-def _policy_fields(own: Mapping[str, object], space: Mapping[str, object], cls: type[Strategy]) -> tuple[str, ...]:
-    from quantkit.core.policy import Policy
-
-    known = {field.name for field in fields(Policy)}
-    for name in space:
-        if name not in own and name not in known:
-            raise ConfigError(
-                f"{name!r} is neither a parameter of {cls.__name__} ({', '.join(own) or 'it has none'}) nor a field of "
-                f"Policy ({', '.join(sorted(known))})"
-            )
-    return tuple(name for name in space if name not in own)
+        own, changes = self.space.split(tuple(one[name] for name in self.names))
+        return with_policy(self.cls(**own), changes)
 
 
 def _values(name: str, given: Any) -> list[Any]:
@@ -85,6 +73,16 @@ def _values(name: str, given: Any) -> list[Any]:
     if not values:
         raise ConfigError(f"{name} has no values to try: {given!r}")
     return values
+
+
+@contextmanager
+def pool_of(executor: Executor | None) -> Iterator[Executor]:
+    """The executor, left open; or threads of our own, one a core."""
+    if executor is not None:
+        yield executor
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        yield threads
 
 
 def best_of(scores: Sequence[float], metric: str) -> int | None:

@@ -14,9 +14,6 @@ M. Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 12.
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,13 +21,14 @@ import numpy as np
 from quantkit.backtest import metrics
 from quantkit.backtest.figures import session_ends, session_returns
 from quantkit.errors import BadData, ConfigError
-from quantkit.research.candidates import LOWER_IS_BETTER, Candidates, best_of, plain_sets, stability_of
+from quantkit.research.candidates import LOWER_IS_BETTER, Candidates, best_of, plain_sets, pool_of, stability_of
 from quantkit.research.progress import Shown, shown
 from quantkit.research.splits import CombinatorialPurgedCV, PurgedKFold
 from quantkit.research.trial import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -74,7 +72,7 @@ def cross_validate(
     """
     if metric not in METRICS:
         raise ConfigError(f"metric={metric!r}: cross-validation compares {', '.join(METRICS)}")
-    candidates = Candidates(strategy, space, where)
+    candidates = Candidates(strategy, space, where, caller="cross_validate")
     cv = CombinatorialPurgedCV(6, 2, span=1, embargo=5) if cv is None else cv
     runner = Runner(bars, start=start, end=end, cash=cash, costs=costs, fill=fill, limits=limits)
     ends = session_ends(runner.days)
@@ -82,8 +80,7 @@ def cross_validate(
     made, periods = [candidates.made(one) for one in candidates.sets], metrics.periods_per_year(bars.freq)
     scores = np.full((len(made), len(splits), 2), np.nan)
     errors: list[str] = []
-    pool: Any = ThreadPoolExecutor(os.cpu_count()) if executor is None else nullcontext(executor)
-    with pool as workers, shown(progress, f"cross-validation of {strategy.__name__}") as tell:
+    with pool_of(executor) as workers, shown(progress, f"cross-validation of {strategy.__name__}") as tell:
         tasks = [workers.submit(_judged, runner, one, ends, splits, metric, periods) for one in made]
         for number, task in enumerate(tasks):
             found = task.result()

@@ -65,6 +65,7 @@ class Space:
     axes: tuple[Axis, ...]
     of_policy: frozenset[str]
     where: Callable[[Any], object] | None = None
+    caller: str = "sweep"  # what messages call the search
 
     @classmethod
     def of(
@@ -72,16 +73,12 @@ class Space:
         drawn: bool = False,
     ) -> Space:  # fmt: skip
         """The space of keywords. drawn: without any, the declared ranges of all parameters (for searches that draw)."""
-        declared, known = strategy.parameters(), {field.name for field in fields(Policy)}
-        axes, policy = [], set()
+        declared, policy = strategy.parameters(), policy_names(strategy, given, caller="sweep")
+        axes = []
         for name, values in given.items():
-            if name in declared:
-                axes.append(Axis(name, _checked(strategy, _values(name, values), declared[name])))
-            elif name in known:
-                axes.append(Axis(name, tuple(dict.fromkeys(_values(name, values)))))
-                policy.add(name)
-            else:
-                raise _unknown(strategy, name, declared, known)
+            listed = _values(name, values)
+            own = dict.fromkeys(listed) if name in policy else _checked(strategy, listed, declared[name])
+            axes.append(Axis(name, tuple(own)))
         if not axes and drawn:
             axes = [_declared_axis(name, one) for name, one in declared.items() if _has_range(one)]
         if not axes:
@@ -89,7 +86,7 @@ class Space:
                 f"sweep({strategy.__name__}): nothing to sweep; give values by name, as in "
                 f"{next(iter(declared), 'stop_loss')}=range(5, 60, 5). Its parameters: {', '.join(declared) or 'none'}"
             )
-        return cls(strategy, tuple(axes), frozenset(policy), where)
+        return cls(strategy, tuple(axes), policy, where)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,7 +109,7 @@ class Space:
         if size > MOST:
             raise ConfigError(f"sweep: a grid of {size:,} points; take fewer values, or search='random' with runs=...")
         points = itertools.product(*(axis.values for axis in self.axes))
-        found = list(points) if self.where is None else list(self._let_through(points))
+        found = list(points) if self.where is None else list(self.let_through(points))
         if not found:
             raise ConfigError(
                 f"sweep: `where` lets none of the {size:,} points through; it may contradict the values of "
@@ -122,9 +119,10 @@ class Space:
 
     def allows(self, point: Point) -> bool:
         """Whether `where` lets a point through."""
-        return next(iter(self._let_through([point])), None) is not None
+        return next(iter(self.let_through([point])), None) is not None
 
-    def _let_through(self, points: Iterable[Point]) -> Iterable[Point]:
+    def let_through(self, points: Iterable[Point]) -> Iterable[Point]:
+        """The points that `where` lets through. ConfigError where it asks for a name that no point has."""
         if self.where is None:
             yield from points
             return
@@ -138,10 +136,10 @@ class Space:
                 passes = bool(self.where(shown))
             except AttributeError as error:
                 raise ConfigError(
-                    f"sweep(where=...): {error}; a point has {', '.join(sorted({*defaults, *names}))}"
+                    f"{self.caller}(where=...): {error}; a point has {', '.join(sorted({*defaults, *names}))}"
                 ) from error
             except Exception as error:
-                error.add_note(f"in sweep's where, at {dict(zip(names, point, strict=True))}")
+                error.add_note(f"in {self.caller}'s where, at {dict(zip(names, point, strict=True))}")
                 raise
             if passes:
                 yield point
@@ -199,10 +197,15 @@ def _declared_axis(name: str, one: Param) -> Axis:
     return Axis(name, (), low, high)
 
 
-def _unknown(strategy: type[Strategy], name: str, declared: Mapping[str, Param], known: set[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, [*declared, *known], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return ConfigError(
-        f"sweep: {name!r} is neither a parameter of {strategy.__name__} ({', '.join(declared) or 'it has none'}) nor a "
-        f"field of Policy ({', '.join(sorted(known))}){hint}"
-    )
+def policy_names(strategy: type[Strategy], names: Iterable[str], *, caller: str) -> frozenset[str]:
+    """Which of the names are the policy's: a parameter of the strategy comes first. ConfigError for one nobody has."""
+    declared, known = strategy.parameters(), {field.name for field in fields(Policy)}
+    for name in names:
+        if name not in declared and name not in known:
+            near = difflib.get_close_matches(name, [*declared, *known], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"{caller}: {name!r} is neither a parameter of {strategy.__name__} "
+                f"({', '.join(declared) or 'it has none'}) nor a field of Policy ({', '.join(sorted(known))}){hint}"
+            )
+    return frozenset(name for name in names if name not in declared)

@@ -20,8 +20,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +31,7 @@ from quantkit.data.bars import Bars
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData, ConfigError
 from quantkit.research import runs
-from quantkit.research.candidates import Candidates, best_of, plain_sets
+from quantkit.research.candidates import Candidates, best_of, plain_sets, pool_of
 from quantkit.research.progress import Shown, Tell, shown
 from quantkit.research.stitching import Account, Chosen, stitched
 from quantkit.research.trial import Runner
@@ -42,6 +40,7 @@ from quantkit.strategy.sources import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from quantkit.core.policy import RiskLimits
     from quantkit.market.costs import Costs
@@ -108,7 +107,7 @@ def walk_forward(
     """
     from quantkit.research.walkforward_result import WalkForwardResult
 
-    candidates = Candidates(strategy, space, where)
+    candidates = Candidates(strategy, space, where, caller="walk_forward")
     if not isinstance(bars, Bars):
         raise ConfigError(
             f"walk_forward(bars={bars!r}): give Bars, from Bars.from_pandas(frame) or Lake(path).bars(...)"
@@ -120,7 +119,7 @@ def walk_forward(
     search = _Search(candidates, bars, metric, terms)
     kept = _Kept(resume, search)
     choices: list[Choice] = []
-    with _pool(executor) as pool, shown(progress, f"walk-forward of {strategy.__name__}") as tell:
+    with pool_of(executor) as pool, shown(progress, f"walk-forward of {strategy.__name__}") as tell:
         total = len(windows) * len(candidates)
         for number, window in enumerate(windows):
             done = number * len(candidates)
@@ -169,13 +168,6 @@ def _plain_windows(bars: Bars, windows: Sequence[Window], choices: Sequence[Choi
         }
         for window, choice in zip(windows, choices, strict=True)
     ]
-
-
-def _pool(executor: Executor | None) -> Any:
-    """The executor, left open, or threads of our own."""
-    from contextlib import nullcontext
-
-    return nullcontext(executor) if executor is not None else ThreadPoolExecutor(os.cpu_count())
 
 
 def _settled(found: Choice, before: Sequence[Choice], candidates: Candidates, window: Window, bars: Bars) -> Choice:
