@@ -55,7 +55,7 @@ def in_notebook() -> bool:
     return shell is not None and "IPKernelApp" in shell.config
 
 
-def _showin_notebook(text: str) -> Callable[[], None]:
+def _show_in_notebook(text: str) -> Callable[[], None]:
     from IPython.display import display
 
     shown = cast("Any", display)({"text/plain": text, "text/html": _SPIN.format(text)}, raw=True, display_id=True)
@@ -75,7 +75,7 @@ def show(text: str) -> None:
     if _shown:
         return
     if in_notebook():
-        _shown.append(_showin_notebook(text))
+        _shown.append(_show_in_notebook(text))
     elif sys.stderr.isatty():
         _shown.append(_show_on_terminal(text))
 

@@ -10,7 +10,6 @@ loaded when the first table is drawn.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import typer
+
+from quantkit.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,21 +78,7 @@ def emit(document: Mapping[str, object]) -> None:
 
 def json_text(document: Mapping[str, object]) -> str:
     """JSON with Korean text left readable; what has no number in JSON is null."""
-    return json.dumps(_plain(document), ensure_ascii=False, indent=2, allow_nan=False)
-
-
-def _plain(value: object) -> object:
-    """Plain JSON values of mappings, sequences, NumPy scalars and dates."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    item = getattr(value, "item", None)
-    return _plain(item()) if callable(item) else str(value)
+    return json.dumps(plain(document), ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def _silent(done: int, total: int, /) -> None:  # nobody is watching

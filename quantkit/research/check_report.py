@@ -7,9 +7,13 @@ it names what it was made on: the code's hash, parameters, the data's digest, th
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from quantkit.plain import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REPORT_VERSION = 1
 _WIDTH = 116
@@ -73,7 +77,7 @@ class CheckReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"ok": self.ok, **_plain(asdict(self))}
+        return {"ok": self.ok, **{name: plain(value) for name, value in asdict(self).items()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CheckReport:
@@ -126,13 +130,3 @@ class CheckReport:
 
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, NumPy numbers as Python's."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    item = getattr(value, "item", None)
-    return item() if callable(item) else value

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import threading
 import zlib
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from quantkit.errors import BadData, QuantkitError
+from quantkit.plain import plain
 
 if TYPE_CHECKING:
     import sqlite3
@@ -288,22 +288,6 @@ def _opened(uri: str, path: Path) -> sqlite3.Connection:
 def plain_json(value: object) -> str:
     """JSON without NaN or infinity (null), numbers of NumPy as plain ones, keys in their order."""
     return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def plain(value: object) -> object:
-    """Plain values of mappings, sequences and NumPy scalars; what is neither becomes its text."""
-    from collections.abc import Mapping
-
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | range):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    item = getattr(value, "item", None)
-    return plain(item()) if callable(item) else str(value)
 
 
 def shorten(manifest: Mapping[str, Any], draft: Draft) -> dict[str, Any]:

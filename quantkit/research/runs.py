@@ -32,6 +32,7 @@ import numpy as np
 
 from quantkit.errors import BadData, ConfigError
 from quantkit.hooks import silently as paused
+from quantkit.plain import plain
 from quantkit.research import run_store
 from quantkit.research.run_store import Draft, Entry, plain_json
 
@@ -238,7 +239,7 @@ def trial_key(manifest: Mapping[str, Any]) -> str:
         "run": {name: value for name, value in run.items() if name not in _NO_TRIAL},
         "data": [data["freq"], sorted(data["symbols"])],
     }
-    return hashlib.sha256(json.dumps(run_store.plain(parts), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plain(parts), sort_keys=True).encode()).hexdigest()
 
 
 def _packed(fills: Mapping[str, NDArray[Any]]) -> bytes | None:

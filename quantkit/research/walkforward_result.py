@@ -15,6 +15,7 @@ import numpy as np
 
 from quantkit.backtest import metrics
 from quantkit.backtest.figures import calendar_years, session_ends, session_returns
+from quantkit.plain import plain
 from quantkit.research.candidates import LOWER_IS_BETTER, plain_sets, stability_of
 from quantkit.research.trial import Runner
 
@@ -196,11 +197,11 @@ class WalkForwardResult:
             **{name: value for name, value in self.settings.items() if name != "windows"},
             "stats": {name: value if math.isfinite(value) else None for name, value in self.stats.items()},
             "windows": [
-                {name: _plain(value) for name, value in row.items() if name not in self.candidates.names}
+                {name: plain(value) for name, value in row.items() if name not in self.candidates.names}
                 for row in self.windows.to_dict("records")
             ],
             "stability": {
-                str(name): {column: _plain(value) for column, value in row.items()}
+                str(name): {column: plain(value) for column, value in row.items()}
                 for name, row in self.stability().to_dict("index").items()
             },
             "warnings": self.result.warnings,
@@ -233,13 +234,3 @@ class WalkForwardResult:
             f"<WalkForwardResult {self.strategy_class.__name__} {first}..{last}: {count} window{'s' * (count > 1)}, "
             f"{figures['total_return']:+.1%}, sharpe {figures['sharpe']:.2f}>"
         )
-
-
-def _plain(value: Any) -> Any:
-    """JSON's values."""
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    item = value.item() if hasattr(value, "item") else value
-    if isinstance(item, float):
-        return item if math.isfinite(item) else None
-    return item if item is None or isinstance(item, bool | int | str) else str(item)
