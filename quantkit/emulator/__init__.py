@@ -1,0 +1,1 @@
+"""An exchange on your own machine: books, auctions, price limits, accounts, and faults on request."""

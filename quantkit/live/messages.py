@@ -1,0 +1,189 @@
+"""Inputs of the engine, which anybody may send, and its effects, which the runner carries out.
+
+Contract: plain values, made from outside facts only; an input holds everything `engine.reduce` needs to know, so a
+recorded list of inputs replays a day. Times are UTC nanoseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quantkit.core.state import Inputs, Records
+    from quantkit.trading.approval import Approved
+    from quantkit.trading.orders import Side
+    from quantkit.trading.ports import BrokerOrder, Cash, InstrumentDay, Notice, Position, Quote, Tick
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpens:
+    """The morning of a session: what is known of each name, and the fold's events of the day (actions, deposits)."""
+
+    time: int
+    day: int  # epoch day
+    instruments: tuple[InstrumentDay, ...]
+    row: Inputs  # one row, of which only base, flags and dates count yet
+    events: Records
+
+
+@dataclass(frozen=True, slots=True)
+class BarClosed:
+    """A bar of every name of a deployment, with what the strategy makes of it (`row.targets`, ranks, scales).
+
+    complete: False where the feed had holes; the names concerned are then not valid in `row`. backfill: it was read
+    later than it closed; what it decides lives only if its window does.
+    """
+
+    time: int  # when it was handed over
+    close: int  # end of the bar
+    row: Inputs
+    events: Records
+    signals: tuple[Any, ...] = ()  # addresses or arrays of an on_bar rule's columns
+    complete: bool = True
+    backfill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MarketData:
+    """A batch of ticks and quotes, in the order they came."""
+
+    time: int
+    items: tuple[Tick | Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of a request of ours: `outcome` is "accepted", "refused", "not_sent" or "unknown"."""
+
+    time: int
+    request: str  # "submit", "cancel", "modify"
+    order: str  # Intent.id
+    outcome: str
+    number: str | None = None
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something the order stream said."""
+
+    time: int
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer of one look at the broker; what was not asked for, or failed, is None."""
+
+    time: int
+    look: int  # number of the look it answers
+    asked: int  # when it was asked for: what it shows is at least that old
+    orders: tuple[BrokerOrder, ...] | None = None
+    positions: tuple[Position, ...] | None = None
+    cash: Cash | None = None
+    orderable: dict[str, int] = field(default_factory=dict)  # by order id: cash that could be bound
+    sellable: dict[str, int] = field(default_factory=dict)  # by order id
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A moment the engine asked for has come."""
+
+    time: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a person (or another program) asks for: "halt", "resume", "flatten", "panic", "adopt", "order", "cancel",
+    "stop". `id` is the caller's; one that was seen before does nothing."""
+
+    time: int
+    id: str
+    name: str
+    by: str
+    reason: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """A connection came or went: "orders" (the order stream), "prices", "broker" (requests)."""
+
+    time: int
+    what: str
+    up: bool
+    generation: int = 0
+    detail: str = ""
+
+
+Input = SessionOpens | BarClosed | MarketData | Answered | Noticed | Looked | TimerFired | Command | ConnectionChanged
+
+
+# --- effects ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Send it, once, and answer with `Answered`."""
+
+    approved: Approved
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Ask the broker to cancel what is left."""
+
+    order: str
+    number: str
+    symbol: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyOrder:
+    """Ask the broker to replace what is left."""
+
+    order: str
+    number: str
+    symbol: str
+    quantity: int
+    price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look at the broker and answer with `Looked`. witnesses: (order id, side, symbol, price) to ask about."""
+
+    look: int
+    orders: bool = True
+    positions: bool = False
+    cash: bool = False
+    witnesses: tuple[tuple[str, Side, str, float | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Send `TimerFired(name)` at that time; a later Wake of the same name replaces it."""
+
+    name: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Read what the feed missed, (since, until], and hand it over as bars marked backfill."""
+
+    symbols: tuple[str, ...]
+    since: int
+    until: int
+
+
+Effect = Submit | CancelOrder | ModifyOrder | Look | Wake | Backfill
+"""Alerts are not effects: whoever sends them reads the journal, so that none tells of what was never written."""
