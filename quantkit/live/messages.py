@@ -24,6 +24,7 @@ class SessionOpens:
     """The morning of a session: what is known of each name, and the fold's events of the day (actions, deposits)."""
 
     time: int
+    deployment: str
     day: int  # epoch day
     instruments: tuple[InstrumentDay, ...]
     row: Inputs  # one row, of which only base, flags and dates count yet
@@ -39,6 +40,7 @@ class BarClosed:
     """
 
     time: int  # when it was handed over
+    deployment: str
     close: int  # end of the bar
     row: Inputs
     events: Records
