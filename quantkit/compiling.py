@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from numba.core import event
 
+from quantkit.progress import in_notebook
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -46,13 +48,6 @@ def with_deep_stack(function: F) -> F:
     plain = cast("Any", function)
     plain.__code__ = plain.__code__.replace(co_stacksize=_PLACES)
     return function
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    python = sys.modules.get("IPython")
-    shell = python.get_ipython() if python is not None else None
-    return shell is not None and "IPKernelApp" in shell.config
 
 
 def _show_in_notebook(text: str) -> Callable[[], None]:

@@ -10,6 +10,7 @@ import typer
 from quantkit.cli import console
 from quantkit.cli import inputs as given
 from quantkit.errors import ConfigError
+from quantkit.progress import shown
 
 if TYPE_CHECKING:
     from quantkit import Bars, Strategy
@@ -51,7 +52,7 @@ def check(
         bars = given.bars_of_file(data, market=market, prices=prices, symbols=codes).window(start, end)
     else:
         bars = _stored(lake, made, codes=codes, start=start, end=end, freq=freq)
-    with console.progress("looking for tomorrow") as advance:
+    with shown(True, "looking for tomorrow") as advance:
         report = look(made, bars, seed=seed, cuts=cuts, cash=cash, progress=advance)
     if as_json:
         console.emit(report.to_dict())

@@ -1,4 +1,4 @@
-"""What commands show: tables, numbers, progress, errors, JSON.
+"""What commands show: tables, numbers, errors, JSON.
 
 Contract: results to standard output, everything else to standard error, so that a pipe gets results only. Rich is
 loaded when the first table is drawn.
@@ -12,9 +12,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -23,12 +22,6 @@ from quantkit.plain import plain
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-
-class Advance(Protocol):
-    """How work reports progress: so many steps done of so many."""
-
-    def __call__(self, done: int, total: int, /) -> None: ...
 
 
 def error(message: str) -> None:
@@ -79,22 +72,3 @@ def emit(document: Mapping[str, object]) -> None:
 def json_text(document: Mapping[str, object]) -> str:
     """JSON with Korean text left readable; what has no number in JSON is null."""
     return json.dumps(plain(document), ensure_ascii=False, indent=2, allow_nan=False)
-
-
-def _silent(done: int, total: int, /) -> None:  # nobody is watching
-    """Progress that is not shown."""
-
-
-@contextmanager
-def progress(what: str) -> Iterator[Advance]:
-    """A progress bar on standard error while the block runs; nothing where it is not a terminal."""
-    if not sys.stderr.isatty():
-        yield _silent
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

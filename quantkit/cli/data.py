@@ -13,6 +13,7 @@ import typer
 
 from quantkit.cli import console
 from quantkit.errors import ConfigError
+from quantkit.progress import shown
 
 if TYPE_CHECKING:
     from quantkit.data.bars import Bars
@@ -53,7 +54,7 @@ def ingest(
     from quantkit.data.lake import Lake
 
     if table == "features" and paths:
-        with console.progress("ingest") as advance:
+        with shown(True, "ingest") as advance:
             report = Lake(lake).ingest_features(
                 paths, name=name, symbol=symbol, as_of=as_of, blank=cast(Literal["clear", "skip"], blank),
                 progress=lambda done, total, _: advance(done, total),
@@ -67,7 +68,7 @@ def ingest(
     if prices not in ("raw", "adjusted") or stamp not in ("close", "open"):
         raise ConfigError("--prices is raw or adjusted; --stamp is close or open")
     kind, meaning = cast(Literal["raw", "adjusted"], prices), cast(Literal["close", "open"], stamp)
-    with console.progress("ingest") as advance:
+    with shown(True, "ingest") as advance:
         if source is None:
             report = Lake(lake).ingest(
                 paths, table, market=market, prices=kind, symbol=symbol, stamp=meaning, zone=zone,

@@ -21,8 +21,8 @@ import numpy as np
 from quantkit.backtest import metrics
 from quantkit.backtest.figures import session_ends, session_returns
 from quantkit.errors import BadData, ConfigError
+from quantkit.progress import Shown, shown
 from quantkit.research.candidates import LOWER_IS_BETTER, Candidates, best_of, plain_sets, pool_of, stability_of
-from quantkit.research.progress import Shown, shown
 from quantkit.research.splits import CombinatorialPurgedCV, PurgedKFold
 from quantkit.research.trial import Runner
 

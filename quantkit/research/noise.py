@@ -30,7 +30,7 @@ from quantkit.data.bars import LISTED, MEMBER, TRADED, VALID, Bars
 from quantkit.data.featuredraws import drawn_features
 from quantkit.errors import BadData, ConfigError, QuantkitError
 from quantkit.hooks import silently
-from quantkit.research.progress import Shown, shown
+from quantkit.progress import Shown, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -27,7 +27,7 @@ import numpy as np
 from quantkit.backtest.tally import NAMES
 from quantkit.compiling import with_deep_stack
 from quantkit.errors import ConfigError
-from quantkit.research.progress import Shown, Tell, shown
+from quantkit.progress import Shown, Tell, shown
 from quantkit.research.search import search_of
 from quantkit.research.space import Space
 from quantkit.research.sweep_result import SweepResult

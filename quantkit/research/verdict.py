@@ -30,7 +30,7 @@ from quantkit.research import noise, overfit, runs
 
 if TYPE_CHECKING:
     from quantkit.backtest.result import Result
-    from quantkit.research.progress import Shown
+    from quantkit.progress import Shown
     from quantkit.research.runs import Trials
 
 __all__ = ["Point", "Verdict", "verdict"]

@@ -30,9 +30,9 @@ from quantkit.backtest.run import first_row
 from quantkit.data.bars import Bars
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData, ConfigError
+from quantkit.progress import Shown, Tell, shown
 from quantkit.research import runs
 from quantkit.research.candidates import Candidates, best_of, plain_sets, pool_of
-from quantkit.research.progress import Shown, Tell, shown
 from quantkit.research.stitching import Account, Chosen, stitched
 from quantkit.research.trial import Runner
 from quantkit.research.windows import windows_of

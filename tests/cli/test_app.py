@@ -10,6 +10,7 @@ import pytest
 
 from quantkit.cli import app, console, demo
 from quantkit.errors import BadData, Bug, ConfigError, Refused
+from quantkit.progress import shown
 
 
 def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ def test_json_has_null_where_a_figure_is_undefined_and_keeps_korean_readable() -
 
 
 def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.progress("ingest") as advance:
+    with shown(True, "ingest") as advance:
         advance(1, 2)
     assert capsys.readouterr() == ("", "")
 

@@ -10,12 +10,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from quantkit.compiling import in_notebook
-
-__all__ = ["Shown", "Tell", "shown"]
+__all__ = ["Shown", "Tell", "in_notebook", "shown"]
 
 Tell = Callable[[int, int], None]
 Shown = bool | Tell
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    python = sys.modules.get("IPython")
+    shell = python.get_ipython() if python is not None else None
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 def _silent(done: int, total: int, /) -> None:
