@@ -1,6 +1,7 @@
 """House rules that no linter knows, checked over the whole repository. Exit 1 when one is broken.
 
-- `quantkit/core` reads no clock and draws no random number: equal input, equal state, to the last bit
+- `quantkit/core`, `trading` and `live` read no clock and draw no random number: equal input, equal state, to the last
+  bit. The one door is `live/clock.py`, which everything live is handed a clock from
 - the library prints nothing (the command line speaks through `cli.console`) and has no bare `except`
 - no file names a package registry's host or a place on somebody's machine
 - constraints.txt pins every installed package that quantkit and its extras bring in, one exact version each
@@ -24,7 +25,9 @@ CLOCKS = {
     "datetime": {"now", "utcnow", "today"},
     "date": {"today"},
 }
-FORBIDDEN_IN_CORE = {"time", "random", "secrets", "uuid"}
+PURE = ("quantkit/core", "quantkit/trading", "quantkit/live")
+THE_DOOR = Path("quantkit/live/clock.py")
+FORBIDDEN_WHERE_PURE = {"time", "random", "secrets", "uuid"}
 # Assembled from pieces, so that this file does not break its own rule.
 HOSTS = re.compile(
     "|".join(("pypi" + r"\.org", "pythonhosted" + r"\.org", "npmjs" + r"\.(?:org|com)", "anaconda" + r"\.org"))
@@ -40,9 +43,9 @@ def tracked() -> list[Path]:
     return [path for name in sorted(set(listed)) if name and (path := Path(name)).is_file()]
 
 
-def core_is_pure(path: Path, tree: ast.AST) -> Iterator[str]:
-    """Imports of clocks and of randomness, and NumPy's own generator, in the compiled heart."""
-    if not path.is_relative_to("quantkit/core"):
+def time_is_given(path: Path, tree: ast.AST) -> Iterator[str]:
+    """Imports of clocks and of randomness, and NumPy's own generator, in the compiled heart and in live trading."""
+    if path == THE_DOOR or not any(path.is_relative_to(folder) for folder in PURE):
         return
     for node in ast.walk(tree):
         modules: list[str] = []
@@ -51,10 +54,10 @@ def core_is_pure(path: Path, tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             modules = [node.module or ""]
         elif isinstance(node, ast.Attribute) and node.attr == "random":
-            yield f"{path}:{node.lineno}: randomness in core; pass numbers in"
+            yield f"{path}:{node.lineno}: randomness; pass numbers in"
         for module in modules:
-            if module.split(".")[0] in FORBIDDEN_IN_CORE or module.startswith("numpy.random"):
-                yield f"{path}:{node.lineno}: core imports {module}; clock and randomness are passed in"
+            if module.split(".")[0] in FORBIDDEN_WHERE_PURE or module.startswith("numpy.random"):
+                yield f"{path}:{node.lineno}: imports {module}; clock and randomness are passed in"
 
 
 def library_is_quiet(path: Path, tree: ast.AST) -> Iterator[str]:
@@ -72,7 +75,7 @@ def library_is_quiet(path: Path, tree: ast.AST) -> Iterator[str]:
 
 def clocks(path: Path, tree: ast.AST) -> Iterator[str]:
     """Calls that read the wall clock where results are made; the lake and the command line may know what time it is."""
-    if path.parts[0] != "quantkit" or path.parts[1] in ("cli", "data"):
+    if path.parts[0] != "quantkit" or path.parts[1] in ("cli", "data") or path == THE_DOOR:
         return
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
@@ -128,7 +131,7 @@ def main() -> int:
         broken += names_no_machine(path, text)
         if path.suffix == ".py":
             tree = ast.parse(text, str(path))
-            for rule in (core_is_pure, library_is_quiet, clocks):
+            for rule in (time_is_given, library_is_quiet, clocks):
                 broken += rule(path, tree)
     print("\n".join(broken) if broken else "house rules: all kept")
     return 1 if broken else 0
