@@ -195,6 +195,8 @@ class InstrumentDay:
     managed: bool = False
     liquidation: bool = False
     single_price: bool = False
+    first_day: bool = False  # of its listing: other price limits
+    leverage: float = 1.0  # a fund's multiple, which widens its price limits
 
 
 @runtime_checkable
