@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from quantkit.cli import backtest, check, compare, console, data, demo, runs, sweep, walkforward, warmup
+from quantkit.cli import backtest, check, compare, console, data, demo, doctor, runs, sweep, walkforward, warmup
 from quantkit.errors import Bug, ConfigError, QuantkitError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -52,6 +52,7 @@ app.command("backtest")(backtest.backtest)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
+app.command("doctor")(doctor.doctor)
 app.command("reproduce")(runs.reproduce)
 app.command("sweep")(sweep.sweep)
 app.command("walkforward")(walkforward.walkforward)
