@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from quantkit.errors import BadData, Bug, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
     from quantkit.market.costs import Costs
     from quantkit.research import runs
-    from quantkit.research.check_report import CheckReport
+    from quantkit.research.checking.report import CheckReport
     from quantkit.research.holdout import holdout
     from quantkit.research.lookahead import check
     from quantkit.research.sweep import sweep
@@ -63,7 +63,7 @@ __all__ = [
 
 _HOMES = {
     "Bars": "quantkit.data.bars",
-    "CheckReport": "quantkit.research.check_report",
+    "CheckReport": "quantkit.research.checking.report",
     "Context": "quantkit.core.interface",
     "Costs": "quantkit.market.costs",
     "Lake": "quantkit.data.lake",

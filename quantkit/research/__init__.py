@@ -1,7 +1,7 @@
 """Research: many runs, out-of-sample runs, and whether to believe them.
 
     trial        one run on shared, prepared bars: figures only
-    lookahead    does a strategy know tomorrow: hide it, change it, and compare
+    lookahead    does a strategy know tomorrow: hide it, change it, and compare; its steps are in checking/
     walkforward  parameters chosen on the past, traded on what follows
     crossvalidation  parameters chosen on some of the time, judged on the rest
     splits       folds without leaks, for scikit-learn

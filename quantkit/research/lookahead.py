@@ -1,11 +1,11 @@
-"""Does a strategy know tomorrow? Hide it, change it, and see whether what was decided before moves.
+"""Does a strategy know tomorrow? Hide it, change it, and see whether what was decided before moves (`checking/`).
 
-    1. decide on all bars, twice, with fresh instances: equal, or the rest means nothing       check_decisions
-    2. choose where to look and how often, by what one evaluation costs                         check_plan
-    3. cut the future off; make up another one; leave out names nobody knew; go bar by bar      check_probes
-    4. begin later: how much history do decisions need                                         check_probes
-    5. rules with memory: end the backtest early and compare its orders                         check_orders
-    6. where something moved: change single bars, read the text, name the cause                check_causes, check_hints
+    1. decide on all bars, twice, with fresh instances: equal, or the rest means nothing       decisions
+    2. choose where to look and how often, by what one evaluation costs                         plan
+    3. cut the future off; make up another one; leave out names nobody knew; go bar by bar      probes
+    4. begin later: how much history do decisions need                                         probes
+    5. rules with memory: end the backtest early and compare its orders                         orders
+    6. where something moved: change single bars, read the text, name the cause                causes, hints
 
 Contract: judges the decisions themselves, never the trades they happened to cause. Bars are not changed. The same
 arguments, `cuts` among them, give the same report; left out, the number of cuts follows the time an evaluation takes.
@@ -23,14 +23,14 @@ from quantkit.backtest.manifest import package_versions
 from quantkit.core.prepare import has_universe
 from quantkit.data.bars import Bars
 from quantkit.errors import BadData, ConfigError
-from quantkit.research import check_plan as plan
-from quantkit.research.check_base import base_of
-from quantkit.research.check_decisions import Copies
-from quantkit.research.check_findings import data_of, enough_for, judged, notes_of, warmup_of
-from quantkit.research.check_hints import hints_of
-from quantkit.research.check_orders import judge_orders
-from quantkit.research.check_probes import Probes
-from quantkit.research.check_report import CheckReport, Finding
+from quantkit.research.checking import plan
+from quantkit.research.checking.base import base_of
+from quantkit.research.checking.decisions import Copies
+from quantkit.research.checking.findings import data_of, enough_for, judged, notes_of, warmup_of
+from quantkit.research.checking.hints import hints_of
+from quantkit.research.checking.orders import judge_orders
+from quantkit.research.checking.probes import Probes
+from quantkit.research.checking.report import CheckReport, Finding
 from quantkit.strategy import Strategy
 from quantkit.strategy.artifacts import afresh
 from quantkit.strategy.blocks import history_of

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import quantkit as qk
 from quantkit import BadData, Bars, ConfigError, Strategy, ta
-from quantkit.research.check_report import CheckReport
+from quantkit.research.checking.report import CheckReport
 from quantkit.strategy import load_strategy
 from tests.backtest.factories import random_bars
 from tests.research.biases import clean, planted

@@ -14,9 +14,9 @@ import numpy as np
 from quantkit.backtest.run import backtest
 from quantkit.data.windows import known_at
 from quantkit.hooks import silently
-from quantkit.research.check_base import RANDOMLY, when
-from quantkit.research.check_causes import RANDOM, with_line
-from quantkit.research.check_report import Finding
+from quantkit.research.checking.base import RANDOMLY, when
+from quantkit.research.checking.causes import RANDOM, with_line
+from quantkit.research.checking.report import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantkit.data.bars import Bars
-    from quantkit.research.check_decisions import Copies
-    from quantkit.research.check_hints import Hint
+    from quantkit.research.checking.decisions import Copies
+    from quantkit.research.checking.hints import Hint
     from quantkit.strategy import Strategy
 
 _ORDER = ("order_id", "bar", "symbol", "side", "kind", "tag")

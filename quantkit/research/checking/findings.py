@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from quantkit.backtest.manifest import rows_digest
 from quantkit.data.dates import day_text
-from quantkit.research import check_causes as causes
-from quantkit.research.check_base import shown, when
-from quantkit.research.check_decisions import differing
-from quantkit.research.check_report import Finding
+from quantkit.research.checking import causes
+from quantkit.research.checking.base import shown, when
+from quantkit.research.checking.decisions import differing
+from quantkit.research.checking.report import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantkit.data.bars import Bars
-    from quantkit.research.check_hints import Hint
-    from quantkit.research.check_probes import Difference, Failure, Probes
+    from quantkit.research.checking.hints import Hint
+    from quantkit.research.checking.probes import Difference, Failure, Probes
     from quantkit.strategy import Strategy
 
 IMPULSES = 10

@@ -1,6 +1,6 @@
 """From a pattern of differences to the cause: what kind of mistake moves exactly these decisions.
 
-Contract: pure. The pattern decides which causes are possible; the strategy's text (`check_hints`) chooses among those
+Contract: pure. The pattern decides which causes are possible; the strategy's text (`hints`) chooses among those
 and lends the line; a hint alone is nothing. What is looked at, for each point at which the bars to come were hidden or
 changed: how far back decisions move (the reach), whether the reach ends at the start of a week or month, whether whole
 names come and go; and, for a single changed bar, how far decisions move before and after it.
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantkit.data.bars import Bars
-    from quantkit.research.check_hints import Hint
-    from quantkit.research.check_probes import Difference
+    from quantkit.research.checking.hints import Hint
+    from quantkit.research.checking.probes import Difference
 
     Rows = NDArray[np.int64]
     Impulses = Mapping[int, Sequence[Rows]]  # changed row -> rows that moved, one array a way of changing

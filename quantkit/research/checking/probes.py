@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from quantkit.data.windows import known_at
-from quantkit.research.check_decisions import Gap, decide, differing, gap_between, usual_size
-from quantkit.research.check_panels import changed, without_later_names
+from quantkit.research.checking.decisions import Gap, decide, differing, gap_between, usual_size
+from quantkit.research.checking.panels import changed, without_later_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from quantkit.data.bars import Bars
-    from quantkit.research.check_decisions import Array, Columns, Copies
+    from quantkit.research.checking.decisions import Array, Columns, Copies
 
 START_TOLERANCE = 1e-3
 

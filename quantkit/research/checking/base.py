@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from quantkit.data.dates import day_text
 from quantkit.data.windows import known_at
-from quantkit.research.check_causes import RANDOM, STATE, WRITES, with_line
-from quantkit.research.check_decisions import decide, gap_between
-from quantkit.research.check_report import Finding
+from quantkit.research.checking.causes import RANDOM, STATE, WRITES, with_line
+from quantkit.research.checking.decisions import decide, gap_between
+from quantkit.research.checking.report import Finding
 from quantkit.strategy.artifacts import afresh
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from quantkit.data.bars import Bars
-    from quantkit.research.check_decisions import Columns, Copies, Gap
-    from quantkit.research.check_hints import Hint
+    from quantkit.research.checking.decisions import Columns, Copies, Gap
+    from quantkit.research.checking.hints import Hint
 
 RANDOMLY = ("random", "clock")
 FIELDS = ("open", "high", "low", "close", "volume")

@@ -4,7 +4,7 @@ Contract: columns are (T, N) arrays: `targets` (or, of a rule with memory, each 
 `rank` and `member` where the strategy has them. Cells are compared as they stand, whether the account would have acted
 on them or not. NaN equals NaN. Numbers that agree to `NOISE` of the column's usual size are equal: a sum over fewer
 rows may round differently, and nobody trades on that.
-Called by `check_probes`.
+Called by `probes`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What `qk.check` does, step by step: plan, probes, findings, causes, hints, report; `lookahead` puts them together."""
