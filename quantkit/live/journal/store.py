@@ -239,7 +239,7 @@ def send(engine: sa.Engine, url: str, account: str, command: Command) -> bool:
            "seq": None}  # fmt: skip
     insert = (sqlite.insert if path_of(url) is not None else postgresql.insert)(tables.commands)
     with writing(engine, url, account=account) as connection:
-        return connection.execute(insert.on_conflict_do_nothing(), row).rowcount == 1
+        return connection.execute(insert.on_conflict_do_nothing().returning(_C.id), row).first() is not None
 
 
 _INSERT = sa.insert(tables.journal)
