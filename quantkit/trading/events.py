@@ -33,6 +33,7 @@ class Kind(StrEnum):
     RUN_ENDED = "RunEnded"
     SESSION_OPENED = "SessionOpened"  # the morning: calendar, actions and base prices as applied
     BAR_FOLDED = "BarFolded"  # a bar went through the fold; digest of the state after it
+    PRICE_WATCHED = "PriceWatched"  # a price that moved a peak or a trailing order that we keep
     SIGNAL_RAISED = "SignalRaised"
     ORDER_INITIALIZED = "OrderInitialized"
     ORDER_DENIED = "OrderDenied"
@@ -69,6 +70,7 @@ PAYLOADS: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.RUN_ENDED: ("reason",),
     Kind.SESSION_OPENED: ("date", "actions", "bases"),
     Kind.BAR_FOLDED: ("bar", "equity", "cash", "digest"),
+    Kind.PRICE_WATCHED: ("symbol", "price"),
     Kind.SIGNAL_RAISED: ("symbol", "bar", "value", "strength"),
     Kind.ORDER_INITIALIZED: ("intent",),
     Kind.ORDER_DENIED: ("code", "detail"),

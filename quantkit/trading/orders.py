@@ -98,7 +98,7 @@ NOT_FOUND: Final = "NOT_FOUND"  # the reason of a REJECTED order that no look at
 class Window:
     """When an intent may be sent: [opens, closes), UTC nanoseconds, and what part of the session that is."""
 
-    phase: str  # "opening_auction", "continuous", "closing_auction"
+    phase: str  # "opening_auction", "continuous", "closing_auction", "session": all but the closing auction
     opens: int
     closes: int
 
@@ -114,11 +114,12 @@ class Intent:
     quantity: int
     type: OrderType
     window: Window
-    price: float | None = None  # limit; None for a market order
+    price: float | None = None  # limit; None for a market order, and for a limit that the morning will set
     tif: TimeInForce = TimeInForce.DAY
     venue: str = "KRX"
     bar: int = 0  # UTC nanoseconds: close of the bar it was decided on
     fold_order: int = -1  # id in the fold's table of orders; -1: made by a person
+    kind: str = ""  # the fold's word for how it fills: "open", "close", "limit", ...
     rule: str = "target"  # what made it: "target", "own", "stop_loss", "take_profit", "trailing_stop", "manual", ...
     source: str = "strategy"  # or "manual"
     reduces: bool = False  # it only takes risk away
@@ -128,7 +129,7 @@ class Intent:
     def __post_init__(self) -> None:
         if self.quantity < 1:
             raise BadData(f"intent {self.id}: quantity {self.quantity}; a whole number of shares, 1 or more, is needed")
-        if (self.price is None) != (self.type in (OrderType.MARKET, OrderType.BEST, OrderType.FIRST)):
+        if self.price is not None and self.type in (OrderType.MARKET, OrderType.BEST, OrderType.FIRST):
             raise BadData(f"intent {self.id}: a {self.type} order with price {self.price}")
 
 

@@ -98,7 +98,8 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cash:
-    """Money at the broker by settlement day, minor units. `orderable` is what buys may bind now."""
+    """Money at the broker, minor units: what there is today, and what there will be after the next settlement and the
+    one that follows, trades of today included. `orderable` is what buys may bind now."""
 
     today: int
     next_1: int

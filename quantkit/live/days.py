@@ -1,0 +1,303 @@
+"""A bar of a sleeve: its morning, the prices while it runs, its evening.
+
+    morning   the session's actions and base prices; what should stand now; halted names dropped, quantities cut anew
+    watch     prices that bring held orders and the policy's stops to act
+    evening   orders end, the account is marked, the strategy decides: intents for the next window
+
+Contract: pure. Every number of the fold comes from the sleeve's Book; here orders of the fold become intents and back.
+Daily bars have their morning with `SessionOpens`, intraday bars at once after the evening before, and the first of a
+session with `SessionOpens`. A bar that comes without a morning (read later than it closed) has it then, with its own
+row. Intents whose window has passed end unsent, whoever decided them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
+from quantkit.live import dispatch, life
+from quantkit.live.switch import next_session
+from quantkit.live.turn import Turn, date_at
+from quantkit.live.windows import date_of, session_of
+from quantkit.market import KRX_MARKETS
+from quantkit.plain import plain
+from quantkit.trading.events import Kind, intent_to_json
+from quantkit.trading.orders import Intent, OrderType, Side, TimeInForce, Window
+from quantkit.trading.ports import Tick
+
+if TYPE_CHECKING:
+    from quantkit.live.messages import BarClosed, MarketData, SessionOpens
+    from quantkit.live.sleeves import Sleeve, Wanted
+
+_AUCTION: Final = 600_000_000_000  # closing auction, nanoseconds
+_NOT_SENT: Final = frozenset({"stop_loss", "trailing_stop", "take_profit"})
+STOP_WINDOW: Final = 60_000_000_000  # a triggered order that could not go for so long is dead; its price is old
+
+
+# --- the morning ----------------------------------------------------------------------------------------------------
+
+
+def opens(turn: Turn, given: SessionOpens) -> None:
+    """A session begins for one deployment."""
+    engine, sleeve = turn.engine, turn.engine.sleeves[given.deployment]
+    date = np.datetime64(given.day, "D").item().isoformat()
+    engine.due = True
+    sleeve.instruments = {each.symbol: each for each in given.instruments}
+    if sleeve.day == given.day:
+        return  # a restart within the session: the names are read anew, the morning has been
+    _stale(turn, date)
+    if engine.day is None or date > engine.day:
+        _, lifted = next_session(engine.switches, turn.time)
+        for entry in lifted:
+            turn.keep(entry)
+    bases = {each.symbol: each.base for each in given.instruments}
+    turn.write(Kind.SESSION_OPENED, {
+        "date": date, "actions": plain(_rows(given.events)), "bases": plain(bases), "equity": sleeve.equity(),
+        "deployment": sleeve.name,
+    }, deployment=sleeve.name)  # fmt: skip
+    if sleeve.opened and sleeve.bar:
+        turn.alarm("BAR_MISSING", f"{sleeve.name}: the bar of the session before was never closed", key=sleeve.name)
+    elif not sleeve.opened:
+        morning(turn, sleeve, given.row, given.events)
+    sleeve.day, sleeve.row = given.day, given.row
+    _halted(turn, sleeve)
+    _actions(turn, sleeve)
+    if engine.now.phase == "ready":
+        turn.look("morning", positions=True, cash=True)
+    session = session_of(date_at(turn.time), market=engine.settings.market)
+    if session is not None and turn.time < session.closes:
+        turn.wake("sweep", session.closes + _AUCTION)
+
+
+def _rows(events: Any) -> list[dict[str, Any]]:
+    names = events.dtype.names or ()
+    return [{name: event[name].item() for name in names} for event in events]
+
+
+def _stale(turn: Turn, date: str) -> None:
+    """Orders of a day before: the exchange has ended them; those nobody answered keep the account shut."""
+    from quantkit.live.reconcile import end_of_day
+
+    if turn.engine.day is not None and date > turn.engine.day:
+        end_of_day(turn)
+
+
+def _halted(turn: Turn, sleeve: Sleeve) -> None:
+    """Drop what cannot trade today."""
+    for name in list(turn.engine.waiting):
+        order = turn.engine.orders[name]
+        today = sleeve.instruments.get(order.intent.symbol)
+        if order.intent.deployment == sleeve.name and today is not None and today.halted:
+            turn.order(Kind.ORDER_DENIED, order, {"code": "HALTED", "detail": f"{order.intent.symbol} is halted"})
+
+
+def _actions(turn: Turn, sleeve: Sleeve) -> None:
+    """A base price that is not the last close is an action until the broker's share count says so."""
+    expected = {}
+    for today in sleeve.instruments.values():
+        moved = today.previous_close > 0 and abs(today.base / today.previous_close - 1.0) > 1e-9
+        if moved and turn.engine.shares(today.symbol):
+            expected[today.symbol] = turn.engine.shares(today.symbol)
+    if expected:
+        detail = ", ".join(f"{symbol}: {shares} shares" for symbol, shares in expected.items())
+        turn.write(Kind.ACCOUNT_STATE, {"positions": {}, "cash": None, "expected": expected})
+        turn.alarm("ACTION_TO_CONFIRM", f"{detail} expected after today's action", key=sleeve.name)
+
+
+def morning(turn: Turn, sleeve: Sleeve, row: Inputs, events: Any) -> None:
+    """Steps 1 and 2 of the coming bar, and what should stand after them."""
+    turn.engine.due = True
+    if getattr(sleeve.book, "closing", False):
+        sleeve.book.finish()  # type: ignore[attr-defined]
+    said = sleeve.book.morning(row, events)
+    sleeve.opened, sleeve.row = True, row
+    for gone in said.ended:
+        _fold_ended(turn, sleeve, gone.order, gone.reason)
+    standing = set()
+    for wanted in said.wanted:
+        standing.add(wanted.order)
+        _should_stand(turn, sleeve, wanted)
+    for fold_order in [each for each in sleeve.wanted if each not in standing]:
+        waiting = [i for i in sleeve.ids.get(fold_order, ()) if i in turn.engine.waiting]
+        for name in waiting:
+            if turn.engine.orders[name].intent.rule not in _NOT_SENT:
+                sleeve.wanted.pop(fold_order, None)
+                life.cancel(turn, turn.engine.orders[name], "NOT_WANTED")
+
+
+def _fold_ended(turn: Turn, sleeve: Sleeve, fold_order: int, reason: str) -> None:
+    """The fold has ended an order: so must the exchange."""
+    sleeve.wanted.pop(fold_order, None)
+    for name in list(sleeve.ids.get(fold_order, ())):
+        life.cancel(turn, turn.engine.orders[name], reason or "ENDED")
+
+
+def _should_stand(turn: Turn, sleeve: Sleeve, wanted: Wanted) -> None:
+    """Bring the orders of one order of the fold to what it wants now."""
+    price = None if math.isnan(wanted.limit) else float(wanted.limit)
+    sleeve.wanted[wanted.order] = (int(wanted.quantity), price)
+    live = [turn.engine.orders[i] for i in sleeve.ids.get(wanted.order, ())]
+    kind = _type_of(sleeve, wanted, price, known=True)
+    if not live:
+        close = sleeve.bar or turn.time
+        if sleeve.book.intraday:
+            close = max(close, _session_start(turn))
+        _intend(turn, sleeve, wanted, kind, price, close)
+        return
+    for order in live:
+        if order.id in turn.engine.waiting:
+            if order.intent.type is not kind:
+                _intend(turn, sleeve, wanted, kind, price, order.intent.bar, instead=order.intent.window)
+                life.cancel(turn, order, "REPRICED")
+        elif "~" not in order.id and (wanted.quantity < order.leaves or (price is not None and price != order.price)):
+            life.modify(turn, order, quantity=min(int(wanted.quantity), order.leaves), price=price or order.price)
+
+
+def _session_start(turn: Turn) -> int:
+    """When today's orders may first be sent; 0 on a day without a session."""
+    market = turn.engine.settings.market
+    session = session_of(date_of(turn.time, market=market), market=market)
+    return 0 if session is None else session.opens - 30 * 60_000_000_000
+
+
+# --- intents --------------------------------------------------------------------------------------------------------
+
+
+def _type_of(sleeve: Sleeve, wanted: Wanted, price: float | None, *, known: bool) -> OrderType:
+    """How the exchange is asked to price it. known: False before the morning, when a limit may still be missing."""
+    if wanted.kind == "conditional":
+        return OrderType.CONDITIONAL
+    if price is not None or (not known and sleeve.book.plan.collar >= 0 and wanted.kind != "market"):
+        return OrderType.LIMIT
+    return OrderType.MARKET
+
+
+def _intend(
+    turn: Turn, sleeve: Sleeve, wanted: Wanted, kind: OrderType, price: float | None, close: int,
+    *, instead: Window | None = None, window: Window | None = None,
+) -> None:  # fmt: skip
+    """Journal an intent for an order of the fold."""
+    market = turn.engine.settings.market
+    name = f"{sleeve.name}:{close}:{wanted.order}"
+    while name in turn.engine.orders:
+        name += "r"
+    symbol = sleeve.book.symbols[wanted.symbol]
+    held = sleeve.shares(symbol)
+    last = sleeve.last_close(symbol)
+    intent = Intent(
+        id=name, deployment=sleeve.name, symbol=symbol, side=Side.BUY if wanted.side > 0 else Side.SELL,
+        quantity=int(wanted.quantity), type=kind,
+        window=instead or window or dispatch.window_of(sleeve, wanted.kind, close, market), price=price,
+        tif=TimeInForce(wanted.tif), venue=sleeve.venue, bar=close, fold_order=int(wanted.order), rule=wanted.rule,
+        kind=wanted.kind, reduces=0 < wanted.quantity <= abs(held) and held * wanted.side < 0,
+        decision_price=last if math.isfinite(last) else None,
+    )  # fmt: skip
+    turn.write(Kind.ORDER_INITIALIZED, {"intent": intent_to_json(intent)}, order=name, deployment=sleeve.name)
+
+
+# --- while a bar runs -----------------------------------------------------------------------------------------------
+
+
+def prices(turn: Turn, given: MarketData) -> None:
+    """Follow prices, and send what they bring to act."""
+    latest = turn.engine.now.prices
+    sleeves = [s for s in turn.engine.sleeves.values() if s.opened and s.row is not None]
+    for item in given.items:
+        if not isinstance(item, Tick):
+            continue
+        latest[item.symbol] = (item.price, item.time)
+        for sleeve in sleeves:
+            place = sleeve.columns.get(item.symbol)
+            if place is not None and not item.auction:
+                _watch(turn, sleeve, place, item.price)
+
+
+def _watch(turn: Turn, sleeve: Sleeve, place: int, price: float) -> None:
+    state = sleeve.book.state
+    if state.names["shares"][place] == 0 and state.account[N_ORDERS] == 0:
+        return
+    before = followed(sleeve, place)
+    wanted = sleeve.book.watch(place, price, sleeve.row)  # type: ignore[arg-type]
+    if wanted or followed(sleeve, place) != before:
+        turn.entries.append(watched(turn, sleeve, place, price))
+    for each in wanted:
+        limit = None if math.isnan(each.limit) else float(each.limit)
+        sleeve.wanted[each.order] = (int(each.quantity), limit)
+        turn.engine.due = True
+        window = Window("continuous", turn.time, turn.time + STOP_WINDOW)
+        _intend(turn, sleeve, each, OrderType.MARKET if limit is None else OrderType.LIMIT, limit, turn.time,
+                window=window)  # fmt: skip
+        turn.write(Kind.ORDER_TRIGGERED, {"price": price}, order=sleeve.ids[each.order][-1], deployment=sleeve.name)
+
+
+def followed(sleeve: Sleeve, place: int) -> bytes:
+    """What a watched price may move in a book: the peak of a name, and of the trailing orders."""
+    state = sleeve.book.state
+    working = state.orders[: int(state.account[N_ORDERS])]
+    return bytes(state.names["peak"][place].tobytes()) + b"".join(
+        working[name].tobytes() for name in ("extreme", "level", "stop", "from_open", "stage")
+    )
+
+
+def watched(turn: Turn, sleeve: Sleeve, place: int, price: float) -> Any:
+    """The entry of a price that moved something."""
+    from quantkit.trading.events import Entry
+
+    return Entry(Kind.PRICE_WATCHED, turn.time, {"symbol": sleeve.book.symbols[place], "price": price},
+                 deployment=sleeve.name)  # fmt: skip
+
+
+# --- the evening ----------------------------------------------------------------------------------------------------
+
+
+def closes(turn: Turn, given: BarClosed) -> None:
+    """A bar is over for one deployment."""
+    sleeve = turn.engine.sleeves[given.deployment]
+    if given.close <= sleeve.bar:
+        return  # it was folded before: a backfill that overlaps
+    turn.engine.due = True
+    if not sleeve.opened:
+        morning(turn, sleeve, given.row, given.events)
+    said = sleeve.book.evening(given.row, signals=given.signals)
+    _count_bars(sleeve, given.close)
+    sleeve.opened = False
+    for gone in said.ended:
+        _fold_ended(turn, sleeve, gone.order, gone.reason)
+    turn.write(Kind.BAR_FOLDED, {
+        "bar": given.close, "equity": int(said.equity), "cash": int(said.cash), "digest": sleeve.digest(),
+        "complete": given.complete, "backfill": given.backfill,
+    }, deployment=sleeve.name)  # fmt: skip
+    for wanted in said.decided:
+        price = None if math.isnan(wanted.limit) else float(wanted.limit)
+        sleeve.wanted[wanted.order] = (int(wanted.quantity), price)
+        _intend(turn, sleeve, wanted, _type_of(sleeve, wanted, price, known=False), price, given.close)
+    if sleeve.book.intraday:
+        row = coming(turn, sleeve, given)
+        if row is not None:
+            morning(turn, sleeve, row, given.events[:0])
+
+
+def _count_bars(sleeve: Sleeve, close: int) -> None:
+    """Keep the close, and learn how long a bar is: the shortest distance seen."""
+    step = close - sleeve.bar
+    if sleeve.bar and step > 0 and (sleeve.step == 0 or step < sleeve.step):
+        sleeve.step = step
+    sleeve.bar = close
+
+
+def coming(turn: Turn, sleeve: Sleeve, given: BarClosed) -> Inputs | None:
+    """The row of the next bar of the session as far as it is known; None where none is left."""
+    market = sleeve.markets[0] if sleeve.markets else turn.engine.settings.market
+    session = session_of(date_of(given.close - 1, market=market), market=market)
+    if session is None or given.close >= session.closes:
+        return None
+    dates = given.row.dates.copy()
+    dates["rebalance"] = 0
+    last = sleeve.step > 0 and given.close + sleeve.step >= session.closes
+    in_auction = market in KRX_MARKETS and session.closes - _AUCTION <= given.close
+    phase = (CLOSING if last or in_auction else 0) | (AUCTION_ONLY if in_auction else 0)
+    dates["phase"] = phase
+    return given.row._replace(dates=dates)

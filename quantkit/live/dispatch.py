@@ -1,0 +1,240 @@
+"""From an intent to the broker: its window, the queue, the cut to what can be ordered, the gates, the send.
+
+Contract: pure. One unacknowledged order at a time for each symbol and side, since a broker that knows no id of ours
+can only be asked about one such order. `OrderSubmitting` is an entry of the turn before `Submit` is an effect of it.
+Sales go before purchases. What its window's end finds unsent is dead.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from quantkit.live import life, outcomes
+from quantkit.live.messages import Submit
+from quantkit.live.risk import Denied, GateLimits, View
+from quantkit.live.switch import Mode, Modes, Scope
+from quantkit.live.turn import SECOND, Turn
+from quantkit.live.windows import date_of, next_window, phase_at
+from quantkit.trading.events import Kind
+from quantkit.trading.orders import Order, OrderType, Side, Status, Window
+
+if TYPE_CHECKING:
+    from quantkit.live.sleeves import Sleeve
+
+MINUTE: Final = 60 * SECOND
+_PHASES: Final = ("opening_auction", "continuous", "closing_auction")
+_CHANGING: Final = frozenset({Status.SUBMITTED, Status.PENDING_CANCEL, Status.PENDING_UPDATE})
+_PRICED: Final = frozenset({OrderType.LIMIT, OrderType.CONDITIONAL})
+
+
+def window_of(sleeve: Sleeve, kind: str, close: int, market: str) -> Window:
+    """When an order decided at a bar's close may be sent.
+
+    Daily bars: the next session's opening auction ("open"), its closing auction ("close"), or all of it until the
+    closing auction. Intraday bars: the next bar, and at the closing auction for "close".
+    """
+    venue = sleeve.venue
+    if kind == "same_close":
+        return Window("closing_auction", close, close + 60 * MINUTE)
+    if kind == "close":
+        return next_window("closing_auction", close, market=market, venue=venue)  # type: ignore[arg-type]
+    ahead = [next_window(phase, close, market=market, venue=venue) for phase in _PHASES]  # type: ignore[arg-type]
+    if sleeve.book.intraday:
+        first = min(ahead, key=lambda window: max(window.opens, close))
+        opens = max(first.opens, close)
+        closes = min(first.closes, close + sleeve.step) if sleeve.step and first.opens <= close else first.closes
+        return Window(first.phase, opens, max(closes, opens + 1))
+    if kind == "open":
+        return ahead[0]
+    return Window("session", ahead[0].opens, next_window("continuous", ahead[0].opens, market=market).closes)
+
+
+def pump(turn: Turn) -> None:
+    """Send what may be sent now; end what is too late; ask for the moment when the next may."""
+    engine = turn.engine
+    if not engine.waiting:
+        return
+    queue = sorted((engine.orders[i] for i in engine.waiting), key=lambda order: order.intent.side is Side.BUY)
+    for order in queue:
+        if order.id not in engine.waiting:
+            continue
+        window = order.intent.window
+        if turn.time >= window.closes:
+            life.finish(turn, order, Status.EXPIRED, "WINDOW_CLOSED")
+        elif turn.time < window.opens:
+            turn.wake_by("windows", window.opens)
+        else:
+            turn.wake_by("windows", window.closes)
+            if _may_go(turn, order):
+                _send(turn, order)
+
+
+def _may_go(turn: Turn, order: Order) -> bool:
+    """Whether its turn has come."""
+    engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
+    if engine.now.stopped or engine.now.phase != "ready":
+        return False
+    if sleeve is not None and order.intent.fold_order >= 0 and not sleeve.opened:
+        return False  # the morning is still to come
+    return order.intent.source == "manual" or not slot_busy(turn, order)
+
+
+def slot_busy(turn: Turn, order: Order) -> bool:
+    """Whether an order of the same name and side is on its way, being taken back, or unanswered.
+
+    An unanswered sale does not hold up others: the broker bounds what can be sold.
+    """
+    engine, intent = turn.engine, order.intent
+    for name in engine.working:
+        other = engine.orders[name]
+        if (other.intent.symbol, other.intent.side) != (intent.symbol, intent.side):
+            continue
+        if other.unresolved_since is not None and intent.side is Side.SELL:
+            continue
+        if other.status in _CHANGING or other.id in engine.leaving:
+            return True
+    return False
+
+
+def _send(turn: Turn, order: Order) -> None:
+    """Through the gates, and out."""
+    engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
+    quantity, price = order.quantity, order.price
+    if sleeve is not None and order.intent.fold_order in sleeve.wanted and "~" not in order.id:
+        quantity, price = sleeve.wanted[order.intent.fold_order]
+        quantity = max(1, quantity)
+    if order.intent.type in _PRICED and price is None:
+        turn.order(Kind.ORDER_DENIED, order, {"code": "NO_PRICE", "detail": "no morning gave its limit"})
+        return
+    asked = replace(order, quantity=quantity, price=price)
+    cut = _orderable(turn, asked)
+    ready = replace(asked, quantity=cut) if 0 < cut < quantity else asked
+    view = view_of(turn, ready)
+    judged = engine.gate(ready, view)
+    if isinstance(judged, Denied):
+        turn.order(Kind.ORDER_DENIED, order, {"code": judged.code, "detail": judged.detail})
+        if judged.sets_reducing and sleeve is not None:
+            lifts = "session" if judged.code == "DAILY_LOSS" else ""
+            turn.restrict(Scope.DEPLOYMENT, sleeve.name, Mode.REDUCING, reason=judged.detail, code=judged.code,
+                          lifts=lifts)  # fmt: skip
+        return
+    payload: dict[str, Any] = {"quantity": judged.quantity, "price": judged.price}
+    if ready.quantity < quantity:
+        payload |= {"wanted": quantity, "cut": "ORDERABLE_CASH" if order.intent.side is Side.BUY else "SELLABLE"}
+    sent = turn.order(Kind.ORDER_SUBMITTING, order, payload)
+    if order.intent.side is Side.BUY and engine.now.orderable is not None:
+        engine.now.orderable -= _cost(turn, sent)
+    engine.now.last_sent = turn.time
+    turn.send(Submit(judged))
+
+
+def _cost(turn: Turn, order: Order) -> int:
+    """Money that a buy needs, with its commission."""
+    value = outcomes.cost_of(turn, order)
+    return value + life.costs(turn, replace(order, value=0, commission=0), value)[0]
+
+
+def _orderable(turn: Turn, order: Order) -> int:
+    """Shares of an order that the broker can take, by what it said last."""
+    engine = turn.engine
+    if order.intent.side is Side.SELL or engine.now.orderable is None:
+        return order.quantity
+    cost = _cost(turn, order)
+    if cost <= engine.now.orderable:
+        return order.quantity
+    each = cost / order.quantity
+    fits = max(0, math.floor(engine.now.orderable / each)) if each > 0 else order.quantity
+    while fits and _cost(turn, replace(order, quantity=fits)) > engine.now.orderable:
+        fits -= 1
+    return fits
+
+
+# --- what the gates see ---------------------------------------------------------------------------------------------
+
+
+def modes_of(turn: Turn, order: Order) -> Modes:
+    """The switches over an order; a name with an action to confirm takes no new risk."""
+    engine, intent = turn.engine, order.intent
+    modes = engine.switches.modes(
+        user=engine.settings.user, account=engine.account, deployment=intent.deployment, symbol=intent.symbol
+    )
+    if intent.symbol in engine.provisional and modes.symbol is Mode.RUNNING:
+        modes = modes._replace(symbol=Mode.REDUCING)
+    return modes
+
+
+def view_of(turn: Turn, order: Order) -> View:
+    """Everything that the gates may look at."""
+    engine, intent, now = turn.engine, order.intent, turn.engine.now
+    sleeve = engine.sleeve_of(order)
+    symbol, root = intent.symbol, intent.id.partition("~")[0]
+    known = sleeve is not None and symbol in sleeve.columns
+    market = sleeve.market(symbol) if known and sleeve is not None else engine.settings.market
+    last = now.prices.get(symbol)
+    today = None if sleeve is None else sleeve.instruments.get(symbol)
+    working = tuple(other for other in (engine.orders[i] for i in engine.working) if other.id.partition("~")[0] != root)
+    held, available, equity = _means(turn, order, working)
+    positions = engine.unassigned if sleeve is None else sleeve.positions()
+    selling = sum(o.leaves for o in working if o.intent.symbol == symbol and o.intent.side is Side.SELL
+                  and o.intent.deployment == intent.deployment)  # fmt: skip
+    times = engine.sent.get(intent.deployment, [])
+    return View(
+        now=turn.time, modes=modes_of(turn, order), market=market, date=date_of(turn.time, market=market),
+        phase=phase_at(turn.time, market=market, venue=intent.venue),  # type: ignore[arg-type]
+        slot_busy=intent.source == "manual" and slot_busy(turn, order), reconciling=now.phase != "ready",
+        seen=engine.seen, working=working, available=available, sellable=held - selling, equity=equity,
+        positions=positions, prices=_prices(turn, sleeve, positions, symbol),
+        sent_last_minute=len(times) - bisect_right(times, turn.time - MINUTE), sent_today=len(times),
+        limits=GateLimits() if sleeve is None else sleeve.limits,
+        last_price=None if last is None else last[0], last_time=None if last is None else last[1],
+        base=None if today is None else today.base, instrument=today,
+        adv=None if sleeve is None else sleeve.adv.get(symbol),
+        day_start_equity=None if sleeve is None else sleeve.day_start,
+        peak_equity=None if sleeve is None else sleeve.peak(),
+        losses_in_row=0 if sleeve is None else sleeve.losses,
+        costs=None if sleeve is None else sleeve.costs, unit=1 if sleeve is None else sleeve.unit,
+        raw=True if sleeve is None else sleeve.raw,
+    )  # fmt: skip
+
+
+def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, int, int]:
+    """(shares held, money that may be bound, equity) of whoever the order is for."""
+    engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
+    bound = sum(
+        _cost(turn, other) for other in working
+        if other.intent.side is Side.BUY and other.intent.deployment == order.intent.deployment
+    )  # fmt: skip
+    if sleeve is None:
+        held, available, equity = engine.unassigned.get(order.intent.symbol, 0), engine.unassigned_cash, engine.cash()
+    else:
+        held, available = sleeve.shares(order.intent.symbol), sleeve.book.available()
+        equity = live_equity(turn, sleeve)
+    available -= bound
+    if engine.now.orderable is not None:
+        available = min(available, engine.now.orderable)
+    return held, available, equity
+
+
+def live_equity(turn: Turn, sleeve: Sleeve) -> int:
+    """What a sleeve is worth now: at the last mark, moved by the prices since."""
+    worth = sleeve.cash()
+    for symbol, shares in sleeve.positions().items():
+        last = turn.engine.now.prices.get(symbol)
+        price = last[0] if last else sleeve.last_close(symbol)
+        worth += math.floor(price * shares * sleeve.unit + 0.5) if math.isfinite(price) else 0
+    return worth
+
+
+def _prices(turn: Turn, sleeve: Sleeve | None, positions: dict[str, int], symbol: str) -> dict[str, float]:
+    """A price for every name held and for the one asked about."""
+    found = {}
+    for name in (*positions, symbol):
+        last = turn.engine.now.prices.get(name)
+        if last is not None:
+            found[name] = last[0]
+        elif sleeve is not None and name in sleeve.columns:
+            found[name] = sleeve.last_close(name)
+    return found

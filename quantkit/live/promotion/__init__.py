@@ -1,1 +1,0 @@
-"""What promotion rests on: gates, the evidence for them, the file that keeps both."""
