@@ -175,6 +175,9 @@ class Effects:
             before.cancel()
 
         def fire() -> None:
+            if self.clock.now_ns() < wake.at:  # the clock was corrected meanwhile
+                self._timers[wake.name] = self.clock.call_at(wake.at, fire)
+                return
             self._timers.pop(wake.name, None)
             self.post(TimerFired(self.clock.now_ns(), wake.name))
 

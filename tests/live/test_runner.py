@@ -226,6 +226,30 @@ def test_a_later_timer_of_the_same_name_replaces_the_earlier() -> None:
     assert [(t.name, t.time) for t in play(act).heard(TimerFired)] == [("b", 6 * SECOND), ("a", 7 * SECOND)]
 
 
+def test_a_timer_waits_again_where_the_clock_was_corrected_back() -> None:
+    async def act(world: World) -> None:
+        clock, effects = world.clock, world.runner.effects
+        effects.run(Wake("a", 5 * SECOND))
+        world.runner.effects.clock = Behind(clock, 2 * SECOND)
+        await asyncio.sleep(10)
+
+    assert [t.time for t in play(act).heard(TimerFired)] == [5 * SECOND]
+
+
+class Behind:
+    """A clock that was set back."""
+
+    def __init__(self, clock: VirtualClock, by: int) -> None:
+        self._clock, self._by = clock, by
+        self.sleep_until = clock.sleep_until
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns() - self._by
+
+    def call_at(self, at: int, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return self._clock.call_at(at + self._by, callback)
+
+
 def test_a_backfill_is_handed_on_and_its_failure_alarms() -> None:
     asked: list[Backfill] = []
 
