@@ -1,4 +1,5 @@
-"""Fixtures that several folders of tests share."""
+"""Fixtures that several folders of tests share, and the profiles of Hypothesis: a modest number of examples by default,
+HYPOTHESIS_PROFILE=deep for thousands."""
 
 from __future__ import annotations
 
@@ -7,10 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from quantkit.cli.app import run
 
 REPOSITORY = Path(__file__).parents[1]
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+settings.register_profile("quick", max_examples=60, deadline=None, suppress_health_check=QUIET, derandomize=True)
+settings.register_profile(
+    "deep", max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")), deadline=None, suppress_health_check=QUIET
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session", autouse=True)

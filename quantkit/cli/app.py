@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from quantkit.cli import backtest, check, compare, console, data, demo, doctor, runs, sweep, walkforward, warmup
+from quantkit.cli import (
+    backtest,
+    check,
+    compare,
+    console,
+    data,
+    demo,
+    doctor,
+    promote,
+    runs,
+    sweep,
+    walkforward,
+    warmup,
+)
 from quantkit.errors import Bug, ConfigError, QuantkitError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -56,6 +69,8 @@ app.command("doctor")(doctor.doctor)
 app.command("reproduce")(runs.reproduce)
 app.command("sweep")(sweep.sweep)
 app.command("walkforward")(walkforward.walkforward)
+app.command("promote")(promote.promote)
+app.command("promotions")(promote.promotions)
 app.command("warmup")(warmup.warmup)
 app.add_typer(data.app, name="data")
 

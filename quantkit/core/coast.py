@@ -207,6 +207,22 @@ def _is_far(name: Record, high: float, low: float, levels: Levels, unit: int) ->
 
 
 @njit_bare
+def is_calm(state: State, inputs: Inputs, plan: Record, t: int) -> bool:
+    """Whether no stop of the policy can act on bar t."""
+    if plan.stop_loss == 0.0 and plan.take_profit == 0.0 and plan.trailing_stop == 0.0:
+        return True
+    levels = _levels(plan)
+    for i in range(state.account[N_ACTIVE]):
+        s = state.names[i].active
+        name = state.names[s]
+        far = name.shares == 0 or inputs.flags[t, s] & TRADED == 0
+        far = far or (name.shares > 0 and _is_far(name, inputs.high[t, s], inputs.low[t, s], levels, plan.unit))
+        if not far:
+            return False
+    return True
+
+
+@njit_bare
 def _coast_many(state: State, inputs: Inputs, plan: Record, equity: Ints, cash: Ints, start: int, last: int) -> int:
     active, columns = state.account[N_ACTIVE], inputs.targets.shape[1]
     levels = _levels(plan)

@@ -6,8 +6,8 @@
 A strategy's `on_bar` acts at the start of `decide`; its own orders are looked at in all steps before (`book`, `path`).
 
 `simulate` composes them over all rows it is given and carries the state, so that a run in one piece, in chunks and bar
-by bar is the same run to the last bit. `feed` is one bar with fills from outside instead of the matching steps: what
-the live engine does. Nothing is allocated inside; full buffers hand control back and are emptied.
+by bar is the same run to the last bit. `core.steps` has the parts of a bar, which live trading takes one by one with
+fills from outside. Nothing is allocated inside; full buffers hand control back and are emptied.
 
 Numbers: money int64 minor units, shares int64, prices float64 in the won of the day, bars counted from the run's first.
 """
@@ -19,33 +19,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numba
 import numpy as np
 
-from quantkit.core.account import apply, cash_of, mark
+from quantkit.core.account import cash_of
 from quantkit.core.coast import coast, may_coast
-from quantkit.core.context import Frame, Rule, frame_address, step_rule
-from quantkit.core.decide import decide
-from quantkit.core.matching import expire, forget_used, match_close, match_open, release
-from quantkit.core.morning import open_bar
-from quantkit.core.path import follow_ranges, match_path
+from quantkit.core.context import Frame, Rule, frame_address
+from quantkit.core.matching import match_close
 from quantkit.core.policy import CAPS, FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits, shaping_of
-from quantkit.core.resting import expire_own, open_orders, release_own, reserve, rests
 from quantkit.core.state import (
-    AT_PRINTS,
-    BARS,
     CLOSING,
     DATE,
     EQUITY,
     EVENT,
-    KIND_SAME_CLOSE,
-    N_ORDERS,
     N_PAY,
-    NEXT_1,
-    NEXT_2,
     OPENING,
     PLAN,
     PREV_ROW,
-    RULE_SAME_CLOSE,
     RULES_OF_DATES,
-    SETTLED,
     Bytes,
     Inputs,
     Ints,
@@ -57,13 +45,11 @@ from quantkit.core.state import (
     new_log,
     room_for_bar,
 )
-from quantkit.core.stops import match_stops
+from quantkit.core.steps import closes_again, end_bar, evening, evening_again, market, morning
 from quantkit.jit import frozen, njit_entry
 from quantkit.market.rules import rule_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from quantkit.core.context import Address
     from quantkit.market.costs import Costs
 
@@ -78,20 +64,6 @@ class Output(NamedTuple):
     actions: Records  # ACTION_ROW
 
 
-class Fill(NamedTuple):
-    """A fill from outside, or a piece of one. `value`, `commission` and `tax` are minor units."""
-
-    order: int
-    symbol: int
-    side: int
-    quantity: int
-    price: float
-    value: int
-    commission: int
-    tax: int
-    rule: int
-
-
 @njit_entry
 def _run(
     state: State, inputs: Inputs, events: Records, plan: Record, log: Log, equity: Ints, cash: Ints,
@@ -104,8 +76,10 @@ def _run(
     """
     account = state.account
     full = len(log.fills) - room
+    frame, call, params = i64(0), i64(0), i64(0)
     if rule is not None:
         frame = frame_address(Frame(state, inputs, plan, log, rule.past, rule.signals, rule.now))
+        call, params = rule.call, rule.params
     t = start
     while t < len(inputs.dates):
         if plain is not None and may_coast(state, events, plan, t, extra):
@@ -114,52 +88,15 @@ def _run(
                 break
         if log.used[1] > full or log.used[2] > full:  # every fill has its row of orders
             return t
-        open_bar(state, inputs, events, plan, log, t, rare)
-        if rule is not None:
-            open_orders(frame)
-        resting = False
-        if rule is not None:
-            resting = rests(frame, t)
-        at_prints = i64(0) if resting else account[N_ORDERS]
-        if rare is not None:  # noqa: SIM102 - Numba leaves out what hangs on this alone
-            if account[N_ORDERS] > 0 and not resting:
-                kept = i64(0)
-                if rule is not None:
-                    release_own(frame, t)
-                    at_prints = account[AT_PRINTS]
-                    if plan.funding_cash:
-                        kept = reserve(frame, t, i64(0), i64(0), extra)
-                taken = kept + release(state, inputs, plan, log, t, kept, extra)
-                if rule is not None and plan.funding_cash:
-                    reserve(frame, t, taken, i64(1), extra)
-        if at_prints > 0:
-            match_open(state, inputs, plan, log, t, rare, extra, rule)
-        if rule is not None:
-            if not resting:
-                match_path(frame, t, extra)
-            follow_ranges(frame, t)
-        if plain is not None:
-            match_stops(state, inputs, plan, log, t, extra)
-        if at_prints > 0:
+        prints = morning(state, inputs, events, plan, log, frame, t, rare, extra, rule, i64(1))
+        market(state, inputs, plan, log, frame, t, prints, rare, extra, rule, plain)
+        evening(state, inputs, plan, log, frame, call, params, t, prints, extra, rule, plain)
+        if closes_again(state, plan):
             match_close(state, inputs, plan, log, t, rare, extra, rule)
-            expire(state, log, rule)
-        if rule is not None and not resting:
-            expire_own(frame, t, i64(0))
-        mark(state, inputs, plan, t, i64(0))
-        if rule is not None:
-            step_rule(rule.call, rule.params, frame, rule.now, t)
-        decide(state, inputs, plan, log, t, extra, plain)
-        if plan.fill_kind == KIND_SAME_CLOSE and account[N_ORDERS] > 0:
-            match_close(state, inputs, plan, log, t, rare, extra, rule)
-            expire(state, log, rule)
-            if rule is not None:
-                expire_own(frame, t, i64(1))
-            mark(state, inputs, plan, t, i64(1))
-        if rare is not None and plan.participation < np.inf and plan.fill_kind == KIND_SAME_CLOSE:
-            forget_used(state)
+            evening_again(state, inputs, plan, log, frame, t, rule)
         equity[t] = account[EQUITY]
         cash[t] = cash_of(state)
-        account[BARS] += 1
+        end_bar(state, plan, rare)
         t += 1
     return t
 
@@ -173,7 +110,7 @@ def _close_chunk(state: State, inputs: Inputs) -> None:
     state.account[[PREV_ROW, EVENT]] = (-1, 0)
 
 
-def _emptied(log: Log) -> tuple[Records, Records, Records]:
+def emptied(log: Log) -> tuple[Records, Records, Records]:
     """Copies of the filled part of the buffers, which start anew."""
     fills, orders, actions = (int(count) for count in log.used)
     log.used[:] = 0
@@ -241,75 +178,10 @@ def simulate(state: State, inputs: Inputs, events: Records, plan: Record, rule: 
     t = 0
     while t < len(inputs.dates):
         t = _run(state, inputs, events, plan, log, equity, cash, t, room, rare, extra, rule, plain)
-        parts.append(_emptied(log))
+        parts.append(emptied(log))
     _close_chunk(state, inputs)
     fills, orders, actions = (np.concatenate(tables) for tables in zip(*parts, strict=True))
     return Output(equity, cash, fills, orders, actions)
-
-
-@njit_entry
-def _open_one(state: State, inputs: Inputs, events: Records, plan: Record, log: Log) -> None:
-    """Steps 1 and 2 of one bar, callable from Python (the steps themselves are not)."""
-    open_bar(state, inputs, events, plan, log, 0, i64(1))
-    release(state, inputs, plan, log, 0, i64(0), i64(1))
-
-
-@njit_entry
-def _book(
-    state: State, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int, rule: int
-) -> None:
-    """`apply`, callable from Python."""
-    apply(state, s, side, quantity, price, value, commission, tax, rule)
-
-
-@njit_entry
-def _close_one(state: State, inputs: Inputs, plan: Record, log: Log, again: int) -> None:
-    """Steps 6 and 7 of one bar, callable from Python."""
-    expire(state, log, None)
-    mark(state, inputs, plan, 0, again)
-
-
-@njit_entry
-def _decide_one(state: State, inputs: Inputs, plan: Record, log: Log) -> None:
-    """Step 8 of one bar, callable from Python."""
-    decide(state, inputs, plan, log, 0, i64(1), i64(1))
-
-
-def feed(state: State, inputs: Inputs, events: Records, plan: Record, fills: Iterable[Fill]) -> Output:
-    """Fold one bar (T == 1) with `fills` from outside; the same state as `simulate` gives with the same fills.
-
-    Fills of rule "same_close" are booked after the decision, the others before the mark.
-    """
-    inputs = frozen(inputs)
-    names = len(state.names)
-    log = new_log(names, rows=0)
-    given = list(fills)
-    _open_one(state, inputs, events, plan, log)
-    for fill in given:
-        if fill.rule != RULE_SAME_CLOSE:
-            book(state, fill)
-    _close_one(state, inputs, plan, log, i64(0))
-    _decide_one(state, inputs, plan, log)
-    if plan.fill_kind == KIND_SAME_CLOSE:
-        for fill in given:
-            if fill.rule == RULE_SAME_CLOSE:
-                book(state, fill)
-        _close_one(state, inputs, plan, log, i64(1))
-    equity = np.array([state.account[EQUITY]])
-    cash = np.array([state.account[[SETTLED, NEXT_1, NEXT_2]].sum()])
-    state.account[BARS] += 1
-    _close_chunk(state, inputs)
-    return Output(equity, cash, *_emptied(log))
-
-
-def book(state: State, fill: Fill) -> None:
-    """Book one fill from outside and take it off the working order it belongs to."""
-    _book(state, *fill[1:])
-    working = int(state.account[N_ORDERS])
-    for k in np.flatnonzero(state.orders["id"][:working] == fill.order):
-        state.orders["filled"][k] += fill.quantity
-        state.orders["value"][k] += fill.value
-        state.orders["fee"][k] += fill.commission
 
 
 def plan_of(

@@ -481,6 +481,7 @@ def match_path(frame: Address, t: int, extra: int | None) -> None:
             _follow(frame, t, s, o)
             _follow(frame, t, s, high)
             _follow(frame, t, s, low)
+    account[POOL], account[OWN_CASH] = 0, 0  # of this path alone: a bar without one leaves the same state
 
 
 @njit_bare

@@ -109,7 +109,7 @@ def end_session(frame: Address) -> None:
 
 
 @njit_call
-def _level(frame: Address, t: int, k: int) -> float:
+def level_of(frame: Address, t: int, k: int) -> float:
     """Where an order acts today: limits on the grid inward, triggers outward; NaN: not yet known."""
     state = state_of(frame)
     inputs = inputs_of(frame)
@@ -132,7 +132,7 @@ def _level(frame: Address, t: int, k: int) -> float:
 def set_level(frame: Address, t: int, k: int) -> None:
     """Put an order's price of today into `level`."""
     state = state_of(frame)
-    state.orders[k].level = _level(frame, t, k)
+    state.orders[k].level = level_of(frame, t, k)
 
 
 @njit_call
@@ -321,6 +321,8 @@ def _look_for_quiet(frame: Address, t: int) -> None:
                 name.above = min(name.above, order.level)
             else:
                 name.below = max(name.below, order.level)
+    for k in range(account[N_ORDERS]):
+        state.orders[k].fresh = 0  # as the next morning would find; only funding by cash asks, and never rests
     account[QUIET] = account[N_ORDERS]
 
 

@@ -64,6 +64,16 @@ def day_text(day: int) -> str:
     return str(np.datetime64(int(day), "D"))
 
 
+def time_text(time: int) -> str:
+    """A UTC microsecond as Seoul's clock shows it, for messages.
+
+    >>> time_text(1_711_414_800_000_000)
+    '2024-03-26 10:00:00+09:00'
+    """
+    local = np.datetime64(int(time) + SEOUL_US, "us")
+    return str(local.astype("datetime64[s]") if time % 1_000_000 == 0 else local).replace("T", " ") + "+09:00"
+
+
 def _parsed(value: object, what: str) -> Any:
     """As datetime64 in the unit the text gives: year, month or day."""
     if isinstance(value, dt.date):  # datetime and pandas.Timestamp too

@@ -24,7 +24,7 @@ from __future__ import annotations
 import datetime as dt
 import zlib
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
@@ -43,10 +43,11 @@ from quantkit.trading.orders import OrderType, Side, TimeInForce
 from quantkit.trading.ports import InstrumentDay, Quote, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from quantkit.emulator.accounts import Account, Placed
     from quantkit.emulator.book import Resting
+    from quantkit.emulator.pulse import Pulse
     from quantkit.emulator.sources import Source
     from quantkit.trading.ports import BrokerOrder, Cash, Notice, Position
 
@@ -67,6 +68,7 @@ class Watch:
 
     symbols: set[str]
     levels: int = 0
+    generation: int = 0  # of the connection it goes over
     items: deque[Tick | Quote] = field(default_factory=deque)
 
 
@@ -98,7 +100,9 @@ class Exchange:
         self._watches: list[Watch] = []
         self._hears: list[list[Watch]] = []
         self._events: list[tuple[int, int, str, str, int]] = []
+        self._later: dict[int, Callable[[], None]] = {}
         self._count = 0
+        self.pulse: Pulse | None = None
         days = source.days()
         if not days:
             raise BadData("the source of an exchange has no days")
@@ -127,6 +131,11 @@ class Exchange:
     def next_event(self) -> int | None:
         """When a phase begins or ends next; None: no more days."""
         return self._events[0][0] if self._events else None
+
+    def later(self, time: int, action: Callable[[], None]) -> None:
+        """Let something happen at a time to come, such as a request that is still on its way."""
+        self._later[self._count + 1] = action
+        self._push(time, "later", detail=self._count + 1)
 
     def _push(self, time: int, name: str, symbol: str = "", detail: int = 0) -> None:
         self._count += 1
@@ -224,6 +233,8 @@ class Exchange:
         """One event. A call that would make too wild a price goes on once."""
         if name == "day":
             self._begin(detail)
+        elif name == "later":
+            self._later.pop(detail)()
         elif name == "orders":
             for issue in self._names:
                 issue.phase = "halted" if issue.facts.halted else "opening_orders"
@@ -300,9 +311,9 @@ class Exchange:
 
     # --- prices -------------------------------------------------------------------------------------------------------
 
-    def watch(self, symbols: Iterable[str], *, levels: int = 0) -> Watch:
+    def watch(self, symbols: Iterable[str], *, levels: int = 0, generation: int = 0) -> Watch:
         """Hear every trade of these names from now on, and `levels` prices of the book after each."""
-        watch = Watch(set(symbols), levels)
+        watch = Watch(set(symbols), levels, generation)
         self._watches.append(watch)
         self._attach(watch)
         return watch
@@ -325,11 +336,11 @@ class Exchange:
 
     def _tell(self, number: int, time: int, price: float, shares: int, *, auction: bool = False) -> None:
         symbol = self._names[number].symbol
-        tick = Tick(symbol, time, price, shares, 0, auction)
         for watch in self._hears[number]:
-            watch.items.append(tick)
+            watch.items.append(Tick(symbol, time, price, shares, watch.generation, auction))
             if watch.levels:
-                watch.items.append(self.quote(symbol, levels=watch.levels, time=time))
+                quote = self.quote(symbol, levels=watch.levels, time=time)
+                watch.items.append(replace(quote, generation=watch.generation))
 
     def quote(self, symbol: str, *, levels: int = 10, time: int | None = None) -> Quote:
         """Best prices and shares of a name; in a call, what it would print."""
@@ -357,7 +368,8 @@ class Exchange:
         return [
             InstrumentDay(
                 symbol=facts.symbol, base=facts.base, previous_close=facts.previous_close, halted=facts.halted,
-                liquidation=facts.liquidation, single_price=facts.liquidation,
+                liquidation=facts.liquidation, single_price=facts.liquidation, first_day=facts.first_day,
+                leverage=facts.leverage,
             )
             for facts in found
         ]  # fmt: skip

@@ -163,7 +163,8 @@ class TickBars:
         self._last_time = dict.fromkeys(symbols, 0)
         self._buckets = self._grid()
         self._next = next((i for i, b in enumerate(self._buckets) if b.end > after), len(self._buckets))
-        for bucket in self._buckets[: self._next]:
+        self._first = self._next
+        for bucket in self._buckets[: self._first]:
             bucket.closed = True
         self._outages: list[_Outage] = []
         if self._started > opens:
@@ -185,9 +186,9 @@ class TickBars:
     # --- what comes in ---
 
     def add(self, ticks: Iterable[Tick], now: int = 0) -> None:
-        """Take in ticks, in any order. `now` only tells when the last auction print came."""
+        """Take in ticks, in any order; other names are passed over. `now` only tells when the last print came."""
         bucket, rows, begin, end = self._current, self._current.rows, self._current.begin, self._current.end
-        closes, generation, closed = self.closes, self.generation, self._current.closed
+        closes, generation, known, closed = self.closes, self.generation, self._known, self._current.closed
         for tick in ticks:
             time, price, volume = tick.time, tick.price, tick.volume
             if tick.generation < generation:
@@ -200,7 +201,9 @@ class TickBars:
                     continue
                 bucket, rows, begin, end, closed = found, found.rows, found.begin, found.end, found.closed
             row = rows.get(tick.symbol)
-            if not price > 0 or volume <= 0 or tick.symbol not in self._known:
+            if row is None and tick.symbol not in known:
+                continue
+            if not price > 0 or volume <= 0:
                 self.counts["bad"] += 1
                 continue
             if closed or tick.symbol in bucket.filled:
@@ -217,7 +220,8 @@ class TickBars:
         if time >= self.closes:
             if not self._auction or time >= self.closes + AUCTION_WAIT:
                 return None
-            self._printed.add(tick.symbol)
+            if tick.symbol in self._known:
+                self._printed.add(tick.symbol)
             if self._all_printed is None and self._printed >= self._known:
                 self._all_printed = max(now, time)
             return self._buckets[-1]
@@ -248,8 +252,10 @@ class TickBars:
         self._outages.append(_Outage(None if symbols is None else frozenset(symbols), since, until))
 
     def recovered(self, until: int) -> None:
-        """End what is still out."""
-        self._outages = [out if out.until is not None else out._replace(until=until) for out in self._outages]
+        """All names come again; those that an outage named are left as they are."""
+        self._outages = [
+            out._replace(until=until) if out.until is None and out.symbols is None else out for out in self._outages
+        ]
 
     def fill(self, symbol: str, since: int, until: int, candles: Sequence[Candle]) -> tuple[Revision, ...]:
         """The broker's candles of (since, until]: whole bars in there are theirs, also where no candle says "no trade".
@@ -270,10 +276,12 @@ class TickBars:
                     self._remember(symbol, row[_CLOSE], int(row[_LAST]))
                     changed.append(Revision(bucket.end, _candle(symbol, bucket.end, row)))
                 continue
+            if row is None and self.confirm and symbol in bucket.rows:
+                continue  # it traded: the chart of the day is not there yet
             bucket.filled.add(symbol)
             if row is not None:
                 bucket.rows[symbol] = row
-            elif not self.confirm:
+            else:
                 bucket.rows.pop(symbol, None)
         return tuple(changed)
 
@@ -297,6 +305,10 @@ class TickBars:
         """When the next bar is ready, holes or not: the moment to ask for `holes`."""
         return None if self._next >= len(self._buckets) else self._ready(self._buckets[self._next])
 
+    def next_begin(self) -> int:
+        """Where the next bar begins; the session's end after the last."""
+        return self.closes if self._next >= len(self._buckets) else self._buckets[self._next].begin
+
     def holes(self, now: int) -> tuple[Hole, ...]:
         """Bars that are over by `now`, not given yet, and lack candles of names."""
         found = []
@@ -306,6 +318,16 @@ class TickBars:
             if missing := self._missing(bucket):
                 found.append(Hole(bucket.begin, bucket.end, tuple(s for s in self.symbols if s in missing)))
         return tuple(found)
+
+    def scars(self) -> tuple[Hole, ...]:
+        """Bars that were given with holes, and what no candle has filled since."""
+        if not self._outages and not self.confirm:
+            return ()
+        return tuple(
+            Hole(bucket.begin, bucket.end, tuple(s for s in self.symbols if s in missing))
+            for bucket in self._buckets[self._first : self._next]
+            if (missing := self._missing(bucket))
+        )
 
     def close_due(self, now: int) -> tuple[Bar, ...]:
         """The bars that are due by `now`, in order."""
@@ -425,6 +447,11 @@ def _joined(parts: Sequence[Candle]) -> _Row:
 
 def _differs(own: _Row | None, other: _Row) -> bool:
     return own is None or own[:5] != other[:5]
+
+
+def joined(symbol: str, end: int, parts: Sequence[Candle]) -> Candle:
+    """Candles of one bar as one candle."""
+    return _candle(symbol, end, _joined(parts))
 
 
 def _candle(symbol: str, end: int, row: _Row) -> Candle:

@@ -1,11 +1,11 @@
 """The parity ledger: where two runs of one account differ, and why, to the last won.
 
     expected   what should have happened: a backtest
-    actual     what did: a replay, or recorded days of paper and live (`parity_record`)
+    actual     what did: a replay, or recorded days of paper and live (`ledger.recorded`)
 
-    1. bring both onto the same names                                       parity_tables
-    2. pair orders by the bar they were decided on, fills by their orders    parity_pairs
-    3. walk the bars; each difference is a first cause or follows from one   parity_causes
+    1. bring both onto the same names                                       ledger.tables
+    2. pair orders by the bar they were decided on, fills by their orders    ledger.pairs
+    3. walk the bars; each difference is a first cause or follows from one   ledger.causes
     4. value every cause at every close                                      here
 
 Contract: plain tables in, nothing of the engine; both runs have the same bars. Money is int64 minor units. At every bar
@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.live.parity_causes import Cause, Walk
-from quantkit.live.parity_tables import Tables, aligned, tables_of
+from quantkit.live.ledger.causes import Cause, Walk
+from quantkit.live.ledger.tables import Tables, aligned, tables_of
 from quantkit.plain import plain
 
 if TYPE_CHECKING:

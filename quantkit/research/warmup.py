@@ -5,7 +5,7 @@ they are always called with; Numba keeps what it compiles on disk. Changes nothi
 Called by `quantkit warmup`.
 
     1. the fold in its sizes: plain, with money limits, with a rule's own orders   core.fold.simulate
-    2. one bar fed from outside, as live trading does                              core.fold.feed
+    2. one bar in parts, with a fill from outside, as live trading goes through it core.bench
     3. the trades of a result                                                      backtest.lots
     4. many runs in one call, as sweeps make them                                  backtest.batch
     5. the indicators                                                              indicators
@@ -22,10 +22,13 @@ import numpy as np
 
 from quantkit.backtest.run import backtest
 from quantkit.compiling import with_deep_stack
-from quantkit.core.fold import Fill, feed, plan_of
+from quantkit.core.bench import Bench, Fill
+from quantkit.core.context import no_rule
+from quantkit.core.fold import plan_of
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.core.prepare import events_of, first_state, inputs_of
 from quantkit.core.state import BUY, RULE_OPEN
+from quantkit.core.steps import MORNING
 from quantkit.data.bars import Bars, midnights
 from quantkit.hooks import silently
 from quantkit.jit import stored_kernels
@@ -97,8 +100,16 @@ def _fold(bars: Bars) -> None:
     plan = plan_of(policy, Costs.kis())
     inputs = inputs_of(bars, targets.astype(np.float64), policy=policy)
     events = events_of(bars)
-    fill = Fill(order=0, symbol=0, side=BUY, quantity=1, price=1e3, value=1_000, commission=0, tax=0, rule=RULE_OPEN)
-    feed(first_state(bars, cash=1_000_000), inputs.rows(0, 1), events, plan, [fill])
+    for rule in (None, no_rule(2)):
+        bench = Bench(first_state(bars, cash=1_000_000), plan, rule=rule)
+        bench.lay(inputs.rows(0, 1), events)
+        bench.take(MORNING)
+        bench.fill(Fill(0, 0, BUY, 1, 1e3, 1_000, 0, 0, RULE_OPEN))
+        bench.end(0, 0)
+        bench.stop_ended(bench.new_id(), 0, BUY, 1, 0, 0, 0)
+        bench.standing(known=True)
+        bench.levels(0)
+        bench.collar(0, BUY, 1e3)
 
 
 def _batch(bars: Bars) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantkit.data.dates import day_text
+from quantkit.data.dates import day_text, time_text
 from quantkit.errors import BadData, ConfigError
 from quantkit.strategy.blocks import history_of
 from quantkit.strategy.compiling import compiled, names_in
@@ -119,10 +119,13 @@ def past_of(bars: Bars, *, volume: bool = True) -> Past:
 
 
 class ReadyRule:
-    """A strategy's `on_bar` over one panel; `rule` is what the fold is given, and lives as long as this."""
+    """A strategy's `on_bar` over some rows; `rule` is what the fold is given, and lives as long as this."""
 
-    def __init__(self, strategy: Strategy, bars: Bars, rule: Rule, signals: Signals) -> None:
-        self.strategy, self.bars, self.rule, self.signals = strategy, bars, rule, signals
+    def __init__(
+        self, strategy: Strategy, symbols: tuple[str, ...], rule: Rule, signals: Signals, *, intraday: bool
+    ) -> None:
+        self.strategy, self.symbols, self.rule, self.signals = strategy, symbols, rule, signals
+        self.intraday = intraday
         self.kept: object = None  # what the rule's addresses point to
         self.error: BaseException | None = None  # what an interpreted rule raised
 
@@ -149,9 +152,10 @@ class ReadyRule:
         from quantkit.core.context import NOW_LEAD, NOW_ROW
 
         row = int(self.rule.now[NOW_ROW] + self.rule.now[NOW_LEAD])
-        if not 0 <= row < len(self.bars):
+        past = self.rule.past
+        if not 0 <= row < len(past.days):
             return "no bar"
-        return str(self.bars.index[row]) if self.bars.intraday else day_text(int(self.bars.days[row]))
+        return time_text(int(past.times[row])) if self.intraday else day_text(int(past.days[row]))
 
     def _where(self) -> str:
         return f"in {self.strategy!r}.on_bar on {self._when()}"
@@ -162,10 +166,10 @@ class ReadyRule:
 
         back, name, reach = (int(self.rule.now[place]) for place in (NOW_DETAIL, NOW_NAME, NOW_REACH))
         start = f"{self.strategy.name}.on_bar on {self._when()}"
-        names = len(self.bars.symbols)
+        names = len(self.symbols)
         if self.rule.now[NOW_ERROR] == SHORTED:
             return ConfigError(
-                f"{start}: a goal below 0 for {self.bars.symbols[name]}: short positions are not simulated"
+                f"{start}: a goal below 0 for {self.symbols[name]}: short positions are not simulated"
             )
         if back < 0:
             many = "1 bar" if back == -1 else f"{-back} bars"
@@ -227,25 +231,50 @@ def rule_of(
     signals: `signals_of` the rows from `lead` on, where they are at hand. interpret: run `on_bar` in Python.
     begins: row of `bars` before which it is not called, as it has no model there.
     """
-    import numba
-
-    from quantkit.core.context import NOW_FROM, NOW_LEAD, NOW_REACH, NOW_SIZE, Frame, Rule
+    from quantkit.core.context import NOW_FROM, NOW_LEAD, NOW_REACH, NOW_SIZE
 
     if signals is None:
         signals = {name: values[lead:] for name, values in signals_of(strategy, bars).items()}
     now = np.zeros(NOW_SIZE, np.int64)
     now[NOW_LEAD], now[NOW_REACH], now[NOW_FROM] = lead, strategy.warmup, max(strategy.warmup, begins)
+    volume = is_python(interpret=interpret) or "volume" in names_in(type(strategy).on_bar)
+    return ready_rule(
+        strategy, bars.symbols, past_of(bars, volume=volume), signals, now, state=state, inputs=inputs, plan=plan,
+        interpret=interpret, intraday=bars.intraday,
+    )  # fmt: skip
+
+
+def is_python(*, interpret: bool = False) -> bool:
+    """Whether a rule runs as Python: asked for, or nothing is compiled."""
+    import numba
+
+    return interpret or bool(getattr(numba.config, "DISABLE_JIT", 0))
+
+
+def ready_rule(
+    strategy: Strategy,
+    symbols: tuple[str, ...],
+    past: Past,
+    signals: Signals,
+    now: NDArray[np.int64],
+    *,
+    state: State,
+    inputs: Inputs,
+    plan: Record,
+    interpret: bool,
+    intraday: bool,
+) -> ReadyRule:
+    """A rule over the rows of `inputs`, whose row 0 is row now[NOW_LEAD] of `past`; `signals` have their rows."""
+    from quantkit.core.context import Frame, Rule
+
     addresses = np.array([values.ctypes.data for values in signals.values()], np.int64)
-    uncompiled = bool(getattr(numba.config, "DISABLE_JIT", 0))
-    volume = uncompiled or interpret or "volume" in names_in(type(strategy).on_bar)
-    ready = ReadyRule(strategy, bars, Rule(0, 0, past_of(bars, volume=volume), addresses, now), signals)
-    if not uncompiled and not interpret:
+    ready = ReadyRule(strategy, symbols, Rule(0, 0, past, addresses, now), signals, intraday=intraday)
+    if not is_python(interpret=interpret):
         _native(ready, state)
         return ready
     none: Any = None  # what a rule does not see, `ask` finds by address
-    frame = Frame(state, inputs, plan, none, ready.rule.past, addresses, now)
-    run = _interpreted(ready, frame)
-    if uncompiled:
+    run = _interpreted(ready, Frame(state, inputs, plan, none, past, addresses, now))
+    if is_python():
         ready.rule = ready.rule._replace(call=lambda _params, given: run(given))
     else:
         _callback(ready, run)

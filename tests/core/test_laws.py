@@ -18,9 +18,22 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from quantkit.core.fold import Fill, Output, feed, simulate
+from quantkit.core.bench import Bench, Fill
+from quantkit.core.fold import Output, simulate
 from quantkit.core.policy import Policy
-from quantkit.core.state import RULES, State, copy_state, event_rows, from_bytes, to_bytes
+from quantkit.core.state import (
+    EQUITY,
+    NEXT_1,
+    NEXT_2,
+    RULES,
+    SETTLED,
+    State,
+    copy_state,
+    event_rows,
+    from_bytes,
+    to_bytes,
+)
+from quantkit.core.steps import END, EVENING, EVENING_AGAIN, MORNING
 from quantkit.data.actions import ACTION_DTYPE, KIND_ID
 from quantkit.data.bars import MEMBER, TRADED, VALID, Bars
 from quantkit.market.costs import Costs
@@ -315,11 +328,23 @@ def test_a_runs_own_fills_fed_back_in_pieces_give_the_same_account(case: Case, p
     output, simulated = compiled(case)
     start = prepare(case)
     state, fed = start.state, []
+    bench, same_close = Bench(state, start.plan), RULES.index("same_close")
     for t in range(len(case.bars)):
         rows = output.fills[(output.fills["bar"] == t) & (output.fills["rule"] != RULES.index("delisting"))]
         fills = [piece for row in rows for piece in pieces(row, parts)]
-        bar = feed(state, start.inputs.rows(t, t + 1), event_rows(start.events, t, t + 1), start.plan, fills)
-        fed.append((int(bar.cash[0]), int(bar.equity[0])))
+        bench.lay(start.inputs.rows(t, t + 1), event_rows(start.events, t, t + 1))
+        bench.take(MORNING)
+        for fill in fills:
+            if fill.rule != same_close:
+                bench.fill(fill)
+        if bench.take(EVENING):
+            for fill in fills:
+                if fill.rule == same_close:
+                    bench.fill(fill)
+            bench.take(EVENING_AGAIN)
+        bench.take(END)
+        bench.drained()
+        fed.append((int(state.account[[SETTLED, NEXT_1, NEXT_2]].sum()), int(state.account[EQUITY])))
     assert [cash for cash, _ in fed] == output.cash.tolist()
     assert [equity for _, equity in fed] == output.equity.tolist()
     for name in ("shares", "goal", "entry_value", "entry_qty", "peak"):

@@ -108,7 +108,7 @@ def test_what_is_no_trade_of_the_session_is_left_out_and_counted() -> None:
               Tick("A", CLOSES + 20 * MINUTE, 90.0, 1)])  # fmt: skip
     (bar,) = bars.close_due(OPENS + MINUTE + GRACE)
     assert not bar.traded.any()
-    assert bars.counts == {"outside": 2, "bad": 3}
+    assert bars.counts == {"outside": 2, "bad": 2}
 
 
 def last_bar(bars: TickBars) -> None:

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.live.parity_pairs import EXTERNAL, Pair, Part, Piece, cut_of, pairs_of, same_runs
+from quantkit.live.ledger.pairs import EXTERNAL, Pair, Part, Piece, cut_of, pairs_of, same_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from quantkit.live.parity_tables import Arrays, Moves
+    from quantkit.live.ledger.tables import Arrays, Moves
 
 _STOPS = frozenset({"stop_loss", "trailing_stop", "take_profit"})
 _OF_THE_ACCOUNT = frozenset(

@@ -17,8 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from quantkit.live.parity_causes import Cause
-    from quantkit.live.parity_tables import Arrays
+    from quantkit.live.ledger.causes import Cause
+    from quantkit.live.ledger.tables import Arrays
 
 EXTERNAL = "external"
 

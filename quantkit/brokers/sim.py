@@ -1,0 +1,111 @@
+"""`BarBroker`: a broker that fills from bars, for replays.
+
+Contract: it keeps the orders that were handed to it and its own cash and shares, and fills with the simulator's own
+steps on a copy of the account, so with every order handed over it fills as a backtest does. Held orders and the
+policy's stops are nobody's until their price comes: it watches the path for them, as the engine does on ticks, and says
+which ones acted. An order that was not handed over does not fill. No clock, no randomness.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from quantkit.core.bench import Bench, Outcome
+from quantkit.core.context import no_rule
+from quantkit.core.orders import PARKED
+from quantkit.core.state import (
+    KIND_CONDITIONAL,
+    KIND_LIMIT,
+    KIND_STOP_LIMIT,
+    KIND_VWAP,
+    N_ORDERS,
+    STAGE_LIVE,
+    STAGE_OVER,
+    STAGE_TRIGGERED,
+    Inputs,
+    Record,
+    State,
+    copy_state,
+)
+from quantkit.core.steps import MARKET, MARKET_AGAIN
+from quantkit.errors import Bug
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from quantkit.core.state import Records
+
+
+class BarBroker:
+    """Fills from bars. state, plan: of the run, at its start; rule: whether a strategy's own orders are among them."""
+
+    def __init__(self, state: State, plan: Record, *, rule: bool) -> None:
+        self._bench = Bench(copy_state(state), plan, rule=no_rule(len(state.names)) if rule else None)
+        self.cash = _money(state)
+        self.shares: NDArray[np.int64] = state.names["shares"].copy()
+        self.orders: set[int] = set()
+
+    def submit(self, order: int) -> None:
+        """Take an order."""
+        self.orders.add(order)
+
+    def cancel(self, order: int) -> None:
+        """Give an order up."""
+        self.orders.discard(order)
+
+    def settle(self, state: State) -> None:
+        """A morning's deposits, dividends, splits and interest, as both sides know them."""
+        self.cash = _money(state)
+        self.shares[:] = state.names["shares"]
+
+    def match(self, row: Inputs, state: State, *, again: bool = False, refused: Collection[int] = ()) -> Outcome:
+        """What a bar fills. state: the engine's after its morning (again: after its evening, with `fill="close"`).
+
+        refused: orders and stops that may not act. The outcome's state is overwritten by the next call. Bug where the
+        engine's money or shares are not the broker's.
+        """
+        self._compare(state)
+        bench = self._bench
+        bench.copy_from(state)
+        bench.lay(row)
+        _drop_others(bench.state, self.orders, refused)
+        bench.take(MARKET_AGAIN if again else MARKET)
+        tables = bench.drained()
+        return Outcome(tables.fills, tables.orders, bench.state)
+
+    def book(self, fills: Records) -> None:
+        """Let fills of `match` be done."""
+        for name in ("value", "commission", "tax"):
+            money = fills[name] * fills["side"] if name == "value" else fills[name]
+            self.cash -= int(money.sum())
+        np.add.at(self.shares, fills["symbol"], fills["side"] * fills["quantity"])
+
+    def _compare(self, state: State) -> None:
+        """Bug where the engine and the broker do not have the same money and shares."""
+        if _money(state) != self.cash:
+            raise Bug(f"the engine has {_money(state):,} in cash, the broker {self.cash:,}")
+        if not np.array_equal(state.names["shares"], self.shares):
+            s = int(np.flatnonzero(state.names["shares"] != self.shares)[0])
+            raise Bug(f"the engine has {state.names['shares'][s]} shares of name {s}, the broker {self.shares[s]}")
+
+
+def _money(state: State) -> int:
+    return int(state.account[1:4].sum())
+
+
+def _drop_others(state: State, orders: set[int], refused: Collection[int]) -> None:
+    """Keep orders that were not handed over from filling."""
+    table = state.orders[: int(state.account[N_ORDERS])]
+    for order in table:
+        handed = order.id in orders and order.id not in refused
+        if handed or (order.own and order.stage == STAGE_OVER):
+            continue
+        rests = order.kind <= KIND_VWAP or order.kind in (KIND_LIMIT, KIND_CONDITIONAL)
+        rests = rests or (order.stage == STAGE_TRIGGERED and order.kind == KIND_STOP_LIMIT)
+        live = order.own == 0 or STAGE_LIVE <= order.stage <= STAGE_TRIGGERED
+        if order.id in refused or (rests and live and order.mute != PARKED):
+            order.qty = order.filled

@@ -1,0 +1,188 @@
+"""`quantkit promote` and `quantkit promotions`: the act that lets a strategy trade, and the record of it."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quantkit.cli import console
+from quantkit.cli import inputs as given
+from quantkit.errors import ConfigError
+from quantkit.progress import shown
+
+if TYPE_CHECKING:
+    from quantkit import Bars, Strategy
+    from quantkit.live.promote import Promotion, PromotionStore
+
+StorePath = Annotated[
+    Path | None, typer.Option("--store", help="File of promotions. Default: promotions.sqlite beside the lake.")
+]
+
+
+def promote(
+    strategy: Annotated[str, typer.Argument(help="file.py or file.py:Class.", show_default=False)],
+    to: Annotated[str, typer.Option("--to", help="paper or live.", show_default=False)],
+    symbols: given.Symbols = None,
+    start: given.Start = None,
+    end: given.End = None,
+    param: given.Params = None,
+    cash: given.Cash = 100_000_000,
+    lake: given.LakePath = Path("data/lake"),
+    data: given.DataFile = None,
+    market: given.Market = None,
+    prices: given.Prices = "raw",
+    freq: given.Freq = "1d",
+    fill: given.Fill = "next_open",
+    costs: given.CostsName = "kis",
+    slippage_ticks: given.SlippageTicks = None,
+    slippage_bps: given.SlippageBps = 0.0,
+    account: Annotated[str | None, typer.Option(help="Pin the money limits of this account of quantkit.toml.")] = None,
+    override: Annotated[str, typer.Option(help="Open gates that are shut, for this reason.")] = "",
+    store: StorePath = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Measure what the next step asks for, decide, and write it down; every gate is shown with its figure.
+
+    quantkit promote strategies/sma_cross.py --to paper --symbols 005930,000660
+
+    From paper, `--to live` allows a twentieth of the capital first, and all of it once that has gone well. Ends with
+    exit code 1 where a gate stays shut.
+    """
+    from quantkit.live.promote import PromotionStore, beside
+    from quantkit.live.promote import promote as attempt
+    from quantkit.strategy import load_strategy
+
+    given.check_dates(start, end)
+    asked = given.Request(
+        strategy=strategy, params=given.parse_params(param), symbols=given.parse_symbols(symbols), start=start, end=end,
+        cash=cash, lake=lake, data=data, market=market, prices=prices, freq=freq, fill=fill, costs=costs,
+        slippage_ticks=slippage_ticks, slippage_bps=slippage_bps,
+    )  # fmt: skip
+    rule = load_strategy(strategy)
+    made = rule(**rule.parse(asked.params))
+    bars = _in_memory(asked, made)
+    settings: dict[str, Any] = {
+        "cash": cash, "start": start, "end": end, "costs": asked.costs_of(bars), "fill": fill,
+        "limits": _limits(account),
+    }  # fmt: skip
+    with shown(True, "looking for tomorrow") as advance:
+        promotion = attempt(
+            made, bars, to=to, store=PromotionStore(store or beside(lake)), time=time.time_ns(), by=getpass.getuser(),
+            settings=settings, symbols=asked.symbols, override=override, progress=advance,
+        )  # fmt: skip
+    if as_json:
+        console.emit(promotion.to_dict())
+    else:
+        show(promotion)
+    if not promotion.granted:
+        raise typer.Exit(1)
+
+
+def promotions(
+    number: Annotated[
+        int | None, typer.Argument(help="Show this one whole; none: list all.", show_default=False)
+    ] = None,
+    lake: given.LakePath = Path("data/lake"),
+    strategy: Annotated[str | None, typer.Option(help="Only those of this class.")] = None,
+    granted: Annotated[bool, typer.Option("--granted", help="Leave out attempts that were refused.")] = False,
+    store: StorePath = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """List what was promoted, when, by whom and on what evidence, or show one promotion with its gates.
+
+    quantkit promotions
+
+    quantkit promotions 3
+    """
+    from quantkit.live.promote import PromotionStore, beside
+
+    opened = PromotionStore(store or beside(lake))
+    if number is not None:
+        one = opened.get(number)
+        if as_json:
+            console.emit(one.to_dict())
+        else:
+            show(one)
+        return
+    found = opened.promotions(strategy=strategy, granted=True if granted else None)
+    if as_json:
+        console.emit({"store": opened.place, "promotions": [one.to_dict() for one in found]})
+        return
+    if not found:
+        console.say(f"no promotions in {opened.place}")
+        return
+    _list(opened, found)
+
+
+def _list(store: PromotionStore, found: list[Promotion]) -> None:
+    rows = [
+        [str(one.id), _when(one), one.pins.strategy, _given(one), f"{one.before} -> {one.after}", _verdict(one),
+         f"{len(one.gates) - len(one.shut)}/{len(one.gates)}", one.by, one.pins.digest[:12]]
+        for one in found
+    ]  # fmt: skip
+    head = ("No", "UTC", "Strategy", "Parameters", "Step", "Granted", "Gates", "By", "Digest")
+    console.table(store.place, head, rows, right=9)
+
+
+def show(promotion: Promotion) -> None:
+    """One attempt with its gates."""
+    pins = promotion.pins
+    console.say(
+        f"promotion {promotion.id}: {pins.strategy}({_given(promotion)}), {promotion.before} -> {promotion.after}"
+    )
+    code = ", ".join(f"{name} {text[:12]}" for name, text in pins.code.items())
+    console.say(f"  code {code}; digest {pins.digest[:12]}; {_when(promotion)} UTC by {promotion.by}")
+    data = promotion.data
+    console.say(
+        f"  evidence {data['first']} to {data['last']}, {len(data['symbols']):,} names, version {data['version']}"
+    )
+    rows = [[one.name, "pass" if one.passed else "FAIL", one.figure, one.need, one.advice] for one in promotion.gates]
+    console.table("gates", ("Gate", "", "Found", "Needed", "What would make it pass"), rows, right=9)
+    if promotion.override:
+        console.say(f"! overridden: {promotion.override}")
+    capital = f", with {promotion.capital:.0%} of the capital" if promotion.capital < 1.0 else ""
+    if promotion.granted:
+        console.say(f"promoted to {promotion.after}{capital}")
+    elif any(one.final for one in promotion.shut):
+        console.say("not promoted; no override opens " + ", ".join(one.name for one in promotion.shut if one.final))
+    else:
+        console.say(f"not promoted: {len(promotion.shut)} gates are shut")
+
+
+def _verdict(promotion: Promotion) -> str:
+    if not promotion.granted:
+        return "no"
+    return "overridden" if promotion.override else "yes"
+
+
+def _given(promotion: Promotion) -> str:
+    return ", ".join(f"{name}={value}" for name, value in promotion.pins.params.items())
+
+
+def _when(promotion: Promotion) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(promotion.time // 1_000_000_000))
+
+
+def _limits(account: str | None) -> Any:
+    """The money limits of an account's settings; None where none is named."""
+    if account is None:
+        return None
+    from quantkit import settings
+
+    return settings.load().account(account).risk_limits
+
+
+def _in_memory(asked: given.Request, strategy: Strategy) -> Bars:
+    from quantkit import Bars
+
+    bars = asked.bars(strategy)
+    if not isinstance(bars, Bars):
+        rows, names = bars.shape
+        raise ConfigError(
+            f"{rows:,} bars of {names:,} names are too many to check; promote on fewer names (--symbols) or less time"
+        )
+    return bars

@@ -1,0 +1,263 @@
+"""A state with everything a step needs beside it, for those who take bars one part at a time from Python.
+
+Contract: a `Bench` holds one state (changed in place, its arrays never exchanged), one row of inputs and the tables
+that the steps write. `lay` puts a row on it, `take` does one part of the bar (`core.steps`), `drained` hands out what
+was written. Between two bars the state is as `simulate` leaves it after a chunk: it knows no rows. `run` folds quiet
+bars of a whole `Panel` in one call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from quantkit.core.context import NOW_FROM, NOW_LEAD, Frame, Rule, no_rule
+from quantkit.core.fold import emptied
+from quantkit.core.outside import (
+    STANDING,
+    alert_levels,
+    collar_price,
+    list_standing,
+    new_id,
+    stop_ended,
+    take_end,
+    take_fill,
+)
+from quantkit.core.state import (
+    AT_PRINTS,
+    CASH_BEFORE,
+    ENDED,
+    KIND_STOP,
+    KIND_TAKE,
+    KIND_TRAIL,
+    NEXT_GROUP,
+    NEXT_ID,
+    OWN_WORKING,
+    QUIET,
+    UNMET,
+    WAITING,
+    Inputs,
+    Ints,
+    Log,
+    Record,
+    Records,
+    State,
+    new_log,
+    no_events,
+)
+from quantkit.core.steps import RUN, Desk, packed, step
+from quantkit.data.bars import FIRST_DAY, MEMBER, TRADED, VALID
+from quantkit.jit import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from quantkit.core.context import Address, Past
+
+
+NO_EVENTS = no_events()
+
+
+class Fill(NamedTuple):
+    """A fill from outside, or a piece of one. `value`, `commission`, `tax` and `slippage` are minor units."""
+
+    order: int
+    symbol: int
+    side: int
+    quantity: int
+    price: float
+    value: int
+    commission: int
+    tax: int
+    rule: int
+    slippage: int = 0
+    from_proceeds: int = 0
+    ambiguous: int = 0
+
+
+class Tables(NamedTuple):
+    """Rows that the steps have written."""
+
+    fills: Records  # FILL_ROW
+    orders: Records  # ORDER_ROW
+    actions: Records  # ACTION_ROW
+
+
+class Outcome(NamedTuple):
+    """What watching a bar's path has shown: who filled, which orders ended, and the state as the watcher has it."""
+
+    fills: Records  # FILL_ROW, in the order they happened
+    orders: Records  # ORDER_ROW
+    state: State
+
+
+class Seen(NamedTuple):
+    """What a strategy's `on_bar` may look at on one bar: `past` up to its row `row`, and row `at` of its signals."""
+
+    past: Past
+    row: int
+    signals: Mapping[str, NDArray[np.float64]]  # (T, N) each, C-contiguous
+    at: int = 0
+    start: int = 0  # row of `past` before which it is not called
+
+
+def before(row: Inputs) -> Inputs:
+    """One row as it is known before its first trade: dates, base prices, which names are listed and how.
+
+    The open of a name's first session stays: by the rules of old its limits hung on it.
+    """
+    nothing = np.full(row.close.shape, np.nan)
+    unknown = np.full(row.volume.shape, np.nan), np.full(row.vwap.shape, np.nan), np.full(row.targets.shape, np.nan)
+    flags = row.flags & np.uint8(255 - (TRADED | VALID | MEMBER))
+    return row._replace(
+        open=np.where(flags & FIRST_DAY, row.open, np.nan), high=nothing, low=nothing, close=nothing, flags=flags,
+        volume=unknown[0], vwap=unknown[1], targets=unknown[2],
+    )  # fmt: skip
+
+
+class Panel:
+    """Many rows, for one bench to run over. rule: over these rows, with what lies before them as its past."""
+
+    def __init__(self, bench: Bench, inputs: Inputs, events: Records, rule: Rule | None = None) -> None:
+        self.inputs, self.events, self.rule = inputs, events, rule
+        rows = len(inputs.dates)
+        self.equity: Ints = np.zeros(rows, np.int64)
+        self.cash: Ints = np.zeros(rows, np.int64)
+        self.kept = packed(Desk(bench.frame(inputs, rule), events, self.equity, self.cash))
+
+
+class Bench:
+    """One state and one row. rule: a strategy's `on_bar`, or None."""
+
+    def __init__(self, state: State, plan: Record, *, rule: Rule | None = None) -> None:
+        self.state, self.plan, self.rule = state, plan, rule
+        self.log: Log = new_log(len(state.names), orders=len(state.orders))
+        self.row: Inputs | None = None
+        self._shapes: list[tuple[int, ...]] = []
+        self._events = NO_EVENTS
+        self._kept: tuple[Address, object] = (0, None)
+        self._out = np.zeros(len(state.orders), STANDING).view(np.recarray)
+        self._two = np.zeros(2)
+
+    def frame(self, inputs: Inputs, rule: Rule | None) -> Frame:
+        """What a rule, and every step, is shown of these rows."""
+        ruled = no_rule(len(self.state.names)) if rule is None else rule
+        return Frame(self.state, frozen(inputs), self.plan, self.log, frozen(ruled.past), ruled.signals, ruled.now)
+
+    def lay(self, row: Inputs, events: Records | None = None) -> None:
+        """Put one row on the bench; `events` (of bar 0) are those of its morning."""
+        given = NO_EVENTS if events is None or not len(events) else events
+        shapes = [column.shape for column in row]
+        if self.row is None or shapes != self._shapes:
+            mine = Inputs._make(np.array(column) for column in row)
+            self.row, self._shapes, self._events = mine._replace(dates=mine.dates.view(np.recarray)), shapes, given
+            self._pack()
+            return
+        for target, source in zip(self.row, row, strict=True):
+            target[...] = source
+        if given is not self._events:
+            self._events = given
+            self._pack()
+
+    def see(self, rule: Rule | None) -> None:
+        """Exchange the rule, for one over other rows."""
+        self.rule = rule
+        if self.row is not None:
+            self._pack()
+
+    def look(self, seen: Seen) -> None:
+        """Let the (compiled) rule look at another bar."""
+        rule = self.rule
+        if rule is None:
+            return
+        rule.now[NOW_LEAD], rule.now[NOW_FROM] = seen.row, seen.start
+        for k, column in enumerate(seen.signals.values()):
+            rule.signals[k] = column.ctypes.data + column.strides[0] * seen.at
+        if rule.past is not seen.past:
+            self.see(rule._replace(past=seen.past))
+
+    def take(self, what: int) -> int:
+        """One part of the bar that was laid."""
+        return self._step(self._kept[0], 0, what, self.rule)
+
+    def run(self, panel: Panel, start: int) -> int:
+        """Fold quiet bars of a panel of this bench from row `start` on, where the state is; the first that is not
+        quiet, or T."""
+        return self._step(panel.kept[0], start, RUN, panel.rule)
+
+    def fill(self, fill: Fill) -> int:
+        """Book a fill; see `outside.take_fill`."""
+        return int(
+            take_fill(
+                self._kept[0], fill.order, fill.symbol, fill.side, fill.quantity, fill.price, fill.value,
+                fill.commission, fill.tax, fill.slippage, fill.rule, fill.from_proceeds, fill.ambiguous,
+            )
+        )  # fmt: skip
+
+    def end(self, order: int, reason: int) -> bool:
+        """End what is left of an order; False where there is none."""
+        return bool(take_end(self._kept[0], order, reason))
+
+    def new_id(self) -> int:
+        """An id for an order of the policy's stops."""
+        return int(new_id(self._kept[0]))
+
+    def stop_ended(self, order: int, s: int, side: int, quantity: int, filled: int, rule: int, reason: int) -> None:
+        """Write the row of a policy's stop that is over."""
+        stop_ended(self._kept[0], order, s, side, quantity, filled, rule, reason)
+
+    def standing(self, *, known: bool) -> Records:
+        """The orders that should stand at the exchange, STANDING; a view that the next call overwrites."""
+        return self._out[: int(list_standing(self._kept[0], 0, int(known), self._out))]
+
+    def levels(self, s: int) -> tuple[float, float]:
+        """(below, above): prices from which on something of a name that we watch may act."""
+        alert_levels(self._kept[0], s, self._two)
+        return float(self._two[0]), float(self._two[1])
+
+    def collar(self, s: int, side: int, price: float) -> float:
+        """The worst price an order may be sent with that acts at `price`; nan: a market order."""
+        return float(collar_price(self._kept[0], s, side, price))
+
+    def adopt(self, outcome: Outcome) -> None:
+        """Take over what fills alone do not tell: the table of orders, peaks, triggers, which orders ended."""
+        theirs, state = outcome.state, self.state
+        state.orders[...] = theirs.orders
+        for name in _OF_PATHS:
+            state.names[name] = theirs.names[name]
+        state.account[_OF_ORDERS] = theirs.account[_OF_ORDERS]
+        stops = outcome.orders[np.isin(outcome.orders["kind"], (KIND_STOP, KIND_TRAIL, KIND_TAKE))]
+        for s in stops["symbol"][stops["filled"] == 0]:  # it ends the goal although it sold nothing
+            state.names["goal"][s], state.names["marks"][s] = theirs.names["goal"][s], theirs.names["marks"][s]
+        rows = len(outcome.orders)
+        self.log.orders[:rows] = outcome.orders
+        self.log.used[1] = rows
+
+    def drained(self) -> Tables:
+        """What was written since the last call."""
+        return Tables(*emptied(self.log)) if self.log.used.any() else _NOTHING
+
+    def copy_from(self, state: State) -> None:
+        """Be as another state of the same shape."""
+        for mine, theirs in zip(self.state, state, strict=True):
+            mine[...] = theirs
+
+    def _pack(self) -> None:
+        if self.row is not None:
+            frame = self.frame(self.row, self.rule)
+            self._kept = packed(Desk(frame, self._events, _NO_MONEY, _NO_MONEY))
+
+    @staticmethod
+    def _step(address: Address, t: int, what: int, rule: Rule | None) -> int:
+        if rule is None:
+            return int(step(address, 0, 0, t, what, None, 1))
+        return int(step(address, rule.call, rule.params, t, what, 1, None))
+
+
+_OF_PATHS = ("peak", "used", "resting", "first", "high", "low", "range", "above", "below")
+_OF_ORDERS = [CASH_BEFORE, NEXT_ID, NEXT_GROUP, OWN_WORKING, AT_PRINTS, ENDED, QUIET, WAITING, UNMET]
+_NO_MONEY = np.empty(0, np.int64)
+_NOTHING = Tables(*emptied(new_log(1)))

@@ -1,0 +1,1 @@
+"""What promotion rests on: gates, the evidence for them, the file that keeps both."""
