@@ -70,6 +70,22 @@ class Status(StrEnum):
 
 
 _S = Status
+_KINDS: Final = {
+    OrderType.LIMIT: "limit",
+    OrderType.MARKET: "market",
+    OrderType.CONDITIONAL: "conditional",
+    OrderType.BEST: "best",
+    OrderType.FIRST: "best_own",
+}
+
+
+def kind_of(type: OrderType, tif: TimeInForce) -> str:  # noqa: A002 - the field's own name
+    """The word of `market.orders.KINDS`; one that is not there for a combination that nobody takes."""
+    if tif is TimeInForce.DAY:
+        return _KINDS[type]
+    return str(tif) if type is OrderType.LIMIT else f"{_KINDS[type]}_{tif}"
+
+
 _ENDS = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED})
 TERMINAL: Final = _ENDS | {_S.DENIED, _S.REJECTED}
 IN_FLIGHT: Final = frozenset({_S.SUBMITTED, _S.PENDING_UPDATE, _S.PENDING_CANCEL})

@@ -19,32 +19,15 @@ from quantkit.market import KRX_MARKETS, MARKET_ID, krx
 from quantkit.market.days import epoch_days
 from quantkit.market.orders import accepted
 from quantkit.market.rules import rule_tables
-from quantkit.trading.orders import OrderType, TimeInForce
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from quantkit.trading.orders import Intent
     from quantkit.trading.ports import InstrumentDay
 
 CALLS: Final = frozenset({"opening_orders", "opening_auction", "closing_auction", "vi_auction"})
 PHASE_NAMES: Final = {"opening_auction": "opening_orders"}  # a window is named for its auction
 _TOLERANCE: Final = 1e-6  # of a tick, as the compiled rules have it
-_NAMES: Final = {
-    OrderType.LIMIT: ("limit", "ioc", "fok"),
-    OrderType.MARKET: ("market", "market_ioc", "market_fok"),
-    OrderType.CONDITIONAL: ("conditional", "", ""),
-    OrderType.BEST: ("best", "best_ioc", "best_fok"),
-    OrderType.FIRST: ("best_own", "best_own_ioc", "best_own_fok"),
-}
-_LIFE: Final = {TimeInForce.DAY: 0, TimeInForce.IOC: 1, TimeInForce.FOK: 2}
-
-
-def kind_of(intent: Intent) -> str:
-    """The order's kind as `market.orders` names it; "" for a combination nobody has."""
-    return _NAMES[intent.type][_LIFE[intent.tif]]
-
-
 def status_of(instrument: InstrumentDay | None) -> str:
     """The state of a name as `market.orders` names it. A halt is a gate of its own."""
     if instrument is None:

@@ -12,7 +12,7 @@ from quantkit.live.risk import exchange
 from quantkit.live.risk.judged import positive
 from quantkit.live.risk.view import Denied
 from quantkit.live.switch import FREE, Mode
-from quantkit.trading.orders import Status
+from quantkit.trading.orders import Status, kind_of
 
 if TYPE_CHECKING:
     from quantkit.live.risk.judged import Judged
@@ -69,7 +69,7 @@ def phase(order: Order, view: View, facts: Judged) -> Denied | None:
     wanted = exchange.PHASE_NAMES.get(window.phase, window.phase)
     if now != wanted and (wanted, now) != ("continuous", "vi_auction"):
         return Denied("SESSION_PHASE", f"phase={view.phase} window={window.phase}")
-    kind, status = exchange.kind_of(order.intent), exchange.status_of(view.instrument)
+    kind, status = kind_of(order.intent.type, order.intent.tif), exchange.status_of(view.instrument)
     why = exchange.refusal(kind, view.date, now, order.intent.venue, view.market, status)
     return Denied("SESSION_PHASE", why) if why else None
 
