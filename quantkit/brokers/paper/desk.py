@@ -103,7 +103,7 @@ class Desk:
 
     def _trade(self, tick: Tick, sight: Sight) -> None:
         hours = self.hours
-        first = hours.calls and not sight.opened and tick.time < hours.opens + PRINTS_WITHIN
+        first = hours.calls and not sight.opened and 0 <= tick.time - hours.opens < PRINTS_WITHIN
         if tick.auction or first or (hours.calls and tick.time >= hours.closes):
             sight.opened = True
             self._print(tick, sight)
