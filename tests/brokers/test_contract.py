@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from tests.brokers.benches import PaperBench
+from tests.brokers.benches import EmulatorBench, PaperBench
 from tests.brokers.contract import BrokerContract
 
 
 class TestPaper(BrokerContract):
     bench = PaperBench
+
+
+class TestEmulator(BrokerContract):
+    bench = EmulatorBench

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CALLS: Final = frozenset({"opening_orders", "opening_auction", "closing_auction", "vi_auction"})
 PHASE_NAMES: Final = {"opening_auction": "opening_orders"}  # a window is named for its auction
 _TOLERANCE: Final = 1e-6  # of a tick, as the compiled rules have it
+
+
 def status_of(instrument: InstrumentDay | None) -> str:
     """The state of a name as `market.orders` names it. A halt is a gate of its own."""
     if instrument is None:
