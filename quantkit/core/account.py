@@ -144,12 +144,12 @@ def apply(
     account[NEXT_2] -= side * value + commission + tax
     account[UNMET] = 1
     before = owned(name)
-    if before == 0:
-        name.entry_bar = account[BARS]
-    if before * side >= 0:
+    after = before + side * quantity
+    if after * side > 0:
         activate(state, s)
         name.last_entry = price
-        if before == 0:
+        if before * side <= 0:
+            name.entry_bar = account[BARS]
             name.entry_value = 0
             name.entry_qty = 0.0
             name.peak = price
@@ -157,19 +157,17 @@ def apply(
                 name.marks |= CLOSE_ENTRY
             elif rule == RULE_OPEN:
                 name.marks |= OPEN_ENTRY
-        name.entry_value += value
-        name.entry_qty += quantity
+        if before * side >= 0:
+            name.entry_value += value
+            name.entry_qty += quantity
+        else:  # from short to long in one fill: the rest opens
+            name.entry_qty = abs(after) * 1.0
+            name.entry_value = i64(np.floor(value * (name.entry_qty / quantity) + 0.5))
         if (price - name.peak) * side > 0.0:
             name.peak = price
     name.shares += side * quantity
-    if owned(name) == 0:
+    if after == 0:
         name.exit_bar = account[BARS]
-    elif before * owned(name) < 0:  # from long to short in one fill, or back: the rest opens
-        name.entry_qty = abs(owned(name)) * 1.0
-        name.entry_value = i64(np.floor(value * (name.entry_qty / quantity) + 0.5))
-        name.peak = price
-        name.entry_bar = account[BARS]
-        name.last_entry = price
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
         end_goal(state, s)
 

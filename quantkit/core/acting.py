@@ -16,6 +16,7 @@ from quantkit.core.matching import affordable, reserved, spendable
 from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_cut, is_limit, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, slipped
 from quantkit.core.resting import set_level
+from quantkit.core.short import buying_power, closes, take_before
 from quantkit.core.state import (
     BEYOND_COLLAR,
     CASH_BEFORE,
@@ -48,6 +49,15 @@ from quantkit.market.kernels import ceil_tick, floor_tick
 
 if TYPE_CHECKING:
     from quantkit.core.context import Address
+
+
+@njit_call
+def power(frame: Address, t: int) -> int:
+    """What the account has for buys on the path, before what is set aside."""
+    state = state_of(frame)
+    plan = plan_of(frame)
+    cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
+    return buying_power(state, inputs_of(frame), plan, t, cash, i64(0)) if plan.shorting else cash
 
 
 @njit_bare
@@ -181,7 +191,8 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
             if quantity <= 0:
                 return
     final = _final_price(frame, t, k, quantity, price, taking)
-    if side > 0:
+    closing = plan.shorting != 0 and closes(state, order)
+    if side > 0 and not closing:
         fits = _fits(frame, t, k, final, quantity)
         if fits < quantity:
             order.reason = NO_CASH
@@ -190,11 +201,13 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
                 return
             quantity = fits
             order.qty = order.filled + quantity
-    _book(frame, t, k, quantity, final, price, opening)
+    _book(frame, t, k, quantity, final, price, opening, closing)
 
 
 @njit_call
-def _book(frame: Address, t: int, k: int, quantity: int, final: float, price: float, opening: int) -> None:  # fmt: skip
+def _book(
+    frame: Address, t: int, k: int, quantity: int, final: float, price: float, opening: int, closing: bool
+) -> None:
     """Book a fill on the path and what follows from it."""
     state = state_of(frame)
     inputs = inputs_of(frame)
@@ -209,12 +222,16 @@ def _book(frame: Address, t: int, k: int, quantity: int, final: float, price: fl
     before, cash = name.shares, cash_of(state)
     value = money(final, quantity, plan.unit)
     cost = value + commission_asked(plan, order, name.market, value)
-    proceeds = i64(1) if side > 0 and cost > state.account[CASH_BEFORE] else i64(0)
+    proceeds = i64(1) if side > 0 and not closing and cost > state.account[CASH_BEFORE] else i64(0)
+    room = power(frame, t) if closing else i64(0)
     book_fill(state, inputs, plan, log, t, s, side, quantity, final, price, order.id, k, i64(rule), proceeds)
     if side > 0:
-        state.account[CASH_BEFORE] -= min(cost, state.account[CASH_BEFORE])
-    _spend(frame, cash - cash_of(state))
-    if before == 0:
+        take_before(state, cost)
+    if closing:  # what it leaves free serves no buy of this bar's path
+        state.account[POOL] += min(i64(0), power(frame, t) - room)
+    else:
+        _spend(frame, cash - cash_of(state))
+    if before <= 0 and name.shares > 0:
         name.marks |= CLOSE_ENTRY  # its peak is followed on the path, not taken from the bar's high
     order.filled += quantity
     own_filled(state, log, k, quantity)

@@ -55,10 +55,7 @@ def _goal(state: State, inputs: Inputs, plan: Record, now: Ints, s: int, wanted:
         raise RuleError
     goal = i64(0)
     if flags & MEMBER:
-        if wanted >= 0.0:
-            goal = whole(state, plan, s, min(wanted, MOST_SHARES))
-        else:
-            goal = -i64(np.floor(min(-wanted, MOST_SHARES) + 1e-9))
+        goal = whole(state, plan, s, max(-MOST_SHARES, min(wanted, MOST_SHARES)))
     if goal != name.goal:
         set_goal(state, s, goal)
 
@@ -99,7 +96,8 @@ def ask(
         return i64(one_cancels_other(state, s, side))
     if what == TARGET:
         close = inputs.close[t, s] * plan.unit
-        _goal(state, inputs, plan, now, s, limit * state.account[EQUITY] * (1.0 - plan.cash_buffer) / close)
+        equity = max(state.account[EQUITY], i64(0))
+        _goal(state, inputs, plan, now, s, limit * equity * (1.0 - plan.cash_buffer) / close)
         return i64(0)
     if what == TARGET_SHARES:
         _goal(state, inputs, plan, now, s, quantity)

@@ -127,6 +127,7 @@ def _append(
     order.limit = limit
     order.stop = stop
     order.own = 1
+    order.short = 0
     order.at = AT_ANY
     order.next = -1
     order.mute = 0
@@ -162,7 +163,7 @@ def _refusal(
     full = account[N_ORDERS] + rows + len(state.names) > len(state.orders)
     if account[OWN_WORKING] + rows > room or full:
         return i64(TOO_MANY_ORDERS)
-    if side < 0:
+    if side < 0 or quantity <= -state.names[s].shares:
         return i64(NO_REASON)
     price = limit if limit == limit else (stop if stop == stop else close)
     return i64(denied(state, plan, s, i64(BUY), quantity, price, close))

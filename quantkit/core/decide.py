@@ -11,7 +11,7 @@ import numpy as np
 
 from quantkit.core.account import activate, cash_of, commission_of, money, owned, write_order
 from quantkit.core.places import best, set_goal
-from quantkit.core.short import opening, refused_short, tied_up
+from quantkit.core.short import refused_short, tied_up
 from quantkit.core.sizing import look, size
 from quantkit.core.state import (
     BARS,
@@ -148,35 +148,41 @@ def denied(state: State, plan: Record, s: int, side: int, quantity: int, price: 
     if value > plan.max_order_value * plan.unit or quantity > plan.max_order_shares:
         return TOO_LARGE
     held = max(side * owned(state.names[s]), i64(0))
-    if value + money(close, held, plan.unit) > plan.max_weight * account[EQUITY]:
+    if plan.max_weight < np.inf and value + money(close, held, plan.unit) > plan.max_weight * account[EQUITY]:
         return OVER_WEIGHT
     return NO_REASON
 
 
 @njit_bare
-def _tradable(name: Record) -> int:
-    """Shares to buy or to sell to reach the goal; what is still on its way cannot be sold."""
-    want = name.goal - owned(name)
-    if want >= 0 or name.goal < 0:
-        return abs(want)
-    return min(-want, max(name.shares, i64(0)))
+def _closing(name: Record) -> int:
+    """Shares to trade toward the goal that close a position; what is still on its way cannot be sold."""
+    held = owned(name)
+    if held > 0:
+        return min(max(i64(0), held - max(name.goal, i64(0))), max(name.shares, i64(0)))
+    return max(i64(0), min(name.goal, i64(0)) - held)
 
 
 @njit_bare
-def _cut(state: State, s: int, part: float) -> int:
-    """What is tradable, cut to the part that may be traded; exits go whole."""
-    name = state.names[s]
-    want = _tradable(name)
+def _opening(name: Record) -> int:
+    """Shares that open a position, or add to it; none is sold short while shares are on their way."""
+    held = owned(name)
+    if name.goal >= 0:
+        return max(i64(0), name.goal - max(held, i64(0)))
+    return max(i64(0), min(held, i64(0)) - name.goal) if name.due == 0 else i64(0)
+
+
+@njit_bare
+def _cut(name: Record, part: float) -> int:
+    """What is to be traded, cut to the part that may be; exits go whole."""
+    want = _closing(name) + _opening(name)
     return want if part >= 1.0 or name.goal == 0 else i64(np.floor(want * part))
 
 
 @njit_bare
-def _split(state: State, s: int, part: float) -> tuple[int, int]:
-    """What is tradable, cut to `part`: (shares that close a position, shares that open one or add to it)."""
-    name = state.names[s]
-    total, allowed = _tradable(name), _cut(state, s, part)
-    closing = total - min(opening(name.goal, owned(name)), total)
-    done = min(closing, allowed)
+def _split(name: Record, part: float) -> tuple[int, int]:
+    """What is to be traded, cut to `part`: (shares that close a position, shares that open one or add to it)."""
+    allowed = _cut(name, part)
+    done = min(_closing(name), allowed)
     return done, allowed - done
 
 
@@ -189,22 +195,21 @@ def _short_orders(
     Returns (entries in the list, what the former leaves to be spent at this close).
     """
     name = state.names[s]
-    closing, opened = _split(state, s, part)
-    freed = i64(0)
-    side = i64(BUY) if name.goal > owned(name) else i64(SELL)
-    if side < 0:
-        closing = min(closing, max(name.shares, i64(0)))
+    closing, freed = _closing(name), i64(0)
     if closing > 0:
-        _make_order(state, plan, s, side, closing, closing, i64(NO_REASON))
-        freed = money(inputs.close[t, s], closing, plan.unit)
-        if side > 0:
-            state.orders[state.account[N_ORDERS] - 1].short = COVERS
-            freed = tied_up(plan, freed) - freed
-    if opened > 0:
+        side, quantity = i64(SELL) if name.shares > 0 else i64(BUY), _split(name, part)[0]
+        if quantity > 0:
+            reason = i64(NO_REASON) if quantity == closing else i64(OVER_TURNOVER)
+            _make_order(state, plan, s, side, closing, quantity, reason)
+            freed = money(inputs.close[t, s], quantity, plan.unit)
+            if side > 0:
+                state.orders[state.account[N_ORDERS] - 1].short = COVERS
+                freed = tied_up(plan, freed) - freed
+        else:
+            _note(state, plan, log, s, side, closing, i64(OVER_TURNOVER))
+    if _opening(name) > 0:
         log.work[buys].i = s
         buys += 1
-    elif closing == 0 and _tradable(name) > 0:
-        _note(state, plan, log, s, side, _tradable(name), i64(OVER_TURNOVER))
     return buys, freed
 
 
@@ -224,7 +229,7 @@ def _turnover_part(state: State, inputs: Inputs, plan: Record, t: int) -> float:
     for i in range(state.account[N_ACTIVE]):
         s = state.names[i].active
         name = state.names[s]
-        want = _tradable(name)
+        want = _closing(name) + _opening(name)
         silent = inputs.flags[t, s] & VALID == 0 or (plan.retry == 0 and name.marks & FRESH_GOAL == 0)
         if want == 0 or silent or _small(state, inputs, plan, t, s):
             continue
@@ -277,10 +282,10 @@ def _make_sells(
             buys, freed = _short_orders(state, inputs, plan, log, t, s, part, buys)
             expected += freed
         elif want < 0:
-            sellable = _tradable(name)
+            sellable = _closing(name)
             quantity = sellable
             if extra is not None:
-                quantity = _cut(state, s, part)
+                quantity = _cut(name, part)
             if quantity > 0:
                 reason = i64(NO_REASON) if quantity == sellable else i64(OVER_TURNOVER)
                 _make_order(state, plan, s, i64(SELL), sellable, quantity, reason)
@@ -310,7 +315,7 @@ def _make_buys(
         name = state.names[s]
         side, reason = i64(BUY) if name.goal >= 0 else i64(SELL), i64(NO_REASON)
         if extra is not None:
-            quantity = _split(state, s, part)[1]
+            quantity = _split(name, part)[1]
             reason = i64(OVER_TURNOVER)
             if quantity > 0:
                 reason = denied(state, plan, s, side, quantity, inputs.close[t, s], inputs.close[t, s])
@@ -324,21 +329,21 @@ def _make_buys(
             log.work[kept].i = s
             kept += 1
         else:
-            _note(state, plan, log, s, side, opening(name.goal, owned(name)), reason)
+            _note(state, plan, log, s, side, _opening(name), reason)
     ratio = 1.0
     if extra is not None:
         if plan.max_positions < np.inf:
             kept = _limit_names(state, inputs, plan, log, t, kept)
         if plan.max_exposure < np.inf:
-            ratio = _exposure_ratio(state, inputs, plan, log, t, kept, expected, part)
+            ratio = _exposure_ratio(state, inputs, plan, log, t, kept, part)
     for b in range(kept):
         s = log.work[b].i
         name = state.names[s]
-        want = opening(name.goal, owned(name))
+        want = _opening(name)
         quantity, reason = want, i64(NO_REASON)
         side = i64(BUY) if name.goal >= 0 else i64(SELL)
         if extra is not None:
-            allowed = _split(state, s, part)[1]
+            allowed = _split(name, part)[1]
             quantity = allowed if ratio >= 1.0 else i64(np.floor(allowed * ratio))
             if quantity < want:
                 reason = i64(OVER_TURNOVER) if quantity == allowed else i64(OVER_EXPOSURE)
@@ -381,30 +386,30 @@ def _limit_names(state: State, inputs: Inputs, plan: Record, log: Log, t: int, b
         if name.marks & SCRATCH:
             name.marks &= ~SCRATCH
             side = i64(BUY) if name.goal >= 0 else i64(SELL)
-            _note(state, plan, log, s, side, opening(name.goal, owned(name)), i64(TOO_MANY_NAMES))
+            _note(state, plan, log, s, side, _opening(name), i64(TOO_MANY_NAMES))
     for h in range(holders):
         log.work[kept + h].i = log.work[h].j
     return kept + holders
 
 
 @njit_call
-def _exposure_ratio(
-    state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, expected: int, part: float
-) -> float:
-    """The part of all buys that `max_exposure` leaves room for."""
-    room = plan.max_exposure * state.account[EQUITY] + expected
-    for i in range(state.account[N_ACTIVE]):
+def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int, buys: int, part: float) -> float:
+    """The part of all that opens positions that `max_exposure` leaves room for."""
+    account = state.account
+    room = plan.max_exposure * account[EQUITY]
+    for k in range(account[N_ORDERS]):  # so far, what closes positions
+        order = state.orders[k]
+        if order.own == 0 and order.bar == account[BARS]:
+            room += money(inputs.close[t, order.symbol], order.qty, plan.unit)
+    for i in range(account[N_ACTIVE]):
         s = state.names[i].active
-        name = state.names[s]
-        held = owned(name)
-        if held < 0:  # what is bought back is no exposure any more
-            held = -max(held, min(name.goal, i64(0)))
+        held = abs(owned(state.names[s]))
         if held != 0:
             room -= money(inputs.close[t, s], held, plan.unit)
     wanted = i64(0)
     for b in range(buys):
         s = log.work[b].i
-        wanted += money(inputs.close[t, s], _split(state, s, part)[1], plan.unit)
+        wanted += money(inputs.close[t, s], _split(state.names[s], part)[1], plan.unit)
     return 1.0 if wanted <= max(room, 0.0) else max(0.0, room / wanted)
 
 

@@ -12,15 +12,23 @@ import numpy as np
 from quantkit.core.account import cash_of, commission_asked, commission_of, money, write_order
 from quantkit.core.orders import MUTED, PARKED, is_limit, is_print, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, reference_price, slipped
-from quantkit.core.short import buying_power, cut_to_margin, reserved_for_covers
+from quantkit.core.short import (
+    buying_power,
+    closes,
+    cut_to_margin,
+    cut_to_position,
+    list_short,
+    reserved_for_covers,
+    take_before,
+)
 from quantkit.core.state import (
+    AT_ANY,
     AT_CLOSE,
     AT_OPEN,
     BARS,
     BEYOND_COLLAR,
     CASH_BEFORE,
     CLOSING,
-    COVERS,
     CUT,
     DROPPED,
     FILLED,
@@ -188,16 +196,17 @@ def release(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kept: 
     for k in range(state.account[N_ORDERS]):
         working = state.orders[k]
         s = working.symbol
-        over = working.own and (working.stage == STAGE_OVER or (working.at == AT_OPEN and not morning))
+        coming = working.at == AT_OPEN and not morning and working.until > 0  # its session has not begun
+        over = working.own and (working.stage == STAGE_OVER or coming)
         if working.kind <= KIND_VWAP and working.side > 0 and inputs.flags[t, s] & LISTED and not over:
-            if working.own and working.at == AT_CLOSE and not morning and working.bar < state.account[BARS] - 1:
+            if working.own and working.at != AT_ANY and not morning and working.bar < state.account[BARS] - 1:
                 value = money(working.extreme, working.qty - working.filled, plan.unit)
                 before += value + commission_of(plan, state.names[s].market, value)
                 continue
             log.work[buys].i = k
             log.work[buys].f = reserve_price(state, inputs, plan, t, k)
-            if working.own and working.at == AT_CLOSE:
-                working.extreme = log.work[buys].f  # what stays reserved until the closing auction
+            if working.own and working.at != AT_ANY:
+                working.extreme = log.work[buys].f  # what stays reserved until the auction
             buys += 1
     kept += before
     cash, covers = cash_of(state), i64(0)
@@ -236,7 +245,9 @@ def reserved(state: State, inputs: Inputs, plan: Record, t: int, but: int, kind:
         if k == but or order.side < 0 or order.qty <= order.filled or inputs.flags[t, order.symbol] & LISTED == 0:
             continue
         placed = order.own == 0 or STAGE_LIVE <= order.stage <= STAGE_TRIGGERED
-        if is_print(order):
+        if is_print(order) and order.own and order.at == AT_OPEN:
+            placed = placed and order.until <= 0 and _waits(inputs, t, order)
+        elif is_print(order):
             placed = placed and order.kind > kind if kind == KIND_OPEN else placed and order.kind == KIND_CLOSE
             placed = placed and (kind != KIND_CLOSE or (order.own == 1 and _waits(inputs, t, order)))
         elif order.kind == KIND_CONDITIONAL and kind == KIND_CLOSE and not _waits(inputs, t, order):
@@ -245,7 +256,7 @@ def reserved(state: State, inputs: Inputs, plan: Record, t: int, but: int, kind:
             over = order.mute == PARKED or (order.mute == MUTED and order.tif in (TIF_IOC, TIF_FOK))
             placed = placed and is_limit(order) and not over and order.fresh != 2
         if placed:
-            price = order.extreme if order.own and order.at == AT_CLOSE else reserve_price(state, inputs, plan, t, k)
+            price = order.extreme if order.own and order.at != AT_ANY else reserve_price(state, inputs, plan, t, k)
             value = money(price, order.qty - order.filled, plan.unit)
             total += value + commission_of(plan, state.names[order.symbol].market, value)
     return total
@@ -324,11 +335,22 @@ def _match(
         if side < 0 and working.short == 0 and working.qty > name.shares + working.filled:
             working.qty = max(name.shares, i64(0)) + working.filled
             working.reason = NO_SHARES
+        covers = False
+        if extra is not None and plan.shorting:
+            covers = closes(state, working)
+            cut_to_position(state, working)
+            if working.qty <= working.filled:
+                continue
         if rare is not None and plan.participation < np.inf:
             _cut_to_volume(state, inputs, plan, t, k)
             if working.qty <= working.filled:
                 continue
         price = slipped(inputs, plan, t, s, name.market, side, working.qty - working.filled, print_price, limit)
+        if covers:
+            cash = cash_of(state)
+            _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
+            take_before(state, cash - cash_of(state))
+            continue
         if side > 0:
             if rare is not None:
                 log.work[buys].j = working.qty - working.filled
@@ -339,8 +361,7 @@ def _match(
             continue
         if extra is not None and working.short:
             shorts += 1
-            log.work[len(log.work) - shorts].i = k
-            log.work[len(log.work) - shorts].f = price
+            list_short(state, log, k, price, shorts)
         elif working.qty > working.filled:
             _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
     if buys > 0 or shorts > 0:
@@ -352,9 +373,7 @@ def _match_buys(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, shorts: int, rare: int | None,
     extra: int | None, book: object,
 ) -> None:  # fmt: skip
-    """Cut the buys listed in the work space to the cash and fill them; before, what buys back and what sells short."""
-    if extra is not None and plan.shorting:
-        buys = _cover(state, inputs, plan, log, t, kind, buys, book)
+    """Cut the buys listed in the work space to the cash and fill them; before, what sells short."""
     cash = min(cash_of(state), state.account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
     cash = spendable(plan, cash)
     if book is not None and plan.funding_cash:
@@ -363,6 +382,7 @@ def _match_buys(
         cash = cut_to_margin(state, inputs, plan, log, t, shorts, cash, kind)
         for b in range(shorts):
             k = log.work[len(log.work) - 1 - b].i
+            state.names[state.orders[k].symbol].used -= log.work[len(log.work) - 1 - b].j
             if state.orders[k].qty > state.orders[k].filled:
                 print_price, price = (
                     print_of(inputs, t, state.orders[k].symbol, kind),
@@ -380,27 +400,7 @@ def _match_buys(
         if state.orders[k].qty > state.orders[k].filled:
             print_price = print_of(inputs, t, state.orders[k].symbol, kind)
             _fill_print(state, inputs, plan, log, t, k, log.work[b].f, print_price, proceeds, book)
-    state.account[CASH_BEFORE] -= min(spent, state.account[CASH_BEFORE])
-
-
-@njit_call
-def _cover(state: State, inputs: Inputs, plan: Record, log: Log, t: int, kind: int, buys: int, book: object) -> int:
-    """Fill the orders that buy back, which no cash cuts; returns how many of the buys in the work space are left."""
-    kept = i64(0)
-    for b in range(buys):
-        k, price = log.work[b].i, log.work[b].f
-        working = state.orders[k]
-        if working.short == COVERS:
-            state.names[working.symbol].used -= log.work[b].j
-            if working.qty > working.filled:
-                print_price = print_of(inputs, t, working.symbol, kind)
-                _fill_print(state, inputs, plan, log, t, k, price, print_price, i64(0), book)
-        else:
-            log.work[kept].i = k
-            log.work[kept].j = log.work[b].j
-            log.work[kept].f = price
-            kept += 1
-    return kept
+    take_before(state, spent)
 
 
 @njit_bare

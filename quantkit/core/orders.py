@@ -97,7 +97,10 @@ def own_filled(state: State, log: Log, k: int, quantity: int) -> None:
     """What a fill of an own order does besides the booking: the goal, its group, its children, its end."""
     order = state.orders[k]
     name = state.names[order.symbol]
-    name.goal = max(i64(0), name.goal + order.side * quantity) if name.goal >= 0 else name.goal + order.side * quantity
+    if order.side > 0:
+        name.goal += quantity
+    elif name.goal > 0:
+        name.goal = max(i64(0), name.goal - quantity)
     if order.group > 0:
         for c in range(state.account[N_ORDERS]):
             other = state.orders[c]

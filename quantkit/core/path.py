@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.core.account import cash_of
-from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond
+from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond, power
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
 from quantkit.core.orders import WAITING, is_limit
 from quantkit.core.pricing import day_limits
 from quantkit.core.resting import set_level
-from quantkit.core.short import buying_power
 from quantkit.core.state import (
-    CASH_BEFORE,
     KIND_FROM_OPEN,
     KIND_HELD_TRAIL,
     KIND_STOP_LIMIT,
@@ -255,8 +253,6 @@ def _walk(frame: Address, t: int, s: int, upward: bool, stop_first: int) -> int:
         if leg < 2:
             end = high if upward == (leg == 0) else low
         way = i64(1 if upward == (leg != 1) else -1)
-        if leg == 2:
-            way = -way
         price, policy = _leg(frame, t, s, price, end, way, policy, stop_first if leg == 0 else i64(0))
         if leg == 1 and stop_first:
             _end_waiting(frame, s)
@@ -446,9 +442,8 @@ def match_path(frame: Address, t: int, extra: int | None) -> None:
     plan = plan_of(frame)
     log = log_of(frame)
     account = state.account
-    account[POOL] = min(cash_of(state), account[CASH_BEFORE]) if plan.funding_cash else cash_of(state)
-    if extra is not None and plan.shorting:
-        account[POOL] = buying_power(state, inputs, plan, t, account[POOL], i64(0))
+    room = power(frame, t)
+    account[POOL] = room
     stop_first = i64(0 if plan.path == OPTIMISTIC else 1)
     stops = plan.stop_loss > 0.0 or plan.take_profit > 0.0 or plan.trailing_stop > 0.0
     count = i64(0)
@@ -457,7 +452,12 @@ def match_path(frame: Address, t: int, extra: int | None) -> None:
         name = state.names[s]
         traded = inputs.flags[t, s] & TRADED
         if extra is not None and stops and name.shares < 0 and traded:
+            cash = cash_of(state)
             cover_stop(state, inputs, plan, log, t, s)
+            if cash != cash_of(state):  # what it leaves free serves no buy of this bar's path
+                left = power(frame, t)
+                account[POOL] += min(i64(0), left - room)
+                room = left
         if name.first < 0 or name.resting == 0:
             if stops and name.shares > 0 and traded:
                 policy_stop(state, inputs, plan, log, t, s)

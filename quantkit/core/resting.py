@@ -16,7 +16,7 @@ from quantkit.core.copying import copy_record
 from quantkit.core.matching import affordable, reserve_price, spendable
 from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_cut, is_limit, is_print
 from quantkit.core.pricing import day_limits
-from quantkit.core.short import buying_power
+from quantkit.core.short import buying_power, closes
 from quantkit.core.state import (
     AT_CLOSE,
     AT_OPEN,
@@ -74,21 +74,31 @@ IN_OPENING, IN_CONTINUOUS, IN_CLOSING = range(3)
 def open_orders(frame: Address) -> None:
     """Step 1 of own orders: a session that ended without its closing auction ends now; ranges start anew."""
     state = state_of(frame)
-    log = log_of(frame)
     account = state.account
     if account[NEW_SESSION]:
         if account[UNCLOSED]:
             end_session(frame)
-        for k in range(account[N_ORDERS]):  # a closing auction that never came
-            order = state.orders[k]
-            if order.own and order.at == AT_CLOSE and order.stage == STAGE_LIVE:
-                close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
+        _end_auctions(frame)
         account[UNCLOSED] = 1
         for s in range(len(state.names)):
             name = state.names[s]
             if name.high >= name.low:
                 name.range = name.high - name.low
             name.high, name.low = -np.inf, np.inf
+
+
+@njit_call
+def _end_auctions(frame: Address) -> None:
+    """End the orders for an auction that never came in the session that is over."""
+    state = state_of(frame)
+    log = log_of(frame)
+    for k in range(state.account[N_ORDERS]):
+        order = state.orders[k]
+        if order.own and order.at == AT_CLOSE and order.stage == STAGE_LIVE:
+            close_order(state, log, k, order.reason if order.reason == HALTED else i64(EXPIRED))
+        elif order.own and order.at == AT_OPEN and order.stage == STAGE_LIVE and order.until <= 0:
+            still = state.names[order.symbol].marks & STILL
+            close_order(state, log, k, i64(HALTED) if still else i64(EXPIRED))
 
 
 @njit_call
@@ -194,6 +204,8 @@ def release_own(frame: Address, t: int) -> None:
         fresh = fresh or (newest and order.stage != STAGE_CHILD)  # one that replaces another is placed anew
         if is_print(order):
             placed = morning if order.at == AT_OPEN else fresh
+            if morning and order.at == AT_OPEN:
+                order.until = 0  # the session of its auction has begun
             if placed and order.limit == order.limit and order.kind <= KIND_CLOSE:
                 _look_anew(frame, t, k)
             if order.group > 0 and order.stage != STAGE_OVER:  # what a fill on the path may take shares off
@@ -263,7 +275,10 @@ def reserve(frame: Address, t: int, taken: int, fresh: int, extra: int | None) -
         market = state.names[order.symbol].market
         price = reserve_price(state, inputs, plan, t, k)
         quantity = order.qty - order.filled
-        if fresh:
+        closing = False
+        if extra is not None and plan.shorting:
+            closing = closes(state, order)
+        if fresh and not closing:
             quantity = min(quantity, affordable(plan, order, market, price, left))
             if quantity < order.qty - order.filled:
                 quantity = quantity if order.tif != TIF_FOK else i64(0)
@@ -343,8 +358,10 @@ def expire_own(frame: Address, t: int, deciding: int) -> None:
         state.names[s].marks = (state.names[s].marks & ~STILL) | (0 if traded else STILL)
         why = order.reason if order.reason != NO_REASON else i64(EXPIRED)
         if order.kind <= KIND_VWAP:
-            waits = order.at == AT_OPEN and not (phase & OPENING or account[NEW_SESSION])
+            waits = order.at == AT_OPEN and not (phase & OPENING or (phase & CLOSING and order.until <= 0))
             waits = waits or (order.at == AT_CLOSE and not (phase & CLOSING and (traded or phase & OPENING)))
+            if order.at == AT_OPEN and phase & OPENING == 0 and not traded:
+                why = i64(HALTED)
             if not waits or order.qty <= order.filled:
                 close_order(state, log, k, why)
         elif order.stage >= STAGE_LIVE:

@@ -10,6 +10,7 @@ import numpy as np
 
 from quantkit.core.account import commission_of, money, previous_close, tax_of
 from quantkit.core.state import (
+    CASH_BEFORE,
     COVERS,
     DAY,
     KIND_SAME_CLOSE,
@@ -17,6 +18,8 @@ from quantkit.core.state import (
     NEW_SESSION,
     NO_MARGIN,
     NO_REASON,
+    NO_SHARES,
+    OPENS,
     SHORT_BANNED,
     Inputs,
     Log,
@@ -73,9 +76,9 @@ def margin_needed(plan: Record, row: int, market: int, price: float, quantity: i
 @njit_call
 def _fitting(plan: Record, row: int, market: int, price: float, quantity: int, room: int) -> int:
     """Most of `quantity` shares whose short sale fits the buying power."""
-    if room <= 0:
+    if room < 0:
         return i64(0)
-    rates = plan.short_margin + plan.commission[market] + plan.tax_rate[row, market]
+    rates = plan.short_margin + plan.commission[market] + (plan.tax if plan.tax >= 0.0 else plan.tax_rate[row, market])
     share = price * plan.unit * rates
     if share > 0.0 and room / share < quantity:
         quantity = i64(np.floor(room / share)) + 1
@@ -88,6 +91,16 @@ def _fitting(plan: Record, row: int, market: int, price: float, quantity: int, r
 
 
 @njit_call
+def list_short(state: State, log: Log, k: int, price: float, shorts: int) -> None:
+    """Put a short sale at the end of the work space, with what it plans to use of the participation cap."""
+    order, place = state.orders[k], log.work[len(log.work) - shorts]
+    place.i = k
+    place.j = order.qty - order.filled
+    place.f = price
+    state.names[order.symbol].used += place.j
+
+
+@njit_call
 def cut_to_margin(
     state: State, inputs: Inputs, plan: Record, log: Log, t: int, shorts: int, cash: int, kind: int
 ) -> int:
@@ -97,14 +110,16 @@ def cut_to_margin(
     room = buying_power(state, inputs, plan, t, cash, i64(kind == KIND_SAME_CLOSE))
     row, end = inputs.dates[t].row, len(log.work)
     for b in range(1, shorts):
-        k, price = log.work[end - 1 - b].i, log.work[end - 1 - b].f
+        k, planned, price = log.work[end - 1 - b].i, log.work[end - 1 - b].j, log.work[end - 1 - b].f
         tie = state.names[state.orders[k].symbol].tie
         place = b
         while place > 0 and state.names[state.orders[log.work[end - place].i].symbol].tie > tie:
             log.work[end - 1 - place].i = log.work[end - place].i
+            log.work[end - 1 - place].j = log.work[end - place].j
             log.work[end - 1 - place].f = log.work[end - place].f
             place -= 1
         log.work[end - 1 - place].i = k
+        log.work[end - 1 - place].j = planned
         log.work[end - 1 - place].f = price
     for b in range(shorts):
         k, price = log.work[end - 1 - b].i, log.work[end - 1 - b].f
@@ -123,6 +138,33 @@ def cut_to_margin(
     return room
 
 
+@njit_bare
+def closes(state: State, order: Record) -> bool:
+    """Whether a buy only closes a short position: a goal's, or a strategy's own of no more than is short."""
+    left = order.qty - order.filled
+    return order.short == COVERS or (order.own == 1 and order.side > 0 and left <= -state.names[order.symbol].shares)
+
+
+@njit_call
+def cut_to_position(state: State, order: Record) -> None:
+    """Cut a goal's order that buys back to what is short; drop one that sells short while shares are due."""
+    name = state.names[order.symbol]
+    most = order.qty
+    if order.short == COVERS:
+        most = order.filled + max(-name.shares, i64(0))
+    elif order.short == OPENS and name.due > 0:
+        most = order.filled
+    if most < order.qty:
+        order.qty = most
+        order.reason = NO_SHARES
+
+
+@njit_bare
+def take_before(state: State, cost: int) -> None:
+    """What a buy costs comes off the cash held before the bar first."""
+    state.account[CASH_BEFORE] -= min(cost, state.account[CASH_BEFORE])
+
+
 @njit_call
 def reserved_for_covers(state: State, plan: Record, log: Log, buys: int) -> tuple[int, int]:
     """Take the orders that buy back off the list of buys in the work space, which cash does not cut.
@@ -133,7 +175,7 @@ def reserved_for_covers(state: State, plan: Record, log: Log, buys: int) -> tupl
     for b in range(buys):
         k, price = log.work[b].i, log.work[b].f
         working = state.orders[k]
-        if working.short == COVERS:
+        if closes(state, working):
             value = money(price, working.qty - working.filled, plan.unit)
             total += value + commission_of(plan, state.names[working.symbol].market, value)
         else:
@@ -141,14 +183,6 @@ def reserved_for_covers(state: State, plan: Record, log: Log, buys: int) -> tupl
             log.work[kept].f = price
             kept += 1
     return kept, total
-
-
-@njit_bare
-def opening(goal: int, held: int) -> int:
-    """Shares that open a position, or add to it, on the way from `held` to `goal`; the others close one."""
-    if goal >= 0:
-        return max(i64(0), goal - max(held, i64(0)))
-    return max(i64(0), min(held, i64(0)) - goal)
 
 
 @njit_bare

@@ -45,7 +45,7 @@ def shares_wanted(
     if plan.weighting == CASH:
         return value * plan.amount * plan.unit / close * scale
     if plan.weighting == BUYING_POWER:
-        return owned(state.names[s]) + value * plan.amount * cash_of(state) / close * scale
+        return owned(state.names[s]) + value * plan.amount * max(cash_of(state), i64(0)) / close * scale
     weight = value
     if plan.weighting == EQUAL:
         weight = plan.gross / (plan.max_names if plan.max_names > 0 else members)
@@ -165,7 +165,7 @@ def _shape(
         unit = name.marks & UNIT_DUE != 0
         anew = again or name.marks & FRESH_VALUE != 0
         name.marks &= ~(FRESH_VALUE | UNIT_DUE)
-        if name.goal == 0:
+        if name.goal * state.target[s] <= 0.0:
             name.units = 1
         elif unit:
             name.units += 1
@@ -200,7 +200,7 @@ def look(state: State, inputs: Inputs, plan: Record, t: int) -> None:
             name.marks |= HELD_OUT if state.target[s] == 0.0 else HELD_OUT | BLOCKED
             account[WAITING] = 1
         elif 0 < name.goal == owned(name) and name.units < plan.pyramid and inputs.flags[t, s] & VALID:
-            wanted = state.target[s] != 0.0 and inputs.targets[t, s] == inputs.targets[t, s]
+            wanted = state.target[s] > 0.0 and inputs.targets[t, s] == inputs.targets[t, s]
             if wanted and inputs.close[t, s] >= name.last_entry * (1.0 + plan.pyramid_step):
                 name.marks |= UNIT_DUE
                 account[WAITING] = 1

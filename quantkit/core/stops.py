@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import end_goal, write_order
+from quantkit.core.account import cash_of, end_goal, write_order
 from quantkit.core.pricing import book_fill, day_limits, slipped
+from quantkit.core.short import take_before
 from quantkit.core.state import (
     BARS,
     BUY,
@@ -26,6 +27,7 @@ from quantkit.core.state import (
     NEXT_ID,
     NO_REASON,
     OPEN_ENTRY,
+    OPENS,
     RULE_STOP,
     RULE_STOP_GAP,
     RULE_TAKE,
@@ -122,21 +124,19 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
         worst = 0.0 if side < 0 else np.inf
         worse = slipped(inputs, plan, t, s, name.market, side, filled, price, worst)
         if filled > 0:
+            cash = cash_of(state)
             book_fill(
                 state, inputs, plan, log, t, s, side, filled, worse, price, order, i64(-1), rule, i64(0)
             )  # fmt: skip
+            if side > 0:
+                take_before(state, cash - cash_of(state))
         else:
             status = DROPPED
             end_goal(state, s)
         for k in range(account[N_ORDERS]):
             working = state.orders[k]
-            if (
-                working.own == 0
-                and working.symbol == s
-                and working.side == -side
-                and working.kind != KIND_OPEN
-                and working.qty > 0
-            ):
+            opens = working.short == OPENS or (working.side > 0 and working.short == 0)
+            if working.own == 0 and working.symbol == s and opens and working.kind != KIND_OPEN and working.qty > 0:
                 working.qty = 0
                 working.reason = STOPPED
     write_order(log, order, account[BARS], s, side, held, filled, kind, status, reason, account[BARS], i64(0))

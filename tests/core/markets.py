@@ -27,6 +27,14 @@ from tests.core.scripts import scripts
 SYMBOLS = ("005930", "000660", "035720", "0009K0", "068270", "247540")
 FIRST_PRICES = (9_950.0, 49_500.0, 19_900.0, 187_000.0, 1_990.0, 980.0)
 STARTS = ("2024-03-26", "2015-06-05", "2019-05-24", "2022-12-22", "2024-12-20", "2010-09-28", "2003-07-15")
+SHORT_STARTS = (
+    "2025-03-24",
+    "2015-06-05",
+    "2020-03-05",
+    "2019-05-24",
+    "2010-09-28",
+    "2003-07-15",
+)  # not banned for long
 HOUR_US = 3_600_000_000
 ACTIONS: tuple[tuple[str, float, float, float], ...] = (  # kind, price factor, share ratio, cash per share
     ("dividend", 1.0, 1.0, 361.0),
@@ -142,6 +150,7 @@ def make_bars(
     per_day: int = 1,
     freq: str = "1h",
     to_close: bool = False,
+    begins: int = 0,
     unit: int = 1,
     base: bool = False,
     prices: str = "raw",
@@ -149,7 +158,8 @@ def make_bars(
 ) -> Bars:
     """`bytes_` (T, N, 5) uint8: kind, gap, move, reach, volume. `listed` gives first and last row of each name.
 
-    per_day: bars a session, of `freq`; to_close: its last one ends with the closing auction.
+    per_day: bars a session, of `freq`; to_close: its last one ends with the closing auction; begins: half bars by which
+    the first one is later than the one with the opening auction (below 0: one before the open).
     """
     rows, names = bytes_.shape[:2]
     days = [next_session(epoch_day(start) - 1)]
@@ -167,9 +177,10 @@ def make_bars(
                            (days[t], SYMBOLS[0], "KOSPI")]  # fmt: skip
                 walk.market = "KOSPI"
             kind = bar_kind(int(bytes_[t, s, 0]))
+            liquidation = bar_kind(int(bytes_[t - t % per_day, s, 0])) == 8  # all day, or not at all
             if t % per_day == 0 or t == listed[s][0]:
                 factor = float(np.prod([ACTIONS[e[2]][1] for e in events if e[:2] == (t, s)]))
-                day_base = walk.session(t, factor, free=kind == 8 or prices == "adjusted")
+                day_base = walk.session(t, factor, free=liquidation or prices == "adjusted")
             fields["base"][t, s] = day_base
             quiet = kind in (5, 6)
             bar = (walk.price,) * 4 if quiet else walk.bar(t, kind, *(int(b) for b in bytes_[t, s, 1:4]))
@@ -177,7 +188,7 @@ def make_bars(
                 fields[name][t, s] = price
             fields["volume"][t, s] = 0.0 if quiet else 1000.0 + float(bytes_[t, s, 4]) * 37
             flags[t, s] = LISTED | (0 if quiet else TRADED) | (0 if kind in (6, 9) else VALID)
-            flags[t, s] |= (0 if kind == 7 else MEMBER) | (LIQUIDATION if kind == 8 else 0)
+            flags[t, s] |= (0 if kind == 7 else MEMBER) | (LIQUIDATION if liquidation else 0)
             flags[t, s] |= FIRST_DAY if 0 < listed[s][0] <= t and days[t] == days[listed[s][0]] else 0
     if not base:
         del fields["base"]
@@ -195,7 +206,7 @@ def make_bars(
         ],
         dtype=ACTION_DTYPE,
     )
-    times = midnights(days) if per_day == 1 else midnights(days) + stamps(days, per_day, freq, to_close)
+    times = midnights(days) if per_day == 1 else midnights(days) + stamps(days, per_day, freq, to_close, begins)
     return Bars(
         times=times, symbols=SYMBOLS[:names], fields=fields, flags=flags, actions=table,
         markets=["KOSPI" if changes and s == 0 else market for s, market in enumerate(markets)],
@@ -203,7 +214,7 @@ def make_bars(
     )  # fmt: skip
 
 
-def stamps(days: list[int], per_day: int, freq: str, to_close: bool) -> np.ndarray:
+def stamps(days: list[int], per_day: int, freq: str, to_close: bool, begins: int = 0) -> np.ndarray:
     """Microseconds after midnight: bars that follow each other from the open, the last at the session's close."""
     step = HOUR_US if freq == "1h" else HOUR_US // 6
     result = []
@@ -212,7 +223,7 @@ def stamps(days: list[int], per_day: int, freq: str, to_close: bool) -> np.ndarr
         assert hours is not None
         start, end = (clock.hour * HOUR_US + clock.minute * HOUR_US // 60 for clock in hours)
         last = t % per_day == per_day - 1
-        result.append(end if last and to_close else start + (t % per_day + 1) * step)
+        result.append(end if last and to_close else start + (t % per_day + 1) * step + begins * step // 2)
     return np.array(result, np.int64)
 
 
@@ -261,12 +272,14 @@ def auctions(bars: Bars) -> tuple[list[bool], list[bool], list[bool]]:
     opening, closing, alone = [], [], []
     step = {"1h": 3600, "10m": 600, "1m": 60}.get(bars.freq, 0)
     seconds = (bars.times // 1_000_000 + 9 * 3600) % 86_400
+    begun = -1  # the last day that has opened
     for t, day in enumerate(bars.days.tolist()):
         hours = krx.session(np.datetime64(day, "D").astype(object))
         assert hours is not None
         start, end = (clock.hour * 3600 + clock.minute * 60 for clock in hours)
-        stamp, first = int(seconds[t]), t == 0 or bars.days[t - 1] != day
-        opening.append(step == 0 or (first and start <= stamp <= start + step))
+        stamp = int(seconds[t])
+        opening.append(step == 0 or (begun != day and start <= stamp <= start + step))
+        begun = day if stamp >= start else begun
         closing.append(step == 0 or end <= stamp <= end + max(step, 60))
         alone.append(0 < step <= 600 and closing[-1])
     return opening, closing, alone
@@ -352,7 +365,9 @@ def byte_grid(draw: st.DrawFn, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @st.composite
-def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = False) -> Case:
+def cases(
+    draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = False, starts: tuple[str, ...] = STARTS
+) -> Case:
     """A whole run. `calm`: no actions, deposits, risk limits or delistings (for laws that need a simple account)."""
     rows, names = draw(st.integers(3, max_bars)), draw(st.integers(1, max_names))
     listed = [(0, rows - 1)] * names
@@ -377,9 +392,11 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
     if transfer is not None and markets[0] == "KOSPI":
         markets[0] = "KOSDAQ"
     bars = make_bars(
-        draw(st.sampled_from(STARTS)), byte_grid(draw, (rows, names, 5)),
+        draw(st.sampled_from(starts)), byte_grid(draw, (rows, names, 5)),
         listed=listed, markets=markets, actions=actions,
-        per_day=per_day, freq=draw(st.sampled_from(("1h", "10m"))), to_close=draw(st.booleans()),
+        per_day=per_day,
+        begins=draw(st.sampled_from((0, 0, 0, 2, -3))) if per_day < 6 else 0,
+        freq=draw(st.sampled_from(("1h", "10m"))), to_close=draw(st.booleans()),
         unit=draw(st.sampled_from((1, 1, 1, 100))), base=draw(st.booleans()),
         prices=draw(st.sampled_from(("raw", "raw", "raw", "adjusted"))), transfer=transfer,
     )  # fmt: skip
@@ -394,9 +411,9 @@ def cases(draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = 
 
 
 @st.composite
-def scripted_cases(draw: st.DrawFn, max_bars: int = 24, max_names: int = 3) -> Case:
+def scripted_cases(draw: st.DrawFn, max_bars: int = 24, max_names: int = 3, starts: tuple[str, ...] = STARTS) -> Case:
     """A run whose strategy makes its own orders, and now and then a target."""
-    case = draw(cases(max_bars=max_bars, max_names=max_names))
+    case = draw(cases(max_bars=max_bars, max_names=max_names, starts=starts))
     return case.but(
         targets=np.full(case.bars.shape, np.nan), script=draw(scripts(case.bars)),
         max_orders=draw(st.sampled_from((64, 64, 64, 5))),

@@ -15,10 +15,10 @@ from math import floor, isnan, nan
 
 from quantkit.core.policy import Policy, RiskLimits
 from quantkit.market.costs import Costs
-from tests.core import reference_decide, reference_orders, reference_path
+from tests.core import reference_decide, reference_orders, reference_path, reference_short
 from tests.core.reference_orders import PRINTS, Command
 from tests.core.reference_prices import Prices
-from tests.core.reference_state import LISTED, TRADED, Account, Event, Fill, Order, Panel
+from tests.core.reference_state import LISTED, TRADED, Account, Event, Fill, Order, Panel, whole
 
 
 class Run(Prices):
@@ -60,6 +60,7 @@ class Run(Prices):
                 settled = account.cash - sum(account.unsettled)
                 days = today - self.panel.days[t - 1]
                 account.cash += max(0, floor(settled * self.costs.interest * days / 365 + 1e-6))
+                account.cash -= floor(account.short_value * self.costs.borrow * days / 365 + 1e-6)
             account.unsettled = [account.unsettled[1], 0]
             account.cash += sum(amount for day, amount in account.receivable if day <= today)
             account.receivable = [(day, amount) for day, amount in account.receivable if day > today]
@@ -102,7 +103,10 @@ class Run(Prices):
         if each == 0 and event.kind in ("rights", "spinoff"):
             last = self.panel.close[t - 1][s]
             each = max(last - last / event.price_factor * ratio, 0.0)
-        amount = self.money(each, self.account.owned(s))
+        held = self.account.owned(s)
+        amount = self.money(each, abs(held))
+        if held < 0:
+            return -amount
         if event.kind != "dividend":
             return amount
         rate = self.costs.dividend_tax
@@ -115,32 +119,34 @@ class Run(Prices):
         ratio = event.price_factor if isnan(event.share_ratio) else event.share_ratio
         owned, later = account.owned(s), event.pay_day is not None and event.pay_day > self.panel.days[t]
         amount = self.cash_of_action(t, event, ratio)
-        if event.receivable and ratio > 1:
+        if event.receivable and ratio > 1 and owned > 0:
             new = floor(owned * ratio + 1e-9) - owned
             if event.pay_day is not None and later:
                 account.shares_due.append((event.pay_day, s, new))
             else:
                 account.shares[s] += new
         elif ratio != 1:
-            account.shares[s] = floor(account.shares[s] * ratio + 1e-9)
+            account.shares[s] = whole(account.shares[s] * ratio)
             account.shares_due = [
                 (day, k, floor(n * ratio + 1e-9) if k == s else n) for day, k, n in account.shares_due
             ]
         fraction = owned * ratio - account.owned(s)
-        if fraction > 1e-9:
-            amount += self.money(self.panel.close[t - 1][s] / event.price_factor * fraction, 1)
+        if abs(fraction) > 1e-9:
+            worth = self.money(self.panel.close[t - 1][s] / event.price_factor * abs(fraction), 1)
+            amount += worth if fraction > 0 else -worth
         if later:
             assert event.pay_day is not None
             account.receivable.append((event.pay_day, amount))
         else:
             account.cash += amount
         account.last_buy[s] /= event.price_factor
+        account.mark_price[s] /= event.price_factor
         if owned and not account.owned(s):
             account.left[s] = t
         if owned:
             account.bought[s] *= event.price_factor
             account.peak[s] /= event.price_factor
-        account.goals[s] = floor(account.goals[s] * ratio + 1e-9)
+        account.goals[s] = whole(account.goals[s] * ratio)
         self.last_range[s] /= event.price_factor
         for order in account.waiting:
             if order.column == s and order.status == "working":
@@ -159,14 +165,20 @@ class Run(Prices):
         account.shares_due = [due for due in account.shares_due if due[1] != s]
         if account.shares[s]:
             price = self.panel.close[t - 1][s]
-            value = self.money(price, account.shares[s])
-            account.apply(Fill(t, s, -1, account.shares[s], price, value, 0, 0, 0, "delisting"))
+            side, quantity = -1 if account.shares[s] > 0 else 1, abs(account.shares[s])
+            account.apply(Fill(t, s, side, quantity, price, self.money(price, quantity), 0, 0, 0, "delisting"))
         for order in self.live_orders():
             if order.column == s:
                 order.end(t, "DELISTED")
         account.goals[s], account.counted[s], account.stopped[s] = 0, None, False
         account.places.discard(s)
         account.waiting_names.discard(s)
+
+    def goal_of(self, s: int, shares: float) -> int:
+        """A goal in whole shares, cut toward none; below none only where short positions are simulated."""
+        held = self.account.owned(s) if self.policy.rounding == "order" else 0
+        goal = held + whole(shares - held)
+        return goal if self.policy.short else max(0, goal)
 
     # --- 2 ----------------------------------------------------------------------------------------------------------
 
@@ -176,8 +188,12 @@ class Run(Prices):
             return
         new = [o for o in self.live_orders() if o.side > 0 and o.kind in PRINTS and isnan(o.reserve_price)]
         buys = [order for order in new if reference_orders.is_placed(self, t, order)]
+        closing = [order for order in buys if reference_short.closes(self, order)]
+        for order in closing:
+            order.reserve_price = self.reserve_price(t, order)
+        buys = [order for order in buys if order not in closing]
         prices = [self.reserve_price(t, order) for order in buys]
-        cash = self.account.cash_before - reference_orders.reserved(self, t)
+        cash = reference_short.buying_power(self, self.account.cash_before) - reference_orders.reserved(self, t)
         for order, price, quantity in zip(buys, prices, self.fit_cash(t, buys, prices, cash), strict=True):
             order.reserve_price = price
             self.cut_to(t, order, quantity)
@@ -204,8 +220,9 @@ class Run(Prices):
     def spendable(self, t: int, *orders: Order) -> int:
         """What these buys may spend before `RiskLimits.min_cash`, proceeds of the path aside."""
         if self.policy.funding == "proceeds":
-            return self.account.cash - self.account.path_sales
-        return min(self.account.cash, self.account.cash_before) - reference_orders.reserved(self, t, *orders)
+            return reference_short.buying_power(self, self.account.cash - self.account.path_sales)
+        cash = reference_short.buying_power(self, min(self.account.cash, self.account.cash_before))
+        return cash - reference_orders.reserved(self, t, *orders)
 
     def spend(self, amount: int) -> bool:
         """Take a buy's cost from the cash held before the bar; whether it needed more."""
@@ -253,24 +270,33 @@ class Run(Prices):
         return [order for order in self.account.waiting if order.status == "working"]
 
     def match(self, t: int, *kinds: str) -> None:
-        """Sells first, then all buys together."""
+        """What closes positions first, then short sales, then all other buys together."""
         ready = [order for order in self.live_orders() if reference_orders.due(self, t, order, kinds)]
-        buys, taken = [], [0] * len(self.panel.symbols)  # taken: shares of the cap that older buys plan to use
+        shorts: list[Order] = []
+        buys: list[Order] = []
+        taken = [0] * len(self.panel.symbols)  # shares of the cap that older orders plan to use
         for order in ready:
             if order.status == "working" and self.can_fill(t, order):
-                if order.side < 0:
-                    self.sell(t, order, taken[order.column])
+                if order.role == "opens" and self.account.owned(order.column) != self.account.shares[order.column]:
+                    self.cut_to(t, order, 0, "INSUFFICIENT_SHARES")  # none is sold short while shares are due
+                elif order.role == "opens":
+                    self.cap(t, order, taken[order.column])
+                    taken[order.column] += order.open
+                    shorts += [order] if order.status == "working" else []
+                elif order.side < 0 or reference_short.closes(self, order):
+                    self.close(t, order, taken[order.column])
                 else:
                     self.cap(t, order, taken[order.column])
                     taken[order.column] += order.open
                     buys.append(order)
         buys = [order for order in buys if order.status == "working"]
+        cash = reference_short.sell_short(self, t, shorts, self.spendable(t, *buys))
         prints = [self.print_of(t, order) for order in buys]
         prices = [
             self.slipped(t, o.column, 1, o.open, p, self.order_limit(t, o)) for o, p in zip(buys, prints, strict=True)
         ]
         spent, made = 0, []
-        quantities = self.fit_cash(t, buys, prices, self.spendable(t, *buys))
+        quantities = self.fit_cash(t, buys, prices, cash)
         for order, price, printed, planned in zip(buys, prices, prints, quantities, strict=True):
             quantity = min(planned, order.open)  # a fill before may have taken shares off it
             if planned < order.open:
@@ -304,15 +330,18 @@ class Run(Prices):
             return 1 << 60
         return max(0, floor(self.policy.participation * self.panel.volume[t][s]) - self.account.used[s])
 
-    def sell(self, t: int, order: Order, taken: int) -> None:
-        s = order.column
-        self.cut_to(t, order, min(order.open, self.account.shares[s]), "INSUFFICIENT_SHARES")
+    def close(self, t: int, order: Order, taken: int) -> None:
+        """A sale of what is held, or a buy that closes a short position: never cut for cash."""
+        s, side = order.column, order.side
+        self.cut_to(t, order, min(order.open, max(0, -side * self.account.shares[s])), "INSUFFICIENT_SHARES")
         if order.status == "working":
             self.cap(t, order, taken)
         if order.status == "working":
             price = self.print_of(t, order)
-            sold = self.slipped(t, s, -1, order.open, price, self.order_limit(t, order))
-            self.make_fill(t, order, order.open, sold, price, self.print_rule(order))
+            slipped = self.slipped(t, s, side, order.open, price, self.order_limit(t, order))
+            fill = self.make_fill(t, order, order.open, slipped, price, self.print_rule(order))
+            if side > 0:
+                self.spend(fill.value + fill.commission)
             if order.status == "working":
                 order.end(t)
 
@@ -350,10 +379,14 @@ class Run(Prices):
     # --- 4 ----------------------------------------------------------------------------------------------------------
 
     def match_path(self, t: int) -> None:
-        for s in sorted(range(len(self.panel.symbols)), key=lambda k: self.panel.symbols[k]):
-            if self.panel.has(t, s, TRADED):
-                reference_path.walk(self, t, s)
-        self.account.path_sales = 0
+        names = sorted(range(len(self.panel.symbols)), key=lambda k: self.panel.symbols[k])
+        names = [s for s in names if self.panel.has(t, s, TRADED)]
+        for s in names:
+            if self.account.shares[s] < 0:
+                reference_path.walk(self, t, s, short=True)
+        for s in names:
+            reference_path.walk(self, t, s)
+        self.account.path_sales = self.account.path_freed = 0
         reference_orders.end_orphans(self, t)
 
     # --- 6, 7, 8 ----------------------------------------------------------------------------------------------------
@@ -363,7 +396,7 @@ class Run(Prices):
             if reference_orders.due(self, t, order, kinds):
                 order.end(t)
         for order in self.account.waiting:
-            wrote = order.side > 0 or order.reason == "TURNOVER"
+            wrote = order.side > 0 or order.role == "opens" or order.reason == "TURNOVER"
             if not order.own and wrote and order.status in ("cut", "dropped"):
                 self.account.said[order.column] = order.reason
         self.account.waiting = self.live_orders()
@@ -374,6 +407,8 @@ class Run(Prices):
         value = sum(self.money(self.panel.close[t][s], n) for s, n in enumerate(held) if n)
         account.equity = account.cash + sum(amount for _, amount in account.receivable) + value
         account.highest_equity = max(account.highest_equity, account.equity)
+        account.mark_price = list(self.panel.close[t])
+        account.short_value = reference_short.short_value(self)
         daily, drawdown = self.limits.max_daily_loss, self.limits.max_drawdown
         if daily is not None and account.day_equity - account.equity > daily * account.day_equity:
             account.no_buys_today = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantkit.market import krx
+from tests.core import reference_short
 from tests.core.reference_policies import (
     Caps,
     cools,
@@ -174,20 +175,19 @@ def set_goals(
 def shaped_goal(run: Run, t: int, s: int, anew: bool, again: bool, unit: bool, caps: Caps) -> int | None:
     """The goal of a name that is due; None: as it is. anew: due for more than a unit; again: re-sized."""
     account, policy, goal = run.account, run.policy, run.account.goals[s]
-    if goal == 0:
+    if goal * (account.counted[s] or 0.0) <= 0:
         account.units[s] = 1
     elif unit:
         account.units[s] += 1
     size = shares_of(run, t, s)
     if policy.weighting != "buying_power":
         size = size * account.units[s] if anew else goal + size
-    size = min(size, caps.most(s)) if anew else max(min(size, caps.most(s)), goal)
-    if policy.drift is not None and again and goal and not unit and abs(goal - size) <= policy.drift * size:
+    size = max(-caps.most(s), min(size, caps.most(s)))
+    if not anew:
+        size = max(size, goal)
+    if policy.drift is not None and again and goal and not unit and abs(goal - size) <= policy.drift * abs(size):
         return None
-    if policy.rounding == "order":
-        held = account.owned(s)
-        return max(0, held + (floor(size - held + 1e-9) if size >= held else -floor(held - size + 1e-9)))
-    return max(0, floor(size + 1e-9))
+    return run.goal_of(s, size)
 
 
 def shares_of(run: Run, t: int, s: int) -> float:
@@ -197,7 +197,7 @@ def shares_of(run: Run, t: int, s: int) -> float:
     assert value is not None
     close = panel.close[t][s]
     if policy.weighting == "buying_power":
-        return account.owned(s) + value * policy.amount * (account.cash / panel.unit) / close * factor
+        return account.owned(s) + value * policy.amount * (max(account.cash, 0) / panel.unit) / close * factor
     if policy.weighting == "cash":
         return value * policy.amount / close * factor
     if policy.weighting == "shares":
@@ -208,32 +208,53 @@ def shares_of(run: Run, t: int, s: int) -> float:
         weight = policy.gross / (policy.max_names or members)
     elif in_or_out(run) and policy.weighting == "equal_held":
         weight = policy.gross / len(account.places)
-    return weight * (account.equity / panel.unit) * (1 - policy.cash_buffer) / close * factor
+    return weight * (max(account.equity, 0) / panel.unit) * (1 - policy.cash_buffer) / close * factor
 
 
 def make_orders(run: Run, t: int, values: list[float | None], fresh: set[int], kind: str) -> list[Order]:
-    from tests.core.reference_state import Order
-
     account = run.account
     fresh = fresh | account.fresh
     account.fresh = set()
     orders = []
     for s in sorted(range(len(values)), key=lambda k: run.panel.symbols[k]):
-        want = account.goals[s] - account.owned(s)
-        if want < 0:
-            want = -min(-want, account.shares[s])
         small = worth_little(run, t, s, account.goals[s] - account.owned(s))
-        if run.panel.has(t, s, VALID) and want and not small and (run.policy.retry or s in fresh):
-            tag = -1 if s in account.held_out else 0
-            orders.append(Order(t, s, 1 if want > 0 else -1, abs(want), kind, open=abs(want), tag=tag))
+        if run.panel.has(t, s, VALID) and not small and (run.policy.retry or s in fresh):
+            orders += orders_of(run, t, s, kind)
     cut_to_turnover(run, t, orders)
     for order in orders:
         if order.open == 0:
             deny(run, t, order, "TURNOVER")
-    sells = [order for order in orders if order.side < 0 and order.open]
-    buys = [order for order in orders if order.side > 0 and order.open]
-    buys = affordable(run, t, within_limits(run, t, buys), sells)
-    return sells + within_all_limits(run, t, buys, sells)
+    closing = [order for order in orders if closes(order) and order.open]
+    opening = [order for order in orders if not closes(order) and order.open]
+    opening = affordable(run, t, within_limits(run, t, opening), closing)
+    return closing + within_all_limits(run, t, opening, closing)
+
+
+def closes(order: Order) -> bool:
+    """Whether it makes a position smaller; the others open one, or add to it."""
+    return order.role == "covers" or (order.side < 0 and order.role == "")
+
+
+def orders_of(run: Run, t: int, s: int, kind: str) -> list[Order]:
+    """The orders that lead from what is held to the goal: what closes, then what opens."""
+    from tests.core.reference_state import Order
+
+    account = run.account
+    goal, owned, tag = account.goals[s], account.owned(s), -1 if s in account.held_out else 0
+    orders = []
+    if owned > max(goal, 0):
+        quantity = min(owned - max(goal, 0), account.shares[s])
+        orders.append(Order(t, s, -1, quantity, kind, open=quantity, tag=tag))
+    elif owned < min(goal, 0):
+        quantity = min(goal, 0) - owned
+        orders.append(Order(t, s, 1, quantity, kind, open=quantity, tag=tag, role="covers"))
+    if goal > max(owned, 0):
+        quantity = goal - max(owned, 0)
+        orders.append(Order(t, s, 1, quantity, kind, open=quantity, tag=tag))
+    elif goal < min(owned, 0) and owned == account.shares[s]:  # nothing is due
+        quantity = min(owned, 0) - goal
+        orders.append(Order(t, s, -1, quantity, kind, open=quantity, tag=tag, role="opens"))
+    return [order for order in orders if order.quantity]
 
 
 def deny(run: Run, t: int, order: Order, reason: str) -> None:
@@ -244,15 +265,22 @@ def deny(run: Run, t: int, order: Order, reason: str) -> None:
         run.account.orders.append(order)
 
 
-def affordable(run: Run, t: int, buys: list[Order], sells: list[Order]) -> list[Order]:
-    """Without the buys of which not even one share can be paid."""
-    cash = run.account.cash - floor((run.limits.min_cash or 0) * run.panel.unit + 0.5)
+def affordable(run: Run, t: int, opening: list[Order], closing: list[Order]) -> list[Order]:
+    """Without the buys of which not even one share can be paid, and the short sales of which none can be made."""
+    cash = reference_short.buying_power(run, run.account.cash) - run.unspendable()
     if run.policy.funding == "proceeds":
-        cash += sum(order_value(run, t, order) for order in sells)
+        for order in closing:
+            value = order_value(run, t, order)
+            cash += value if order.side < 0 else reference_short.tied_up(run, value) - value
     made = []
-    for order in buys:
-        if run.buy_cost(t, order.column, run.panel.close[t][order.column], 1) > cash:
-            deny(run, t, order, "INSUFFICIENT_CASH")
+    for order in opening:
+        s, reason = order.column, ""
+        if order.side < 0:
+            reason = reference_short.refused(run, t, s, cash)
+        elif run.buy_cost(t, s, run.panel.close[t][s], 1) > cash:
+            reason = "INSUFFICIENT_CASH"
+        if reason:
+            deny(run, t, order, reason)
         else:
             made.append(order)
     return made
@@ -263,7 +291,8 @@ def order_value(run: Run, t: int, order: Order) -> int:
 
 
 def position(run: Run, t: int, s: int) -> int:
-    return run.money(run.panel.close[t][s], run.account.owned(s)) if run.account.owned(s) else 0
+    """The size of a position, held or short."""
+    return run.money(run.panel.close[t][s], abs(run.account.owned(s))) if run.account.owned(s) else 0
 
 
 def within_limits(run: Run, t: int, buys: list[Order]) -> list[Order]:
@@ -272,7 +301,8 @@ def within_limits(run: Run, t: int, buys: list[Order]) -> list[Order]:
     passed = []
     for order in buys:
         reason, value = "", order_value(run, t, order)
-        weight = value + position(run, t, order.column)
+        adds = account.owned(order.column) * order.side > 0
+        weight = value + (position(run, t, order.column) if adds else 0)
         if account.no_buys:
             reason = "DRAWDOWN"
         elif account.no_buys_today:

@@ -7,12 +7,13 @@ Contract: pure but for the account it changes. `run` is a `reference.Run`. A scr
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import floor, inf, isnan, nan
+from math import inf, isnan, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantkit.market.orders import accepted
+from tests.core import reference_short
 from tests.core.reference_state import LIQUIDATION, LISTED, MEMBER, TRADED, VALID, Order
 
 if TYPE_CHECKING:
@@ -71,13 +72,10 @@ def set_goal(run: Run, t: int, c: Command) -> None:
     if not run.panel.has(t, s, VALID):
         return
     goal = 0
-    if run.panel.has(t, s, MEMBER) and c.weight > 0:
-        weight = c.weight * (account.equity / run.panel.unit) * (1 - run.policy.cash_buffer) / run.panel.close[t][s]
-        exact, held = weight if c.name == "target" else c.weight, account.owned(s)
-        goal = floor(exact + 1e-9)
-        if run.policy.rounding == "order":
-            step = exact - held
-            goal = max(0, held + (floor(step + 1e-9) if step >= 0 else -floor(-step + 1e-9)))
+    if run.panel.has(t, s, MEMBER):
+        equity = max(account.equity, 0) / run.panel.unit
+        weight = c.weight * equity * (1 - run.policy.cash_buffer) / run.panel.close[t][s]
+        goal = run.goal_of(s, weight if c.name == "target" else c.weight)
     if goal != account.goals[s]:
         account.goals[s], account.said[s] = goal, ""
         account.held_out.discard(s)
@@ -172,11 +170,11 @@ def refuse(run: Run, t: int, order: Order, bad: bool, places: int) -> None:
         return
     price = order.limit if not isnan(order.limit) else order.stop
     value = run.money(run.panel.close[t][s] if isnan(price) else price, order.quantity)
-    held = run.money(run.panel.close[t][s], account.owned(s)) if account.owned(s) else 0
+    held = run.money(run.panel.close[t][s], account.owned(s)) if account.owned(s) > 0 else 0
     reason = ""
     if working + places > run.max_orders:
         reason = "TOO_MANY_ORDERS"
-    elif order.side < 0:
+    elif order.side < 0 or reference_short.closes(run, order):
         return
     elif account.no_buys:
         reason = "DRAWDOWN"
@@ -311,7 +309,9 @@ def reserve_limits(run: Run, t: int) -> None:
 
 def reserve(run: Run, t: int, order: Order) -> None:
     price = run.reserve_price(t, order)
-    quantity = affordable(run, t, order, price, order.open, 0)
+    quantity = order.open
+    if not reference_short.closes(run, order):
+        quantity = affordable(run, t, order, price, order.open, 0)
     if order.tif == "fok" and quantity < order.open:
         quantity = 0
     run.cut_to(t, order, quantity)
@@ -359,9 +359,9 @@ def due(run: Run, t: int, order: Order, kinds: tuple[str, ...]) -> bool:
 def filled(run: Run, t: int, order: Order, quantity: int) -> None:
     """What a fill of an own order moves: the goal, its group, its children."""
     account, s = run.account, order.column
-    account.goals[s] += order.side * quantity
-    if order.side < 0:
-        account.goals[s] = max(account.goals[s], 0)
+    if order.side > 0 or account.goals[s] > 0:
+        goal = account.goals[s] + order.side * quantity
+        account.goals[s] = goal if order.side > 0 else max(goal, 0)
     for other in run.live_orders():
         if order.group and other.group == order.group and other is not order:
             other.open -= min(quantity, other.open)

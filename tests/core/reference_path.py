@@ -7,10 +7,10 @@ on every leg what is met first acts first. `Walk.here` is where the price is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import TYPE_CHECKING
 
-from tests.core import reference_orders
+from tests.core import reference_orders, reference_short
 from tests.core.reference_state import Fill, Order
 
 if TYPE_CHECKING:
@@ -37,17 +37,20 @@ class Meeting:
         return abs(self.place - here), self.kind, self.side, age
 
 
-def walk(run: Run, t: int, s: int) -> None:
-    """Walk the path of one traded name, and mark its fills where the order of the extremes matters."""
+def walk(run: Run, t: int, s: int, short: bool = False) -> None:
+    """Walk the path of one traded name, and mark its fills where the order of the extremes matters.
+
+    short: only the policy's stops of a short position, which come before the own orders of the name.
+    """
     account, kept, low_first = run.account, run.account.fork(), is_low_first(run, t, s)
     first = len(account.fills)
-    opened = Walk(run, t, s, low_first, literal=run.policy.path == "optimistic").go()
+    opened = Walk(run, t, s, low_first, run.policy.path == "optimistic", short).go()
     if opened == len(account.fills):
         return
     made = outcome(account.fills[first:])
     for order in (True, False):
         run.account = kept.fork()
-        Walk(run, t, s, order, literal=True).go()
+        Walk(run, t, s, order, True, short).go()
         if outcome(run.account.fills) != made:
             for fill in account.fills[opened:]:
                 fill.ambiguous = True
@@ -70,13 +73,14 @@ def is_low_first(run: Run, t: int, s: int) -> bool:
 class Walk:
     """One name's path on one bar."""
 
-    def __init__(self, run: Run, t: int, s: int, low_first: bool, literal: bool) -> None:
-        self.run, self.t, self.s = run, t, s
+    def __init__(self, run: Run, t: int, s: int, low_first: bool, literal: bool, short: bool) -> None:
+        self.run, self.t, self.s, self.short = run, t, s, short
         panel = run.panel
         self.o, self.h, self.low, self.c = (rows[t][s] for rows in (panel.open, panel.high, panel.low, panel.close))
         self.low_first, self.literal = low_first, literal
         self.here, self.opening = self.o, True
         self.policy_muted = False
+        self.held_before = run.account.shares[s] != 0 and run.account.entered[s] < t
         self.falling = False  # the leg leads from the open to the low, or from the high
         self.other = nan  # the extreme that the second leg goes to
         self.waiting: set[int] = set()  # limits that let the stop of their group go first
@@ -84,7 +88,7 @@ class Walk:
 
     def go(self) -> int:
         """Walk it all; how many fills the account had when the open was over."""
-        for order in self.own_orders():
+        for order in [] if self.short else self.own_orders():
             order.muted = False
             if order.kind == "from_open" and not order.opened and self.run.session > order.born:
                 order.opened = True
@@ -109,7 +113,8 @@ class Walk:
     def leg(self, end: float, first: bool) -> None:
         """From here to `end`: the first met acts, until nothing more is met."""
         while True:
-            met = [m for o in self.own_orders() if self.stands(o) for m in [self.meeting(o, end)] if m]
+            own = [] if self.short else self.own_orders()
+            met = [m for o in own if self.stands(o) for m in [self.meeting(o, end)] if m]
             if first and not self.literal:
                 late = [m for m in met if m.order is not None and self.stop_comes(m.order)]
                 self.waiting |= {m.order.id for m in late if m.order is not None}
@@ -120,9 +125,10 @@ class Walk:
             now = min(met, key=lambda m: m.key(self.here))
             self.move(now.place)
             if now.order is None:
-                self.policy_sale(now)
+                self.policy_exit(now)
             else:
                 self.act(now, now.order)
+            self.held_before = self.held_before and self.run.account.shares[self.s] != 0
         self.move(end)
 
     def move(self, price: float) -> None:
@@ -130,8 +136,9 @@ class Walk:
         self.here = price
         account = self.run.account
         if account.shares[self.s]:
-            account.peak[self.s] = max(account.peak[self.s], price)
-        for order in self.own_orders():
+            far = max if account.shares[self.s] > 0 else min
+            account.peak[self.s] = far(account.peak[self.s], price)
+        for order in [] if self.short else self.own_orders():
             if order.kind == "trailing":
                 order.extreme = (max if order.side < 0 else min)(order.extreme, price)
 
@@ -231,8 +238,8 @@ class Walk:
         whole, child = order.tif == "fok", order.parent >= 0
         left = run.cap_left(t, s)
         quantity = order.open
-        if order.side < 0 and quantity > run.account.shares[s]:
-            quantity = run.account.shares[s]
+        if order.side < 0 and quantity > max(0, run.account.shares[s]):
+            quantity = max(0, run.account.shares[s])
             if whole or (quantity == 0 and not child):
                 order.end(t, "INSUFFICIENT_SHARES")
                 return
@@ -244,7 +251,8 @@ class Walk:
             return
         quantity = min(quantity, left)
         price = run.slipped(t, s, order.side, quantity, met.price, limit) if met.taker else met.price
-        if order.side > 0 and quantity:
+        closing = reference_short.closes(run, order)
+        if order.side > 0 and quantity and not closing:
             paid = reference_orders.affordable(run, t, order, price, quantity, self.usable_sales())
             if paid < quantity:
                 if whole:
@@ -252,19 +260,22 @@ class Walk:
                 run.cut_to(t, order, paid, "INSUFFICIENT_CASH")
                 quantity = paid
         if quantity:
-            self.book(met, order, rule, quantity, price)
+            self.book(met, order, rule, quantity, price, closing)
         if order.status == "working":
             order.muted = True
             order.triggered = order.triggered or (capped and order.kind in reference_orders.HELD)
             if order.tif == "ioc":
                 order.end(t, "PARTICIPATION")
 
-    def book(self, met: Meeting, order: Order, rule: str, quantity: int, price: float) -> None:
+    def book(self, met: Meeting, order: Order, rule: str, quantity: int, price: float, closing: bool) -> None:
         run = self.run
+        room = reference_short.room(run)
         name = f"{rule}_open" if self.opening else rule
         fill = run.make_fill(self.t, order, quantity, price, met.price, name)
         if order.side < 0:
             self.sold(fill.value - fill.commission - fill.tax)
+        elif closing:
+            reference_short.bought_back(run, fill, room)
         else:
             cost = fill.value + fill.commission
             from_sales = min(cost, self.usable_sales())
@@ -285,60 +296,73 @@ class Walk:
         account = self.run.account
         return account.paid[self.s] / self.run.panel.unit / account.bought[self.s]
 
-    def level(self, peak: float) -> tuple[float, str]:
-        """The higher of stop and trail, and its name; -inf without either."""
-        policy, level, name = self.run.policy, float("-inf"), ""
+    def level(self, peak: float, way: int) -> tuple[float, str]:
+        """The nearer of stop and trail, and its name; way: 1 for shares held, -1 for a short position."""
+        policy, level, name = self.run.policy, -inf * way, ""
         if policy.stop_loss is not None:
-            level, name = self.entry() * (1 - policy.stop_loss), "stop_loss"
-        if policy.trailing_stop is not None and peak * (1 - policy.trailing_stop) > level:
-            level, name = peak * (1 - policy.trailing_stop), "trailing_stop"
+            level, name = self.entry() * (1 - way * policy.stop_loss), "stop_loss"
+        if policy.trailing_stop is not None:
+            trail = peak * (1 - way * policy.trailing_stop)
+            if (trail - level) * way > 0:
+                level, name = trail, "trailing_stop"
         return level, name
 
     def policy_meetings(self, end: float, first: bool) -> list[Meeting]:
+        """Where the policy ends the position: way is 1 for shares held, -1 for a short position, all mirrored."""
         run, t, s, account = self.run, self.t, self.s, self.run.account
-        if not account.shares[s] or self.policy_muted:
+        if not account.shares[s] or self.policy_muted or (account.shares[s] < 0) != self.short:
             return []
+        way = -1 if self.short else 1
+        against, forth = (run.ceil_tick, run.floor_tick) if self.short else (run.floor_tick, run.ceil_tick)
+        bad, good = (self.h, self.low) if self.short else (self.low, self.h)
         peak = account.peak[s]
-        level, name = self.level(peak)
-        take = float("inf")
+        level, name = self.level(peak, way)
+        take = inf * way
         if run.policy.take_profit is not None:
-            take = run.ceil_tick(t, s, self.entry() * (1 + run.policy.take_profit))
+            take = forth(t, s, self.entry() * (1 + way * run.policy.take_profit))
         if self.opening:
-            if account.entered[s] < t and self.o <= level:
-                return [Meeting(self.o, self.o, STOP, -1, rule=f"{name}_gap")]
-            if account.entered[s] < t and self.o >= take:
-                return [Meeting(self.o, self.o, LIMIT, -1, rule="take_profit_gap")]
+            if self.held_before and (self.o - level) * way <= 0:
+                return [Meeting(self.o, self.o, STOP, -way, rule=f"{name}_gap")]
+            if self.held_before and (self.o - take) * way >= 0:
+                return [Meeting(self.o, self.o, LIMIT, -way, rule="take_profit_gap")]
             return []
         met = []
-        if self.falling and end <= level:
-            price = min(max(run.floor_tick(t, s, level), self.low), self.here)
-            met.append(Meeting(price, max(price, end), STOP, -1, rule=name))
-        stop_comes = first and not self.low_first and not self.literal and self.low <= self.level(max(peak, self.h))[0]
-        if not self.falling and end >= take and not stop_comes:
-            price = max(take, self.here)
-            met.append(Meeting(price, price, LIMIT, -1, rule="take_profit"))
+        losing = self.falling != self.short
+        lesser, greater = (max, min) if self.short else (min, max)
+        if losing and (end - level) * way <= 0:
+            price = lesser(greater(against(t, s, level), bad), self.here)
+            met.append(Meeting(price, greater(price, end), STOP, -way, rule=name))
+        bad_later = first and not losing and not self.literal
+        stop_comes = bad_later and (bad - self.level(greater(peak, good), way)[0]) * way <= 0
+        if not losing and (end - take) * way >= 0 and not stop_comes:
+            price = greater(take, self.here)
+            met.append(Meeting(price, price, LIMIT, -way, rule="take_profit"))
         return met
 
-    def policy_sale(self, met: Meeting) -> None:
-        """The policy's stop or take: sell all, stay out."""
+    def policy_exit(self, met: Meeting) -> None:
+        """The policy's stop or take: end the position, stay out."""
         run, t, s, account = self.run, self.t, self.s, self.run.account
-        held = account.shares[s]
-        order = Order(t, s, -1, held, met.rule.removesuffix("_gap"), open=held)
+        held, room = abs(account.shares[s]), reference_short.room(run)
+        order = Order(t, s, met.side, held, met.rule.removesuffix("_gap"), open=held)
         account.orders.append(order)
-        if run.locked(t, s, -1, met.price):
+        if run.locked(t, s, met.side, met.price):
             order.end(t, "LIMIT_LOCKED")
             self.policy_muted = True
             return
         run.cut_to(t, order, min(held, run.cap_left(t, s)), "PARTICIPATION")
         if order.open:
-            price = run.slipped(t, s, -1, order.open, met.price)
+            price = run.slipped(t, s, met.side, order.open, met.price)
             fill = run.make_fill(t, order, order.open, price, met.price, met.rule)
-            self.sold(fill.value - fill.commission - fill.tax)
+            if met.side < 0:
+                self.sold(fill.value - fill.commission - fill.tax)
+            else:
+                reference_short.bought_back(run, fill, room)
         if order.status == "working":
             order.end(t)
-        self.policy_muted = account.shares[s] > 0
+        self.policy_muted = account.shares[s] != 0
         account.goals[s], account.stopped[s] = 0, account.counted[s] not in (None, 0.0)
         account.places.discard(s)
         for other in run.live_orders():
-            if other.column == s and other.side > 0 and not other.own:
+            opens = other.role == "opens" or (other.side > 0 and other.role != "covers")
+            if other.column == s and opens and not other.own:
                 other.end(t, "STOPPED")

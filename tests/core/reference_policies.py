@@ -34,7 +34,7 @@ def earned(run: Run, t: int, values: list[float | None]) -> set[int]:
         s
         for s, value in enumerate(values)
         if value is not None
-        and account.counted[s] not in (None, 0.0)
+        and (account.counted[s] or 0.0) > 0
         and 0 < account.goals[s] == account.owned(s)
         and account.units[s] < policy.pyramid
         and run.panel.close[t][s] >= account.last_buy[s] * (1 + policy.pyramid_step)
@@ -92,7 +92,7 @@ class Caps:
 
     def take(self, s: int) -> None:
         goal = self.run.account.goals[s]
-        value = self.run.money(self.run.panel.close[self.t][s], goal) if goal else 0
+        value = self.run.money(self.run.panel.close[self.t][s], abs(goal)) if goal else 0
         self.all += value
         group = self.group(s)
         if group is not None:
@@ -122,16 +122,21 @@ def cut_to_turnover(run: Run, t: int, orders: list[Order]) -> None:
     if run.policy.max_turnover is None:
         return
     room, rest = run.policy.max_turnover * run.account.equity, 0
+    values: dict[int, int] = {}
     for order in orders:
-        value = run.money(run.panel.close[t][order.column], order.quantity)
-        if run.account.goals[order.column] == 0:
+        values[order.column] = values.get(order.column, 0) + order.quantity
+    for s, quantity in values.items():
+        value = run.money(run.panel.close[t][s], quantity)
+        if run.account.goals[s] == 0:
             room -= value
         else:
             rest += value
     if rest <= max(room, 0.0):
         return
-    for order in orders:
-        if run.account.goals[order.column] != 0:
-            order.open = floor(order.quantity * max(0.0, room / rest))
+    left = {s: floor(n * max(0.0, room / rest)) for s, n in values.items() if run.account.goals[s] != 0}
+    for order in orders:  # what closes comes before what opens
+        if order.column in left:
+            order.open = min(order.quantity, left[order.column])
+            left[order.column] -= order.open
             if order.open < order.quantity:
                 order.reason = "TURNOVER"

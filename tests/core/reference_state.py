@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field, replace
 from functools import cache
-from math import inf, nan
+from math import floor, inf, nan
 
 import numpy as np
 
@@ -97,6 +97,7 @@ class Order:
     day_value: int = 0  # money filled in this session, and the commission on it
     day_fee: int = 0
     reserve_price: float = nan  # what a placed buy's open shares are reserved at
+    role: str = ""  # of a goal's order: it "covers" a short position, or "opens" one
 
     def end(self, t: int, reason: str = "") -> None:
         """No more fills: filled whole, cut short, or dropped with nothing."""
@@ -133,10 +134,10 @@ class Account:
         self.unsettled = [0, 0]  # due at the next session, and the one after
         self.shares = [0] * names
         self.goals = [0] * names
-        self.paid = [0.0] * names  # for all buys since the position was opened
+        self.paid = [0.0] * names  # for all buys (short: sales) since the position was opened
         self.bought = [0.0] * names  # their shares
-        self.peak = [0.0] * names
-        self.entered = [0] * names  # bar of the position's first buy
+        self.peak = [0.0] * names  # short: the lowest price
+        self.entered = [0] * names  # bar of the position's first fill
         self.left = [-(10**9)] * names  # bar on which the last position ended
         self.last_buy = [nan] * names  # its price
         self.units = [0] * names
@@ -156,6 +157,9 @@ class Account:
         self.cash_before = cash  # held before the bar, and not yet spent by its buys
         self.used = [0] * names  # shares filled on this bar, for the participation cap
         self.path_sales = 0  # what sales on the path have brought on this bar
+        self.path_freed = 0  # what was bought back on the path has left free on this bar
+        self.mark_price = [nan] * names  # close of the last mark, in the won of today
+        self.short_value = 0  # at the last mark
         self.next_id = self.groups = 0
         self.fresh: set[int] = set()  # names whose goal the rule has set on this bar
         self.made: list[int] = []  # ids of what the script made
@@ -181,24 +185,32 @@ class Account:
 
     def apply(self, fill: Fill) -> None:
         """Book one fill, whoever made it."""
-        s = fill.column
-        if fill.side > 0:
-            flow = -(fill.value + fill.commission)
-            if self.owned(s) == 0:
-                self.paid[s] = self.bought[s] = self.peak[s] = 0.0
-                self.entered[s] = fill.bar
-            self.peak[s] = max(self.peak[s], fill.price)
+        s, side, before = fill.column, fill.side, self.owned(fill.column)
+        self.cash -= side * fill.value + fill.commission + fill.tax
+        self.unsettled[1] -= side * fill.value + fill.commission + fill.tax
+        self.shares[s] += side * fill.quantity
+        after, opened, value = self.owned(s), fill.quantity, float(fill.value)
+        if before * after < 0:  # from short to long: what is left after the close opens
+            opened = abs(after)
+            value = float(floor(value * (opened / fill.quantity) + 0.5))
+        if before == 0 or before * after < 0:
+            self.paid[s] = self.bought[s] = 0.0
+            self.peak[s] = fill.price
+            self.entered[s] = fill.bar
+        if after * side > 0:
+            self.peak[s] = max(self.peak[s] * side, fill.price * side) * side
             self.last_buy[s] = fill.price
-            self.paid[s] += fill.value
-            self.bought[s] += fill.quantity
-        else:
-            flow = fill.value - fill.commission - fill.tax
-        self.cash += flow
-        self.unsettled[1] += flow
-        self.shares[s] += fill.side * fill.quantity
-        if self.owned(s) == 0:
+            self.paid[s] += value
+            self.bought[s] += opened
+        if after == 0:
             self.left[s] = fill.bar
         self.fills.append(fill)
+
+
+def whole(shares: float) -> int:
+    """Cut to whole shares, toward none."""
+    size = floor(abs(shares) + 1e-9)
+    return size if shares >= 0 else -size
 
 
 @cache

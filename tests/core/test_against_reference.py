@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, seed, settings
 
 from quantkit.core.state import REASONS, RULES
-from tests.core.markets import Case, cases
+from tests.core.markets import SHORT_STARTS, Case, cases
 from tests.core.runs import by_reference, differences, fill_rows, reference_fill_rows, through_backtest
-from tests.core.shapings import shaped
+from tests.core.shapings import shaped, shorted
 
 
 @given(cases())
@@ -28,6 +28,18 @@ def test_the_compiled_run_equals_the_plain_python_one(case: Case) -> None:
 @given(shaped(cases()))
 @settings(max_examples=max(150, settings.default.max_examples))
 def test_policies_shape_sizes_and_orders_as_the_plain_fold_says(case: Case) -> None:
+    assert differences(case) == []
+
+
+@given(shorted(cases(starts=SHORT_STARTS)))
+@settings(max_examples=max(200, settings.default.max_examples))
+def test_short_positions_are_what_the_plain_fold_says(case: Case) -> None:
+    assert differences(case) == []
+
+
+@given(shorted(shaped(cases(starts=SHORT_STARTS))))
+@settings(max_examples=max(100, settings.default.max_examples))
+def test_policies_shape_short_positions_as_the_plain_fold_says(case: Case) -> None:
     assert differences(case) == []
 
 
@@ -58,6 +70,32 @@ def test_random_markets_reach_every_rule_and_every_reason() -> None:
     look()
     print("examples in which each rule and reason occurs, of 500:", dict(seen.most_common()))  # noqa: T201
     assert {*RULES[:10], *REASONS[:14], "from_proceeds"} <= set(seen)
+
+
+def test_random_markets_reach_what_is_about_short_positions() -> None:
+    """400 markets close shorts by every stop and print, and deny, cut and drop short sales for every reason."""
+    seen: set[str] = set()
+
+    @seed(20250401)
+    @settings(max_examples=400, database=None, derandomize=False)
+    @given(shorted(shaped(cases(starts=SHORT_STARTS))))
+    def look(case: Case) -> None:
+        account = by_reference(case)
+        fills, orders = account.fills, account.orders
+        closed = [order for order in orders if order.role == "covers" or order.kind in RULES]
+        seen.update(f"{order.kind} closes" for order in closed if order.side > 0 and order.filled)
+        seen.update(f"delisting {fill.side}" for fill in fills if fill.rule == "delisting")
+        seen.update(f"opens {order.reason}" for order in orders if order.role == "opens")
+        seen.update(f"covers {order.reason}" for order in orders if order.role == "covers")
+        seen.update("ambiguous" for fill in fills if fill.ambiguous and fill.side > 0)
+
+    look()
+    reasons = ("SHORT_BANNED", "MARGIN", "COLLAR", "LIMIT_LOCKED", "PARTICIPATION", "TURNOVER", "STOPPED", "DAILY_LOSS",
+                "ORDER_TOO_LARGE", "MAX_WEIGHT", "MAX_POSITIONS", "MAX_EXPOSURE")  # fmt: skip
+    closing = ("at_open", "at_close", "same_close", "vwap", "stop_loss", "take_profit", "trailing_stop")
+    wanted = {"ambiguous", "delisting 1", "covers INSUFFICIENT_SHARES", "covers LIMIT_LOCKED", "covers PARTICIPATION"}
+    wanted |= {f"opens {reason}" for reason in reasons} | {f"{kind} closes" for kind in closing}
+    assert wanted <= seen, wanted - seen
 
 
 @pytest.mark.slow

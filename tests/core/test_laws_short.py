@@ -18,25 +18,9 @@ from quantkit.core.policy import RiskLimits
 from quantkit.core.state import ORDER_STATUS, REASONS, RULES, event_rows, from_bytes, to_bytes
 from tests.core.markets import Case, cases
 from tests.core.runs import compiled, fill_rows, prepare
+from tests.core.shapings import shorted
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@st.composite
-def short_cases(draw: st.DrawFn, calm: bool = False) -> Case:
-    """A case with weights of both signs."""
-    case = draw(cases(calm=calm))
-    signs = np.array(draw(st.lists(st.sampled_from((-1.0, 1.0, -1.0)), min_size=12, max_size=12)))
-    targets = np.asarray(case.targets, np.float64) * signs[: len(case.bars.symbols)]
-    turn = draw(st.sampled_from((None, len(case.bars) // 2)))
-    if turn is not None:
-        targets[turn:] *= -1.0
-    weighting = "weight" if case.policy.weighting in ("equal", "equal_held") else case.policy.weighting
-    policy = replace(
-        case.policy, weighting=weighting, short="simulate", short_margin=draw(st.sampled_from((0.5, 1.0, 0.0)))
-    )
-    costs = replace(case.costs, borrow=draw(st.sampled_from((0.0, 0.2))))
-    return case.but(targets=targets, policy=policy, costs=costs)
 
 
 def holdings(case: Case, output: Output) -> np.ndarray:
@@ -47,7 +31,7 @@ def holdings(case: Case, output: Output) -> np.ndarray:
     return change.cumsum(axis=0)
 
 
-@given(short_cases())
+@given(shorted(cases()))
 def test_equity_moves_by_prices_costs_and_what_actions_bring(case: Case) -> None:
     """Equity less cash and what is receivable is the positions at the close, and nothing else moves cash."""
     output, state = compiled(case)
@@ -66,7 +50,7 @@ def test_equity_moves_by_prices_costs_and_what_actions_bring(case: Case) -> None
     assert (money + worth).tolist() == output.equity.tolist()
 
 
-@given(short_cases(), st.lists(st.integers(1, 39), max_size=3))
+@given(shorted(cases()), st.lists(st.integers(1, 39), max_size=3))
 def test_in_chunks_and_bar_by_bar_a_short_run_is_the_same(case: Case, cuts: list[int]) -> None:
     rows = len(case.bars)
     whole_output, whole_state = compiled(case)
@@ -81,7 +65,7 @@ def test_in_chunks_and_bar_by_bar_a_short_run_is_the_same(case: Case, cuts: list
             assert np.concatenate([part[k] for part in parts]).tobytes() == table.tobytes()
 
 
-@given(short_cases(), st.randoms(use_true_random=False))
+@given(shorted(cases()), st.randoms(use_true_random=False))
 def test_reordered_columns_change_no_short_run(case: Case, random: object) -> None:
     order = list(range(len(case.bars.symbols)))
     random.shuffle(order)  # type: ignore[attr-defined]
@@ -106,7 +90,7 @@ def test_to_allow_shorts_changes_no_run_without_them(case: Case) -> None:
         assert one[1].names[name].tolist() == other[1].names[name].tolist()
 
 
-@given(short_cases(calm=True))
+@given(shorted(cases(calm=True)))
 def test_a_mirror_earns_what_the_position_loses(case: Case) -> None:
     """Goals in shares, no costs, no limits, free prices: short shares lose to the won what long ones earn."""
     plain = replace(case.policy, weighting="shares", amount=40.0, collar=None, stop_loss=None, take_profit=None,
@@ -131,7 +115,7 @@ def digest(examples: int) -> str:
 
     @seed(20250331)
     @settings(max_examples=examples, database=None, deadline=None, phases=[Phase.generate], derandomize=False)
-    @given(short_cases())
+    @given(shorted(cases()))
     def add(case: Case) -> None:
         output, state = compiled(case)
         for table in output:
@@ -157,7 +141,7 @@ def test_random_markets_reach_the_reasons_of_short_sales() -> None:
 
     @seed(20250401)
     @settings(max_examples=300, database=None, derandomize=False)
-    @given(short_cases())
+    @given(shorted(cases()))
     def look(case: Case) -> None:
         output, _ = compiled(case)
         seen.update(REASONS[code] for code in output.orders["reason"])

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from tests.core.markets import Case, scripted_cases
+from tests.core.markets import SHORT_STARTS, Case, scripted_cases
 from tests.core.runs import by_reference, differences
-from tests.core.shapings import shaped
+from tests.core.shapings import shaped, shorted
 
 
 @given(scripted_cases())
@@ -24,6 +24,17 @@ def test_own_orders_do_what_the_plain_fold_says(case: Case) -> None:
 
 @given(shaped(scripted_cases()))
 def test_own_orders_beside_policies_do_what_the_plain_fold_says(case: Case) -> None:
+    assert differences(case) == []
+
+
+@given(shorted(scripted_cases(starts=SHORT_STARTS)))
+@settings(max_examples=max(120, settings.default.max_examples))
+def test_own_orders_beside_short_positions_do_what_the_plain_fold_says(case: Case) -> None:
+    assert differences(case) == []
+
+
+@given(shorted(shaped(scripted_cases(starts=SHORT_STARTS))))
+def test_own_orders_beside_policies_and_short_positions_do_what_the_plain_fold_says(case: Case) -> None:
     assert differences(case) == []
 
 

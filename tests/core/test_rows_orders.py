@@ -30,6 +30,16 @@ UNCLOSED = day_bars(
     {"2024-03-26": {"09:30": 10_000, "10:00": 10_000}, "2024-03-27": {"11:00": 10_000, "11:30": 10_000}}, freq="30m"
 )
 
+UNOPENED = day_bars(
+    {
+        "2024-03-26": {"09:30": 10_000, "10:00": 10_000},
+        "2024-03-27": {"11:00": 10_000, "11:30": 10_000},
+        "2024-03-28": {"09:30": 10_000},
+    },
+    freq="30m",
+)
+EARLY = day_bars({"2024-03-26": {"09:30": 10_000}, "2024-03-27": {"08:50": 10_010, "09:30": 10_020}}, freq="30m")
+
 
 def buying(quantity: float = 5, **given: Any) -> Any:
     """An act: buy the first name."""
@@ -430,9 +440,12 @@ def test_a_market_order_at_the_bars_average_price() -> None:
 def test_an_auction_that_is_not_in_the_data() -> None:
     assert acted(TWO_DAYS, {0: lambda ctx: ctx.buy(0, 5, at="open")}).fills == [(3, 5, 10_000.0, "open")]
     assert acted(TWO_DAYS, {3: lambda ctx: ctx.buy(0, 5, at="close")}).fills == [(4, 5, 10_010.0, "close")]
-    for at in ("open", "close"):
-        run = acted(UNCLOSED, {0: buying(at=at)})
-        assert (run.fills, run.ends) == ([], [(0, 0, "dropped", "EXPIRED", 2)])
+    missed = acted(UNCLOSED, {0: buying(at="close")})
+    assert (missed.fills, missed.ends) == ([], [(0, 0, "dropped", "EXPIRED", 2)])
+    late = acted(UNOPENED, {0: buying(at="open")})  # it waits all Wednesday, in vain
+    assert (late.fills, late.ends) == ([], [(0, 0, "dropped", "EXPIRED", 4)])
+    early = acted(EARLY, {0: buying(at="open")})  # the bar before the open is not the one it waits for
+    assert early.fills == [(2, 5, 10_020.0, "open")]
 
 
 @row("orders at the end of the run")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from quantkit import Context, Strategy
@@ -19,6 +20,7 @@ from quantkit.errors import BadData, ConfigError
 from quantkit.market.costs import Costs
 from tests.core.hand import GONE, TEN, Bars, Played, hand_bars, play
 from tests.core.page import row
+from tests.core.reference_orders import Command
 
 SHORT = replace(TEN, short="simulate")
 FREE_DAY = "2025-04-01"  # a Tuesday
@@ -29,7 +31,7 @@ def bars_of(*names: Any, start: str = FREE_DAY, **given: Any) -> Bars:
 
 
 def short(bars: Bars, *targets: Any, **settings: Any) -> Played:
-    return play(bars, *targets, **({"policy": SHORT} | settings), alone=True)
+    return play(bars, *targets, **({"policy": SHORT} | settings))
 
 
 @row("negative target")
@@ -99,7 +101,7 @@ def test_bans_hold_by_date() -> None:
     assert short(again, [-1.0]).fills == [(2, -10, 10_000.0, "open")]
     back = short(bars_of([10_000] * 4, start="2020-03-12"), [-1.0, 0.0])  # buying back is never banned
     assert back.fills == [(1, -10, 10_000.0, "open"), (2, 10, 10_000.0, "open")]
-    abroad = short(bars_of([10_000] * 2, start="2024-03-26", markets=["US"]), [-1.0])
+    abroad = short(bars_of([10_000] * 2, start="2024-03-26", markets=["US"]), [-1.0], alone=True)
     assert abroad.shares == [-10]
     poor = short(bars_of([10_000] * 3), [-1.0], cash=4_000)
     assert (poor.fills, poor.refused) == ([], [(0, "dropped", "MARGIN")])
@@ -205,6 +207,97 @@ def test_a_rule_goes_short_by_a_goal_not_by_a_sale() -> None:
     result = backtest(Sells(), bars_of([10_000] * 5), cash=1_000_000, costs=Costs.free())
     assert result.positions["005930"].tolist() == [0, 0, 0, -50, -50]
     assert result.orders["reason"].tolist()[:2] == ["INSUFFICIENT_SHARES"] * 2
+
+
+@row("closing a short", "own orders and shorts")
+def test_an_own_buy_of_no_more_than_is_short_closes() -> None:
+    def after(quantity: int, policy: Policy = SHORT, **settings: Any) -> Played:
+        script: list[list[Command]] = [[] for _ in range(4)]
+        script[0] = [Command("target_shares", 0, weight=-20.0)]
+        script[1] = [Command("buy", 0, quantity, {"limit": 10_000.0, "tag": 1})]
+        bars = bars_of([10_000, 10_000, (10_000, 10_000, 9_900, 9_900), 9_900])
+        return play(bars, [np.nan], script=script, policy=policy, **({"cash": 100_000} | settings))
+
+    closed = after(20)  # the buying power is 0
+    assert closed.fills == [(1, -20, 10_000.0, "open"), (2, 20, 10_000.0, "limit")]
+    assert after(20, replace(SHORT, funding="cash")).fills == closed.fills
+    assert after(20, limits=RiskLimits(max_order_shares=19)).shares == [0]  # which also lets no short in
+    assert after(21).refused == [(1, "dropped", "INSUFFICIENT_CASH")]
+    turned = after(25, replace(SHORT, short_margin=0.0), cash=300_000)
+    assert (turned.shares, turned.state.names["goal"].tolist()) == ([5], [5])
+    assert turned.state.names["entry_value"].tolist() == [50_000]
+
+
+@row("closing a short")
+def test_a_closing_order_buys_no_more_than_is_short() -> None:
+    script: list[list[Command]] = [[] for _ in range(5)]
+    script[0] = [Command("target_shares", 0, weight=-10.0)]
+    script[2] = [Command("target_shares", 0, weight=0.0), Command("buy", 0, 4, {"tag": 1})]
+    played = play(bars_of([10_000] * 5), [np.nan], script=script, policy=SHORT)
+    assert [fill[:2] for fill in played.fills] == [(1, -10), (3, 4), (3, 6), (4, 4)]  # an own buy moves the goal
+    assert played.refused == [(2, "cut", "INSUFFICIENT_SHARES")]
+
+
+@row("afterwards", "from long to short, and back")
+def test_a_stop_drops_what_would_open_the_other_side() -> None:
+    bars = bars_of([10_000, 10_000, (10_000, 10_000, 8_900, 9_000), 9_000])
+    played = short(bars, [1.0, -1.0], fill="next_close", policy=replace(SHORT, stop_loss=0.08))
+    assert played.fills == [(1, 10, 10_000.0, "close"), (2, -10, 9_200.0, "stop_loss")]
+    assert played.refused == [(1, "dropped", "INSUFFICIENT_SHARES"), (1, "dropped", "STOPPED")]
+
+
+@row("from long to short, and back")
+def test_nothing_is_sold_short_while_shares_are_due() -> None:
+    bonus = Action("005930", "2025-04-03", "bonus", share_ratio=1.5, pay_date="2025-04-07", receivable=True)
+    bars = bars_of([15_000, 15_000, 10_000, 10_000, 10_000, 10_000], actions=[bonus])
+    played = short(bars, [1.0, 1.0, -1.0])
+    assert played.fills == [(1, 10, 15_000.0, "open"), (3, -10, 10_000.0, "open"), (5, -5, 10_000.0, "open"),
+                            (5, -10, 10_000.0, "open")]  # fmt: skip
+    between = short(bars, [1.0, -1.0])  # decided the day before the shares became due
+    assert (2, -10, 10_000.0, "open") in between.fills
+    assert (1, "dropped", "INSUFFICIENT_SHARES") in between.refused
+
+
+@row("limits on short sales", "`max_turnover=m`")
+def test_what_closes_makes_room_for_what_opens() -> None:
+    bars = bars_of([10_000] * 4, [10_000] * 4)
+    swapped = short(bars, [-1.0, 0.0], [0.0, 1.0], cash=200_000, limits=RiskLimits(max_exposure=0.5))
+    assert swapped.shares == [0, 10]
+    both = short(bars, [-1.0, -0.5], [0.0, 1.0], cash=200_000, limits=RiskLimits(max_exposure=0.5))
+    assert both.shares == [-5, 5]
+    slow = short(bars_of([10_000] * 5), [1.0, 1.0, -1.0], cash=200_000, policy=replace(SHORT, max_turnover=0.7))
+    assert slow.fills == [(1, 10, 10_000.0, "open"), (3, -10, 10_000.0, "open"), (3, -4, 10_000.0, "open"),
+                          (4, -6, 10_000.0, "open")]  # fmt: skip
+    slower = short(bars_of([10_000] * 4), [1.0, 1.0, -1.0], cash=200_000, policy=replace(SHORT, max_turnover=0.45))
+    assert slower.refused == [(0, "cut", "TURNOVER"), (2, "dropped", "TURNOVER"), (2, "cut", "TURNOVER")]
+
+
+@row("short sale")
+def test_a_fixed_tax_does_not_make_a_short_sale_smaller_than_it_may_be() -> None:
+    played = short(bars_of([10_000] * 2), [-40.0], cash=1_014_999, costs=Costs(0.0, tax=0.0075))
+    assert played.shares == [-199]  # a share ties up 5,000 + 75
+    more = short(bars_of([10_000] * 2), [-40.0], cash=1_015_000, costs=Costs(0.0, tax=0.0075))
+    assert more.shares == [-200]
+
+
+@row("`pyramid=n`, `pyramid_step=p`")
+def test_a_position_that_turns_starts_with_one_unit() -> None:
+    policy = replace(SHORT, pyramid=3, pyramid_step=0.01)
+    played = short(bars_of([10_000, 10_000, 10_200, 10_200, 10_200]), [1.0, 1.0, 1.0, -1.0], policy=policy)
+    assert played.fills == [(1, 10, 10_000.0, "open"), (3, 10, 10_200.0, "open"), (4, -20, 10_200.0, "open"),
+                            (4, -10, 10_200.0, "open")]  # fmt: skip
+
+
+@row("weight (float targets)", "negative target")
+def test_equity_below_nothing_denies_nothing_and_sizes_nothing() -> None:
+    bars = bars_of([10_000, 10_000, 13_000, 16_900, 21_950, 21_950], [10_000] * 6)
+    free = replace(SHORT, short_margin=0.0)
+    lost = short(bars, [-2.0], [0.0, 0.0, 0.0, 0.0, 1.0], cash=200_000, policy=free)
+    assert int(lost.output.equity[4]) < 0
+    assert [reason for _, _, reason in lost.refused] == ["INSUFFICIENT_CASH"]  # and not MAX_WEIGHT: there is none
+    weights = replace(free, weighting="weight")
+    sized = short(bars, [-2.0], [0.0, 0.0, 0.0, 0.0, 1.0], cash=200_000, policy=weights)
+    assert sized.state.names["goal"].tolist()[1] == 0
 
 
 # --- through the public door ----------------------------------------------------------------------------------------
