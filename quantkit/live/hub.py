@@ -63,6 +63,7 @@ class Subscription:
     on_connection: Callable[[ConnectionChanged], None] | None = None
     on_gap: Callable[[Gap, bool], None] | None = None  # the gap, and whether it has been filled
     on_revised: Callable[[tuple[Revision, ...]], None] | None = None
+    on_session: Callable[[Span, tuple[InstrumentDay, ...]], None] | None = None  # after all bars of sessions before
     after: int = 0
     priority: Mapping[str, int] = field(default_factory=dict)
 

@@ -43,7 +43,8 @@ async def _begin(hub: MarketHub, fresh: list[Served], span: Span) -> None:
     """Base prices, then bars; the stream is asked for the names as well."""
     hub.tries.clear()
     symbols = sorted({name for one in fresh for name in one.subscription.symbols})
-    last = {day.symbol: day.base for day in await hub.instruments(symbols)}
+    known = {day.symbol: day for day in await hub.instruments(symbols)}
+    last = {name: day.base for name, day in known.items()}
     now = hub.clock.now_ns()
     for one in fresh:
         one.span = span
@@ -58,6 +59,8 @@ async def _begin(hub: MarketHub, fresh: list[Served], span: Span) -> None:
         polled = [name for name in hub.plan.polled if name in one.names]
         if polled:
             one.bars.outage(span.opens, symbols=polled)
+        if one.subscription.on_session is not None:
+            one.subscription.on_session(span, tuple(known[s] for s in one.subscription.symbols if s in known))
     try:
         await hub.resubscribe()
     except (QuantkitError, OSError, TimeoutError) as error:

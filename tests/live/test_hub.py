@@ -108,9 +108,11 @@ class Ear:
         self.connections: list[ConnectionChanged] = []
         self.gaps: list[tuple[Gap, bool]] = []
         self.revisions: list[Revision] = []
+        self.sessions: list[tuple[int, list[str]]] = []
         self.subscription = Subscription(
             name=given.pop("name", freq), symbols=symbols, freq=freq, on_bar=self.bars.append,
             on_data=self.data.append, on_connection=self.connections.append,
+            on_session=lambda span, known: self.sessions.append((span.opens, [day.symbol for day in known])),
             on_gap=lambda gap, filled: self.gaps.append((gap, filled)), on_revised=self.revisions.extend, **given,
         )  # fmt: skip
 
@@ -259,8 +261,9 @@ def test_a_late_start_reads_the_morning_from_the_chart() -> None:
 def test_sessions_missed_come_as_backfill_before_the_one_that_is_on() -> None:
     ear = Ear(freq="1d", after=OPENS - 100 * MINUTE)
     begin = CLOSES + 17 * 60 * MINUTE  # the next morning, 08:30
-    session([ear], begin=begin, end=begin + 10 * MINUTE)
+    session([ear], begin=begin, end=begin + 45 * MINUTE)
     (bar,) = ear.bars
+    assert ear.sessions == [(OPENS + 25 * 60 * MINUTE, ["A", "B"])]  # the exam day
     assert (bar.end, bar.backfill, bar.complete) == (CLOSES, True, True)
     assert bar.close.tolist() == [120.0, 120.0]
     assert bar.time >= begin
