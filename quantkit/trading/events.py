@@ -8,13 +8,14 @@ Payloads hold JSON's own types only; times are UTC nanoseconds, money is minor u
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from quantkit.errors import Bug
 from quantkit.trading.orders import (
     IN_FLIGHT,
+    NOT_FOUND,
     Intent,
     Order,
     OrderType,
@@ -24,6 +25,9 @@ from quantkit.trading.orders import (
     Window,
     new_order,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Kind(StrEnum):
@@ -91,17 +95,19 @@ PAYLOADS: Final[dict[Kind, tuple[str, ...]]] = {
         "inferred",
     ),
     Kind.ORDER_FILLED: ("trade", "quantity", "price", "value", "commission", "tax", "provisional", "inferred"),
+    # what it changes: signed differences of quantity, value, commission and tax
     Kind.FILL_CORRECTED: ("trade", "quantity", "price", "value", "commission", "tax", "detail"),
-    Kind.COST_CORRECTED: ("amount", "detail"),
+    Kind.COST_CORRECTED: ("amount", "detail"),  # amount: what it cost more, so cash is less by it
     Kind.ORDER_PENDING_CANCEL: ("reason",),
     Kind.ORDER_CANCELED: ("number", "reason"),
     Kind.ORDER_CANCEL_REJECTED: ("code", "detail"),
     Kind.ORDER_PENDING_UPDATE: ("quantity", "price"),
-    Kind.ORDER_UPDATED: ("number", "quantity", "price"),
+    Kind.ORDER_UPDATED: ("number", "quantity", "price"),  # quantity: filled before, and what the broker says is left
     Kind.ORDER_UPDATE_REJECTED: ("code", "detail"),
     Kind.ORDER_EXPIRED: ("reason",),
     Kind.EXTERNAL_ORDER_ADOPTED: ("number", "symbol", "side", "quantity", "filled", "value", "policy"),
     Kind.POSITION_ADOPTED: ("symbol", "before", "after", "reason", "by"),
+    # as the broker says: shares by symbol; [today, next_1, next_2, orderable]; {} and None: nobody asked
     Kind.ACCOUNT_STATE: ("positions", "cash"),
     Kind.RISK_STATE_CHANGED: ("scope", "mode", "reason", "by"),
     Kind.CONNECTION_CHANGED: ("what", "up", "generation", "detail"),
@@ -111,6 +117,10 @@ PAYLOADS: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.ALARM: ("code", "detail"),
 }
 """The fields each kind must carry; more may stand beside them."""
+
+OF_ORDERS: Final = frozenset(kind for kind in Kind if kind.startswith("Order") or kind is Kind.FILL_CORRECTED)
+"""Kinds that change an order."""
+_NEEDED: Final = {kind: frozenset(names) for kind, names in PAYLOADS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,119 +134,161 @@ class Entry:
     deployment: str | None = None
 
     def __post_init__(self) -> None:
-        lacking = [name for name in PAYLOADS[self.kind] if name not in self.payload]
-        if lacking:
+        if not _NEEDED[self.kind] <= self.payload.keys():
+            lacking = [name for name in PAYLOADS[self.kind] if name not in self.payload]
             raise Bug(f"a journal entry {self.kind} lacks {', '.join(lacking)}")
+        if self.order is None and self.kind in OF_ORDERS:
+            raise Bug(f"a journal entry {self.kind} names no order")
+
+
+_PLAIN: Final = tuple(
+    each.name for each in fields(Intent) if each.name not in ("side", "type", "tif", "window")
+)  # fields that are JSON's own
+_SIDES: Final = {each.value: each for each in Side}
+_TYPES: Final = {each.value: each for each in OrderType}
+_TIFS: Final = {each.value: each for each in TimeInForce}
 
 
 def intent_to_json(intent: Intent) -> dict[str, Any]:
     """An intent as JSON's own types."""
-    return asdict(intent)
+    made: dict[str, Any] = {name: getattr(intent, name) for name in _PLAIN}
+    window = intent.window
+    made["side"], made["type"], made["tif"] = intent.side.value, intent.type.value, intent.tif.value
+    made["window"] = {"phase": window.phase, "opens": window.opens, "closes": window.closes}
+    return made
 
 
 def intent_from_json(data: dict[str, Any]) -> Intent:
     """The intent that `intent_to_json` wrote."""
     given = dict(data)
-    given["side"], given["type"], given["tif"] = Side(data["side"]), OrderType(data["type"]), TimeInForce(data["tif"])
+    given["side"], given["type"], given["tif"] = _SIDES[data["side"]], _TYPES[data["type"]], _TIFS[data["tif"]]
     given["window"] = Window(**data["window"])
     return Intent(**given)
-
-
-_NEXT: Final = {
-    Kind.ORDER_DENIED: Status.DENIED,
-    Kind.ORDER_TRIGGERED: Status.TRIGGERED,
-    Kind.ORDER_SUBMITTING: Status.SUBMITTED,
-    Kind.ORDER_REJECTED: Status.REJECTED,
-    Kind.ORDER_PENDING_CANCEL: Status.PENDING_CANCEL,
-    Kind.ORDER_CANCELED: Status.CANCELED,
-    Kind.ORDER_PENDING_UPDATE: Status.PENDING_UPDATE,
-    Kind.ORDER_EXPIRED: Status.EXPIRED,
-}
-_ENDING: Final = frozenset({Status.DENIED, Status.REJECTED, Status.CANCELED, Status.EXPIRED, Status.FILLED})
 
 
 def fold_orders(orders: dict[str, Order], entry: Entry) -> Order | None:
     """Bring `orders` (by id, changed in place) up to an entry; the order it concerns, None where it concerns none.
 
-    Bug for an order nobody initialised and for a move that the state table lacks.
+    Bug for an order nobody initialised, for a move that the state table lacks and for a trade booked before.
     """
-    kind, given = entry.kind, entry.payload
-    if entry.order is None or not kind.startswith(("Order", "Fill")):
+    kind, id_ = entry.kind, entry.order
+    if id_ is None or kind not in OF_ORDERS:
         return None
+    before = orders.get(id_)
     if kind is Kind.ORDER_INITIALIZED:
-        if entry.order in orders:
-            raise Bug(f"order {entry.order} was initialised before")
-        order = new_order(intent_from_json(given["intent"]))
+        if before is not None:
+            raise Bug(f"order {id_} was initialised before")
+        order = new_order(intent_from_json(entry.payload["intent"]))
+    elif before is None:
+        raise Bug(f"{kind} of an order that was never initialised: {id_}")
     else:
-        before = orders.get(entry.order)
-        if before is None:
-            raise Bug(f"{kind} of an order that was never initialised: {entry.order}")
-        order = _after(before, entry)
-    orders[entry.order] = order
+        order = _STEPS[kind](before, entry)
+    orders[id_] = order
     return order
 
 
-def _after(order: Order, entry: Entry) -> Order:
-    """An order after one entry of its own."""
-    kind, given = entry.kind, entry.payload
-    changes: dict[str, Any] = {}
-    match kind:
-        case Kind.ORDER_SUBMITTING:
-            changes = {"submitted": entry.time, "quantity": given["quantity"], "price": given["price"]}
-        case Kind.ORDER_DENIED | Kind.ORDER_REJECTED:
-            changes = {"reason": given["code"]}
-        case Kind.ORDER_CANCELED | Kind.ORDER_EXPIRED:
-            changes = {"reason": given["reason"], "numbers": _longer(order, given.get("number"))}
-        case Kind.ORDER_PENDING_CANCEL | Kind.ORDER_PENDING_UPDATE | Kind.ORDER_TRIGGERED:
-            changes = {}
-        case Kind.ORDER_UNRESOLVED:
-            if order.status not in IN_FLIGHT:
-                raise Bug(f"order {order.id} is {order.status}: only an order in flight can be unresolved")
-            return Order(**{**_fields(order), "unresolved_since": order.unresolved_since or entry.time})
-        case Kind.ORDER_PARTIALLY_FILLED | Kind.ORDER_FILLED | Kind.FILL_CORRECTED:
-            return _filled(order, entry)
-        case _:
-            return _standing(order, entry)
-    status = _NEXT[kind]
-    if status in _ENDING:
-        changes["ended"] = entry.time
-    return order.to(status, **changes)
+_ENDED: Final = frozenset({Status.CANCELED, Status.EXPIRED})
+_ASKED: Final = frozenset({Status.PENDING_CANCEL, Status.PENDING_UPDATE})
+_STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
+_UNSENT: Final = frozenset({Status.INITIALIZED, Status.TRIGGERED, Status.DENIED})
 
 
-def _standing(order: Order, entry: Entry) -> Order:
-    """An order that stands at the broker: accepted, bound, replaced, or left as it was by a refusal."""
+def _submitting(order: Order, entry: Entry) -> Order:
     given = entry.payload
-    changes: dict[str, Any] = {"numbers": _longer(order, given.get("number"))}
-    if entry.kind is Kind.ORDER_UPDATED:
-        changes |= {"quantity": given["quantity"], "price": given["price"]}
-    if entry.kind is Kind.ORDER_BOUND:
-        changes |= {"reason": "", "ended": None}
-    status = Status.PARTIALLY_FILLED if order.filled else Status.ACCEPTED
-    if order.status is status:  # a second word of what is known
-        return Order(**{**_fields(order), **changes})
-    return order.to(status, **changes)
+    return order.to(Status.SUBMITTED, submitted=entry.time, quantity=given["quantity"], price=given["price"])
+
+
+def _denied(order: Order, entry: Entry) -> Order:
+    return order.to(Status.DENIED, reason=entry.payload["code"], ended=entry.time)
+
+
+def _rejected(order: Order, entry: Entry) -> Order:
+    return order.to(Status.REJECTED, reason=entry.payload["code"], ended=entry.time)
+
+
+def _over(order: Order, entry: Entry) -> Order:
+    """Canceled or expired; a second word of the same end adds at most a number."""
+    status = Status.CANCELED if entry.kind is Kind.ORDER_CANCELED else Status.EXPIRED
+    numbers = _longer(order, entry.payload.get("number"))
+    if order.status is status:
+        return order.changed(numbers=numbers)
+    return order.to(status, reason=entry.payload["reason"], ended=entry.time, numbers=numbers)
+
+
+def _asked(order: Order, entry: Entry) -> Order:
+    return order.to(Status.PENDING_CANCEL if entry.kind is Kind.ORDER_PENDING_CANCEL else Status.PENDING_UPDATE)
+
+
+def _triggered(order: Order, _entry: Entry) -> Order:
+    return order.to(Status.TRIGGERED)
+
+
+def _unresolved(order: Order, entry: Entry) -> Order:
+    if order.status not in IN_FLIGHT:
+        raise Bug(f"order {order.id} is {order.status}: only an order in flight can be unresolved")
+    return order if order.unresolved_since is not None else order.changed(unresolved_since=entry.time)
+
+
+def _known(order: Order, entry: Entry) -> Order:
+    """The broker has it, under a number. What has been asked of it since is still asked."""
+    numbers = _longer(order, entry.payload["number"])
+    if order.status in _STANDS or order.status in _ASKED:  # a second word, or a late one
+        return order.changed(numbers=numbers)
+    if order.status is Status.REJECTED and (entry.kind is not Kind.ORDER_BOUND or order.reason != NOT_FOUND):
+        raise Bug(f"order {order.id} was rejected ({order.reason}): only one that was not found can be bound later")
+    return order.to(_standing(order), numbers=numbers, reason="", ended=None)
+
+
+def _updated(order: Order, entry: Entry) -> Order:
+    """Replaced, by whomever, as the broker says."""
+    given = entry.payload
+    changes = {"numbers": _longer(order, given["number"]), "quantity": given["quantity"], "price": given["price"]}
+    if order.status in _STANDS or order.status is Status.PENDING_CANCEL:
+        return order.changed(**changes)
+    if order.status not in IN_FLIGHT:
+        raise Bug(f"order {order.id} is {order.status}: nothing of it stands that could be replaced")
+    return order.to(_standing(order), **changes)
+
+
+def _refused(order: Order, entry: Entry) -> Order:
+    """What was asked of it was refused: it stands as before. A refusal of what is not asked any more says nothing."""
+    asked = Status.PENDING_CANCEL if entry.kind is Kind.ORDER_CANCEL_REJECTED else Status.PENDING_UPDATE
+    return order.to(_standing(order)) if order.status is asked else order
 
 
 def _filled(order: Order, entry: Entry) -> Order:
-    """An order after a fill, or after the correction of its last one."""
+    """A fill. One that comes after the end, or while something is asked, leaves the status unless nothing is left."""
     given = entry.payload
-    if entry.kind is not Kind.FILL_CORRECTED and given["trade"] in order.trades:
-        raise Bug(f"order {order.id}: trade {given['trade']} was booked before")
-    changes: dict[str, Any] = {
+    trade = given["trade"]
+    if trade in order.trades:
+        raise Bug(f"order {order.id}: trade {trade} was booked before")
+    changes = _booked(order, given)
+    if entry.kind is Kind.ORDER_FILLED:
+        return order.to(Status.FILLED, ended=entry.time, **changes)
+    if order.status in _ASKED or order.status in _ENDED:
+        return order.changed(**changes)
+    return order.to(Status.PARTIALLY_FILLED, ended=None, **changes)
+
+
+def _corrected(order: Order, entry: Entry) -> Order:
+    """Other figures for what was booked; the status does not follow from them."""
+    if order.status in _UNSENT:
+        raise Bug(f"order {order.id} is {order.status}: it has no fill to be corrected")
+    return order.changed(**_booked(order, entry.payload))
+
+
+def _booked(order: Order, given: dict[str, Any]) -> dict[str, Any]:
+    return {
         "filled": order.filled + given["quantity"],
         "value": order.value + given["value"],
         "commission": order.commission + given["commission"],
         "tax": order.tax + given["tax"],
         "trades": order.trades | {given["trade"]},
     }
-    if entry.kind is Kind.FILL_CORRECTED:
-        return Order(**{**_fields(order), **changes})
-    done = entry.kind is Kind.ORDER_FILLED
-    if done:
-        changes["ended"] = entry.time
-    if not done and order.status in (Status.PENDING_CANCEL, Status.PENDING_UPDATE):  # it is still asked for
-        return Order(**{**_fields(order), **changes})
-    return order.to(Status.FILLED if done else Status.PARTIALLY_FILLED, **changes)
+
+
+def _standing(order: Order) -> Status:
+    return Status.PARTIALLY_FILLED if order.filled else Status.ACCEPTED
 
 
 def _longer(order: Order, number: str | None) -> tuple[str, ...]:
@@ -244,5 +296,22 @@ def _longer(order: Order, number: str | None) -> tuple[str, ...]:
     return order.numbers if not number or number in order.numbers else (*order.numbers, number)
 
 
-def _fields(order: Order) -> dict[str, Any]:
-    return {name: getattr(order, name) for name in Order.__slots__}
+_STEPS: Final[dict[Kind, Callable[[Order, Entry], Order]]] = {
+    Kind.ORDER_DENIED: _denied,
+    Kind.ORDER_TRIGGERED: _triggered,
+    Kind.ORDER_SUBMITTING: _submitting,
+    Kind.ORDER_ACCEPTED: _known,
+    Kind.ORDER_BOUND: _known,
+    Kind.ORDER_REJECTED: _rejected,
+    Kind.ORDER_UNRESOLVED: _unresolved,
+    Kind.ORDER_PARTIALLY_FILLED: _filled,
+    Kind.ORDER_FILLED: _filled,
+    Kind.FILL_CORRECTED: _corrected,
+    Kind.ORDER_PENDING_CANCEL: _asked,
+    Kind.ORDER_CANCELED: _over,
+    Kind.ORDER_CANCEL_REJECTED: _refused,
+    Kind.ORDER_PENDING_UPDATE: _asked,
+    Kind.ORDER_UPDATED: _updated,
+    Kind.ORDER_UPDATE_REJECTED: _refused,
+    Kind.ORDER_EXPIRED: _over,
+}

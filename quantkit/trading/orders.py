@@ -15,9 +15,10 @@ numbers it gave, a chain, since a partial cancel and a replacement make a new on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 from quantkit.errors import BadData, Bug
 
@@ -97,13 +98,13 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
     _S.SUBMITTED: _LIVE | _ENDS | {_S.REJECTED},
     _S.ACCEPTED: _ENDS | {_S.PARTIALLY_FILLED, _S.PENDING_UPDATE, _S.PENDING_CANCEL, _S.REJECTED},
     _S.PARTIALLY_FILLED: _ENDS | {_S.PARTIALLY_FILLED, _S.PENDING_UPDATE, _S.PENDING_CANCEL},
-    _S.PENDING_UPDATE: _LIVE | _ENDS | {_S.PENDING_UPDATE, _S.PENDING_CANCEL},
-    _S.PENDING_CANCEL: _LIVE | _ENDS | {_S.PENDING_CANCEL},
+    _S.PENDING_UPDATE: _LIVE | _ENDS | {_S.PENDING_UPDATE, _S.PENDING_CANCEL, _S.REJECTED},
+    _S.PENDING_CANCEL: _LIVE | _ENDS | {_S.PENDING_CANCEL, _S.REJECTED},
     _S.REJECTED: frozenset({_S.ACCEPTED, _S.PARTIALLY_FILLED, _S.FILLED}),  # a tombstone, until the session has ended
     _S.DENIED: frozenset(),
     _S.FILLED: frozenset(),
-    _S.CANCELED: frozenset({_S.FILLED, _S.PARTIALLY_FILLED}),  # a fill that the notice of the cancel overtook
-    _S.EXPIRED: frozenset({_S.FILLED, _S.PARTIALLY_FILLED}),
+    _S.CANCELED: frozenset({_S.FILLED}),  # by a fill that the notice of the cancel overtook; a part leaves it canceled
+    _S.EXPIRED: frozenset({_S.FILLED}),
 }
 """From each state, the states that may follow. A pair that is not here is a Bug."""
 
@@ -207,13 +208,32 @@ class Order:
         """The broker's latest number of it."""
         return self.numbers[-1] if self.numbers else None
 
-    def to(self, status: Status, **changes: object) -> Order:
+    def to(self, status: Status, **changes: Any) -> Order:
         """The order in its next state. Bug where `TRANSITIONS` lacks the pair."""
         if status not in TRANSITIONS[self.status]:
             raise Bug(f"order {self.id}: {self.status} -> {status} is no move of the state table")
         if status not in IN_FLIGHT:
             changes.setdefault("unresolved_since", None)
-        return replace(self, status=status, **changes)  # type: ignore[arg-type]
+        changes["status"] = status
+        return _changed(self, changes)
+
+    def changed(self, **changes: Any) -> Order:
+        """The order with other values in some fields: what `dataclasses.replace` gives, in half the time."""
+        return _changed(self, changes)
+
+
+_READ: Final = attrgetter(*(each.name for each in fields(Order)))
+_WRITE: Final = {each.name: getattr(Order, each.name).__set__ for each in fields(Order)}
+_WRITES: Final = tuple(_WRITE.values())
+
+
+def _changed(order: Order, changes: dict[str, Any]) -> Order:
+    made = object.__new__(Order)
+    for write, value in zip(_WRITES, _READ(order), strict=False):
+        write(made, value)
+    for name, value in changes.items():
+        _WRITE[name](made, value)
+    return made
 
 
 def new_order(intent: Intent) -> Order:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from quantkit.live.journal.audit import Verdict
     from quantkit.live.journal.reader import Reader
     from quantkit.live.journal.store import StoredJournal
     from quantkit.live.messages import Command
@@ -36,6 +37,7 @@ __all__ = [
     "leave_command",
     "open_journal",
     "read_journal",
+    "verify",
 ]
 
 
@@ -137,6 +139,13 @@ def _held(engine: Engine, url: str, account: str | None) -> str:
         named = "which account?" if account is None else f"no account {account};"
         raise ConfigError(f"{shown(url)}: {named} it holds {', '.join(held) or 'none'}")
     return account
+
+
+def verify(journal: Reader) -> Verdict:
+    """Check chain, numbers, epochs, projections and snapshots of a journal (`journal.audit` says how)."""
+    from quantkit.live.journal.audit import verify as check
+
+    return check(journal)
 
 
 def leave_command(where: str | Path, account: str, command: Command) -> bool:

@@ -3,6 +3,7 @@
     orders, fills       `trading.events.fold_orders`, the only place where entries become orders
     positions           shares by deployment from fills and adoptions, at average cost; `reported`: the broker's count
     cash                by deployment: what the fold said last, moved by fills since; under "": what the broker reported
+    external_orders     orders that somebody else made, by the session's date and the broker's number
     signals             what strategies wanted, with strength
     risk_state          the latest mode of each scope
     strategy_state      the last bar that went through the fold
@@ -22,7 +23,7 @@ from quantkit.errors import Bug
 from quantkit.live.journal.chain import canonical, encode
 from quantkit.live.journal.tables import PROJECTIONS, key_of
 from quantkit.trading.events import Kind, fold_orders, intent_from_json
-from quantkit.trading.orders import Order, Status
+from quantkit.trading.orders import Order, Side, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -136,11 +137,11 @@ class Projections:
         row = _new_row(after, entry) if row is None else row
         self._put("orders", (id_,), {**row, **_moving(after), "seq": seq, "time": entry.time})
         if entry.kind in _FILLING:
-            self._fill(seq, entry, after, _owner(entry) or after.intent.deployment)
+            self._fill(seq, entry, after)
 
-    def _fill(self, seq: int, entry: Entry, order: Order, deployment: str) -> None:
+    def _fill(self, seq: int, entry: Entry, order: Order) -> None:
         """A fill, or the differences that a correction makes to one."""
-        given, intent = entry.payload, order.intent
+        given, intent, deployment = entry.payload, order.intent, order.intent.deployment
         key = (order.id, given["trade"])
         before = self._find("fills", key) or {"quantity": 0, "value": 0, "commission": 0, "tax": 0}
         moved = {name: before[name] + given[name] for name in ("quantity", "value", "commission", "tax")}
@@ -149,26 +150,41 @@ class Projections:
             deployment=deployment, symbol=intent.symbol, side=intent.side.value,
             provisional=bool(given.get("provisional", False)), inferred=bool(given.get("inferred", False)),
         )  # fmt: skip
-        self._move(seq, entry, deployment, intent.symbol, intent.side.sign * given["quantity"],
-                   given["value"], given["commission"] + given["tax"])  # fmt: skip
-        sign, costs = intent.side.sign, given["commission"] + given["tax"]
-        self._spend(seq, entry, deployment, -sign * given["value"] - costs)
+        flow = -intent.side.sign * given["value"] - given["commission"] - given["tax"]
+        self._move(seq, entry, deployment, intent.symbol, intent.side.sign, given["quantity"], flow)
+        self._spend(seq, entry, deployment, flow)
 
-    def _move(self, seq: int, entry: Entry, deployment: str, symbol: str, shares: int, value: int, costs: int) -> None:
-        """Shares in or out of a position, at average cost."""
+    def _move(self, seq: int, entry: Entry, deployment: str, symbol: str, sign: int, quantity: int, flow: int) -> None:
+        """A trade, or a correction of one (its quantity may be 0 or less). flow: what cash changes by, costs included.
+
+        cost is the money put into the shares held (less than 0 of a short position), realized what trades have brought.
+        """
+        row = self._find("positions", (deployment, symbol)) or DEFAULTS["positions"]
+        held, cost, realized = row["quantity"], row["cost"], row["realized"]
+        if held * sign >= 0:
+            cost -= flow
+        elif quantity > 0:
+            leaving = min(quantity, abs(held))
+            out, share = cost * leaving // abs(held), flow * leaving // quantity
+            realized += share - out
+            cost += share - flow - out
+        else:  # a trade that took shares off took off fewer, or brought other money
+            back = -quantity * cost // abs(held)
+            realized += flow + back
+            cost += back
+        held += sign * quantity
+        if held == 0:
+            realized, cost = realized - cost, 0
+        self._change("positions", (deployment, symbol), seq, entry.time, quantity=held, cost=cost, realized=realized)
+
+    def _adjust(self, seq: int, entry: Entry, deployment: str, symbol: str, more: int) -> None:
+        """Shares that came or went without a trade."""
         key = (deployment, symbol)
         row = self._find("positions", key) or DEFAULTS["positions"]
-        held, cost, realized = row["quantity"], row["cost"], row["realized"]
-        if held * shares >= 0:  # more of the same, or a correction of money alone
-            cost += (value if shares >= 0 else -value) + costs
-        else:
-            leaving = min(abs(shares), abs(held))
-            out = cost * leaving // abs(held)
-            money = (value if shares < 0 else -value) - costs
-            share = money * leaving // abs(shares)
-            realized += share - out
-            cost = cost - out - (money - share)
-        self._change("positions", key, seq, entry.time, quantity=held + shares, cost=cost, realized=realized)
+        held, cost = row["quantity"], row["cost"]
+        after = held + more
+        kept = cost * after // held if held and abs(after) < abs(held) and after * held >= 0 else cost
+        self._change("positions", key, seq, entry.time, quantity=after, cost=kept if after else 0)
 
     def _spend(self, seq: int, entry: Entry, deployment: str, amount: int) -> None:
         row = self._find("cash", (deployment,))
@@ -220,22 +236,47 @@ def _signal_raised(tables: Projections, seq: int, entry: Entry) -> None:
 def _position_adopted(tables: Projections, seq: int, entry: Entry) -> None:
     """A person says how many shares there are: the cost follows in proportion, new shares come without one."""
     given = entry.payload
-    key = (_owner(entry), given["symbol"])
-    row = tables._find("positions", key) or DEFAULTS["positions"]
-    held, after = row["quantity"], given["after"] - given["before"] + row["quantity"]
-    cost = row["cost"] * after // held if held and 0 <= after / held < 1 else row["cost"] if held else 0
-    tables._change("positions", key, seq, entry.time, quantity=after, cost=cost)
+    deployment, more = given.get("deployment") or _owner(entry), given["after"] - given["before"]
+    tables._adjust(seq, entry, deployment, given["symbol"], more)
+    if given.get("from_unassigned"):
+        tables._adjust(seq, entry, "", given["symbol"], -more)
+
+
+def _external(tables: Projections, seq: int, entry: Entry) -> None:
+    """An order of somebody else: what it moved since it was seen before is nobody's. Its number is the day's."""
+    given = entry.payload
+    day = max((row["date"] or "" for row in tables.rows["strategy_state"].values()), default="")
+    key = (day, given["number"])
+    before = tables._find("external_orders", key) or {"filled": 0, "value": 0}
+    told = {name: given[name] for name in ("symbol", "side", "quantity", "filled", "value", "policy")}
+    tables._change("external_orders", key, seq, entry.time, **told)
+    if given.get("moves", True):
+        sign = Side(given["side"]).sign
+        flow = -sign * (given["value"] - before["value"]) - given.get("costs", 0)
+        tables._move(seq, entry, "", given["symbol"], sign, given["filled"] - before["filled"], flow)
+        tables._spend(seq, entry, "", flow)
 
 
 def _account_state(tables: Projections, seq: int, entry: Entry) -> None:
-    """The broker's word: kept beside what we count, never instead of it."""
+    """The broker's word, kept beside what we count; the first one also says what is nobody's."""
     given = entry.payload
-    reported: dict[str, int] = given["positions"]
-    known = [key for key, row in tables.rows["positions"].items() if key[0] == "" and row["reported"] is not None]
-    for symbol in dict.fromkeys([*sorted(reported), *sorted(key[1] for key in known)]):
-        tables._change("positions", ("", symbol), seq, entry.time, reported=reported.get(symbol, 0))
-    told = {name: given["cash"].get(name) for name in ("today", "next_1", "next_2", "orderable")}
-    tables._change("cash", ("",), seq, entry.time, **told)
+    if given["positions"] or given["cash"] is not None:
+        told: dict[str, int] = given["positions"]
+        known = [
+            key[1] for key, row in tables.rows["positions"].items() if key[0] == "" and row["reported"] is not None
+        ]
+        for symbol in dict.fromkeys([*sorted(told), *sorted(known)]):
+            tables._change("positions", ("", symbol), seq, entry.time, reported=told.get(symbol, 0))
+    money: dict[str, Any] = {}
+    if given["cash"] is not None:
+        money = dict(zip(("today", "next_1", "next_2", "orderable"), given["cash"], strict=True))
+    if "unassigned_cash" in given:
+        money["cash"] = given["unassigned_cash"]
+    if money:
+        tables._change("cash", ("",), seq, entry.time, **money)
+    for symbol, shares in given.get("unassigned", {}).items():
+        held = (tables._find("positions", ("", symbol)) or DEFAULTS["positions"])["quantity"]
+        tables._adjust(seq, entry, "", symbol, shares - held)
 
 
 def _risk_state_changed(tables: Projections, seq: int, entry: Entry) -> None:
@@ -245,7 +286,7 @@ def _risk_state_changed(tables: Projections, seq: int, entry: Entry) -> None:
 
 
 def _cost_corrected(tables: Projections, seq: int, entry: Entry) -> None:
-    tables._spend(seq, entry, _owner(entry), entry.payload["amount"])
+    tables._spend(seq, entry, _owner(entry), -entry.payload["amount"])
 
 
 _MAKE: Final[dict[Kind, Callable[[Projections, int, Entry], None]]] = {
@@ -254,6 +295,7 @@ _MAKE: Final[dict[Kind, Callable[[Projections, int, Entry], None]]] = {
     Kind.SESSION_OPENED: _session_opened,
     Kind.BAR_FOLDED: _bar_folded,
     Kind.SIGNAL_RAISED: _signal_raised,
+    Kind.EXTERNAL_ORDER_ADOPTED: _external,
     Kind.POSITION_ADOPTED: _position_adopted,
     Kind.ACCOUNT_STATE: _account_state,
     Kind.RISK_STATE_CHANGED: _risk_state_changed,

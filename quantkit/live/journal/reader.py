@@ -21,7 +21,7 @@ from quantkit.live.messages import Command
 from quantkit.trading.events import Entry, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from quantkit.live.journal.projections import Key, Row
 
@@ -120,21 +120,22 @@ class Reader:
         self._engine.dispose()
 
 
-def _payloads(account: str, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """Payloads of a page, parsed at one go: that takes a third of the time of one by one."""
+def _payloads(account: str, rows: Sequence[Any]) -> Iterable[dict[str, Any]]:
+    """Payloads of a page, parsed at one go where that can be: it takes a third of the time of one by one."""
     texts = [row[6] for row in rows]
     try:
         found = json.loads(f"[{','.join(texts)}]")
-        if len(found) == len(texts):
-            return found  # type: ignore[no-any-return]
     except ValueError:
-        pass  # the loop below says which
+        found = ()
+    return found if len(found) == len(texts) else _one_by_one(account, rows)
+
+
+def _one_by_one(account: str, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
     for row in rows:
         try:
-            json.loads(row[6])
+            yield json.loads(row[6])
         except ValueError as error:
             raise BadData(f"journal of {account}, entry {row[0]}: its payload is no JSON: {error}") from error
-    raise BadData(f"journal of {account}, entries {rows[0][0]} to {rows[-1][0]}: payloads are not one each")
 
 
 def _recorded(account: str, row: Any, payload: dict[str, Any], after: int, before: str) -> Recorded:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 SNAPSHOTS_KEPT: Final = 3
 WIRE_KEPT_NS: Final = 90 * 86_400 * 1_000_000_000
 _WHOLE = (tables.positions, tables.cash, tables.risk_state, tables.strategy_state, tables.deployments)
-_ON_DEMAND = {"orders": tables.orders, "fills": tables.fills}
+_ON_DEMAND = {"orders": tables.orders, "fills": tables.fills, "external_orders": tables.external_orders}
 _L, _C, _S = tables.leases.c, tables.commands.c, tables.snapshots.c
 
 

@@ -101,6 +101,11 @@ cash = sa.Table(
     _account(), _text("deployment", key=True), _whole("cash", null=True), _whole("today", null=True),
     _whole("next_1", null=True), _whole("next_2", null=True), _whole("orderable", null=True), *_last(),
 )  # fmt: skip
+external_orders = sa.Table(
+    "external_orders", METADATA,
+    _account(), _text("date", key=True), _text("number", key=True), _text("symbol"), _text("side"),
+    _whole("quantity"), _whole("filled"), _whole("value"), _text("policy"), *_last(),
+)  # fmt: skip
 signals = sa.Table(
     "signals", METADATA,
     _account(), _text("deployment", key=True), _text("symbol", key=True), _whole("bar", key=True), _json("value"),
@@ -124,7 +129,7 @@ deployments = sa.Table(
 )  # fmt: skip
 
 PROJECTIONS: Final[tuple[sa.Table, ...]] = (
-    orders, fills, positions, cash, signals, risk_state, strategy_state, deployments,
+    orders, fills, positions, cash, external_orders, signals, risk_state, strategy_state, deployments,
 )  # fmt: skip
 """Tables that a replay of the journal must give again."""
 

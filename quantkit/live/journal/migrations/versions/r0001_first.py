@@ -116,6 +116,10 @@ def ledgers() -> None:
         "cash", *text("account_id", "deployment", key=True),
         *whole("cash", "today", "next_1", "next_2", "orderable", null=True), *whole("seq", "time"),
     )  # fmt: skip
+    op.create_table(
+        "external_orders", *text("account_id", "date", "number", key=True), *text("symbol", "side"),
+        *whole("quantity", "filled", "value"), *text("policy"), *whole("seq", "time"),
+    )  # fmt: skip
 
 
 def states() -> None:
