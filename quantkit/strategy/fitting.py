@@ -155,6 +155,11 @@ class Models:
         """Plain facts of the models that were asked for, in order of time."""
         return [self._facts[number] for number in sorted(self._used)]
 
+    def take(self, before: Models) -> None:
+        """Know the models that were found over the same bars when there were fewer."""
+        if before is not self:
+            self._found, self._facts, self._used = dict(before._found), dict(before._facts), set(before._used)
+
     def history(self, *, intraday: bool) -> History:
         """Bars that a fit is shown."""
         return fit_history_of(self.strategy, intraday=intraday)
