@@ -18,6 +18,7 @@ from quantkit.core.matching import print_limit
 from quantkit.core.orders import PARKED, close_order, end_order, is_limit, is_print, own_filled
 from quantkit.core.pricing import order_limit
 from quantkit.core.resting import level_of
+from quantkit.core.short import drop_opening
 from quantkit.core.state import (
     BARS,
     CASH_BEFORE,
@@ -45,7 +46,6 @@ from quantkit.core.state import (
     STAGE_LIVE,
     STAGE_OVER,
     STAGE_TRIGGERED,
-    STOPPED,
     TIF_FOK,
     TIF_IOC,
     Floats,
@@ -54,7 +54,7 @@ from quantkit.core.state import (
     i64,
 )
 from quantkit.core.steps import frame_at
-from quantkit.jit import njit_bare, njit_call, njit_entry
+from quantkit.jit import njit_bare, njit_entry
 from quantkit.market.kernels import ceil_tick, floor_tick
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def take_fill(
     if side > 0:
         account[CASH_BEFORE] -= min(value + commission + tax, account[CASH_BEFORE])
     if RULE_STOP <= rule <= RULE_TAKE_GAP:
-        _drop_for_stop(state, s, side)
+        drop_opening(state, s)
     if k < 0:
         return k
     working = state.orders[k]
@@ -120,23 +120,12 @@ def take_fill(
     working.filled += quantity
     if not working.own:
         return k
-    if _on_path(rule) and before == 0:
+    if _on_path(rule) and before <= 0 and name.shares > 0:
         name.marks |= CLOSE_ENTRY
     own_filled(state, log, k, quantity)
     if _on_path(rule) and working.filled >= working.qty and working.stage != STAGE_OVER:
         end_order(state, log, k, working.reason)
     return k
-
-
-@njit_call
-def _drop_for_stop(state: State, s: int, side: int) -> None:
-    """A stop of the policy fired: what would open the position again is dropped."""
-    for k in range(state.account[N_ORDERS]):
-        working = state.orders[k]
-        against = working.own == 0 and working.symbol == s and working.side == -side and working.kind != KIND_OPEN
-        if against and working.qty > working.filled:
-            working.qty = working.filled
-            working.reason = STOPPED
 
 
 @njit_entry

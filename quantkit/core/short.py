@@ -13,14 +13,17 @@ from quantkit.core.state import (
     CASH_BEFORE,
     COVERS,
     DAY,
+    KIND_OPEN,
     KIND_SAME_CLOSE,
     N_ACTIVE,
+    N_ORDERS,
     NEW_SESSION,
     NO_MARGIN,
     NO_REASON,
     NO_SHARES,
     OPENS,
     SHORT_BANNED,
+    STOPPED,
     Inputs,
     Log,
     Record,
@@ -157,6 +160,18 @@ def cut_to_position(state: State, order: Record) -> None:
     if most < order.qty:
         order.qty = most
         order.reason = NO_SHARES
+
+
+@njit_call
+def drop_opening(state: State, s: int) -> None:
+    """A stop of the policy fired: what waits for a later print and would open a position in the name is dropped."""
+    for k in range(state.account[N_ORDERS]):
+        order = state.orders[k]
+        opens = order.short == OPENS or (order.side > 0 and order.short != COVERS)
+        waits = order.own == 0 and order.symbol == s and order.kind != KIND_OPEN and order.qty > order.filled
+        if opens and waits:
+            order.qty = order.filled
+            order.reason = STOPPED
 
 
 @njit_bare

@@ -10,24 +10,21 @@ import numpy as np
 
 from quantkit.core.account import cash_of, end_goal, write_order
 from quantkit.core.pricing import book_fill, day_limits, slipped
-from quantkit.core.short import take_before
+from quantkit.core.short import drop_opening, take_before
 from quantkit.core.state import (
     BARS,
     BUY,
     CUT,
     DROPPED,
     FILLED,
-    KIND_OPEN,
     KIND_STOP,
     KIND_TAKE,
     KIND_TRAIL,
     LOCKED,
     N_ACTIVE,
-    N_ORDERS,
     NEXT_ID,
     NO_REASON,
     OPEN_ENTRY,
-    OPENS,
     RULE_STOP,
     RULE_STOP_GAP,
     RULE_TAKE,
@@ -35,7 +32,6 @@ from quantkit.core.state import (
     RULE_TRAIL,
     RULE_TRAIL_GAP,
     SELL,
-    STOPPED,
     TOO_THIN,
     Inputs,
     Log,
@@ -133,12 +129,7 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
         else:
             status = DROPPED
             end_goal(state, s)
-        for k in range(account[N_ORDERS]):
-            working = state.orders[k]
-            opens = working.short == OPENS or (working.side > 0 and working.short == 0)
-            if working.own == 0 and working.symbol == s and opens and working.kind != KIND_OPEN and working.qty > 0:
-                working.qty = 0
-                working.reason = STOPPED
+        drop_opening(state, s)
     write_order(log, order, account[BARS], s, side, held, filled, kind, status, reason, account[BARS], i64(0))
 
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from quantkit.core.state import State, to_bytes
 from tests.core.markets import Case, cases, scripted_cases
 from tests.core.runs import compiled
-from tests.core.shapings import shaped
-from tests.core.test_laws_short import short_cases
+from tests.core.shapings import shaped, shorted
 from tests.live.driving import driven
 
-ANY_CASE = st.one_of(cases(), shaped(cases()), scripted_cases(), shaped(scripted_cases()), short_cases())
+ANY_CASE = st.one_of(
+    cases(), shaped(cases()), scripted_cases(), shaped(scripted_cases()), shorted(cases()), shorted(scripted_cases())
+)
 
 
 def fields(left: State, right: State) -> list[str]:
