@@ -102,6 +102,7 @@ class Account:
         self.bound_cash = 0
         self.spent: dict[str, float] = {}  # won paid for the shares held
         self.orders: dict[str, Placed] = {}  # of the day
+        self.open: set[str] = set()  # numbers of those that may still trade
         self.fees = self.taxes = 0
         self.tomorrow = 0  # the next session, epoch day
         self._changes: list[_Change] = []
@@ -160,6 +161,7 @@ class Account:
 
     def bind(self, order: Placed, market: str, time: int) -> None:
         """Bind what the order may still need, after it was placed, filled or shortened."""
+        (self.open.add if order.leaves else self.open.discard)(order.number)
         if order.side.sign > 0:
             cost = self.cost_of(order, market)
             more, order.bound = cost - order.bound, cost

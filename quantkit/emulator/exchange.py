@@ -79,7 +79,7 @@ class Exchange:
     seed        of the crowd's sizes and the moments at which calls end
     interrupts  whether names have volatility interruptions
     random_end  whether calls end at random within 30 seconds
-    depth       shares the crowd rests at a price, as a part of the day's volume
+    depth       shares the crowd rests at a price, as a part of the day's volume; 0: only our orders make a book
     """
 
     def __init__(

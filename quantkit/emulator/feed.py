@@ -81,13 +81,15 @@ class EmulatedFeed(Line):
             if watch is None or not watch.items:
                 self.ready.clear()
                 await self.ready.wait()
-            elif self.stalled > now:
+                continue
+            if self.stalled > now:
                 await self.sleep((self.stalled - now) / SECOND)
-            else:
-                item = watch.items.popleft()
+                continue
+            items, off = watch.items, self.faults.skew(now)
+            while items and self._watch is watch:
+                item = items.popleft()
                 if lossy and FaultKind.NOTICE_MISSING in self.faults.strikes("tick", now, item.symbol):
                     continue
-                off = self.faults.skew(now)
                 yield replace(item, time=item.time + off) if off else item
 
     def passed(self, now: int) -> None:
@@ -97,10 +99,10 @@ class EmulatedFeed(Line):
         if watch is None:
             return
         if now >= self._called + round(self.call_seconds * SECOND):
+            self._called = now
             for symbol in self._symbols:
                 issue = self.exchange.issues.get(symbol)
                 if issue is not None and issue.phase in CALLS:
-                    self._called = now
                     quote = self.exchange.quote(symbol)
                     watch.items.append(replace(quote, generation=self.generation))
         if watch.items:

@@ -74,7 +74,7 @@ class Issue:
             self.lower, self.upper = self.grid.limits(facts.base, leverage=facts.leverage, first_day=facts.first_day)
         exempt = not interrupts or facts.liquidation or facts.first_day
         self.rates = Rates(facts.market, date, calm=facts.calm, exempt=exempt)
-        self.scale = max(1.0, facts.volume * depth)
+        self.scale = max(1.0, facts.volume * depth) if depth else 0.0
         self.loaded: tuple[list[float], list[int], list[int]] | None = None  # the flow, once its trades come by
         self.at = np.zeros(0, np.int64)  # places of the flow in the exchange's tape
         self.calm = (0.0, 0.0, math.inf)  # steps and prices up to here surely interrupt nothing
@@ -132,6 +132,8 @@ class Issue:
         """The book with the crowd's levels in it."""
         if self.quoted == self.done:
             return self.book
+        if not self.scale:
+            return self.book
         self.unquote()
         epoch = self.done >> _EPOCH_BITS
         for side, price in zip((1, -1), self.touch(), strict=True):
@@ -180,7 +182,7 @@ class Issue:
             case "vi_auction" if self.held:
                 return self.held[0][:2]
             case _:
-                return (self.grid.floor(self.last), max(1, int(self.scale)))
+                return (self.grid.floor(self.last), max(1, int(self.scale))) if self.scale else None
 
     @property
     def waits(self) -> bool:
@@ -232,7 +234,7 @@ class Issue:
             order.price = min(max(price, self.lower), self.upper)
         best = self.touch()[0 if side > 0 else 1]
         behind = best is not None and (best - order.price) * side > 0
-        if behind and not self.book.quantity(side, order.price):
+        if behind and self.scale and not self.book.quantity(side, order.price):
             ahead = crowd.depth(self.seed, self.scale, order.price, self.done >> _EPOCH_BITS, crowd.LEVELS)
             self.book.add(Resting(0, crowd.NAME, side, order.price, ahead))
         self.book.add(order)

@@ -94,7 +94,7 @@ def _shares(
     rows = np.arange(size)
     must = np.zeros((size, count), dtype=bool)
     must[:, 0] = ~bars.opened
-    must[:, -1] = ~bars.closes & (bars.opened | (bars.close != bars.open))
+    must[:, -1] = ~bars.closes & (bars.high > bars.low)
     needs_high = bars.high > np.maximum(bars.open, bars.close)
     needs_low = bars.low < np.minimum(bars.open, bars.close)
     must[rows, extremes[0]] = np.where(high_first, needs_high, needs_low)

@@ -345,8 +345,7 @@ class EmulatedBroker(Line):
     @property
     def eager(self) -> bool:
         """Whether an order is open, or the stream may break any second."""
-        open_ = any(order.leaves for order in self.exchange.desk.account(self.account).orders.values())
-        return open_ or self.faults.concerns("notices")
+        return bool(self.exchange.desk.account(self.account).open) or self.faults.concerns("notices")
 
     def _collect(self) -> None:
         """What the exchange said, as it will be heard."""

@@ -299,4 +299,16 @@ def test_a_list_can_be_had_as_it_stood_before() -> None:
     before, now = made.cash("a", at=clock.open - 1), made.cash("a")
     assert (before.next_2, before.orderable) == (100_000_000, 100_000_000 - 130_000)
     assert (now.next_2, now.orderable) == (99_900_000, 99_900_000)
-    assert DAY == "2025-06-02"
+
+
+def test_without_depth_only_orders_of_accounts_make_a_book() -> None:
+    made = Exchange(BarSource(daily((10_000, 10_200, 9_900, 10_100, 1_000_000))), depth=0.0)
+    made.open_account("a", 10_000_000)
+    made.open_account("b", 0, shares={SYMBOL: 10})
+    made.advance(session_clock(DAY).open + 30 * MINUTE)
+    assert made.quote(SYMBOL).bids == made.quote(SYMBOL).asks == ()
+    price = made.issues[SYMBOL].grid.floor(made.issues[SYMBOL].last * 0.99)
+    low = made.submit("a", SYMBOL, Side.BUY, 5, price=price)
+    assert made.quote(SYMBOL).bids == ((price, 5),)
+    made.submit("b", SYMBOL, Side.SELL, 3, price=price)
+    assert low.filled == 3

@@ -63,7 +63,7 @@ async def hear(broker: EmulatedBroker, seconds: float) -> list[Notice]:
 
     async def listen() -> None:
         async for notice in broker.notices():
-            heard.append(notice)
+            heard.append(notice)  # noqa: PERF401 - what came before the time was up is kept
 
     with suppress(TimeoutError):
         await asyncio.wait_for(listen(), seconds)
@@ -323,7 +323,7 @@ def watch_day(*faults: Fault, levels: int = 0) -> tuple[Exchange, list[Tick | Qu
                 await feed.connect()
                 await feed.subscribe([SYMBOL])
                 async for item in feed.stream():
-                    heard.append(item)
+                    heard.append(item)  # noqa: PERF401 - what came before it broke is kept
                 return
             except RetryLater as error:
                 broke.append(str(error))
