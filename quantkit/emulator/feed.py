@@ -51,8 +51,8 @@ class EmulatedFeed(Line):
         """Leave."""
         self.shut()
 
-    def shut(self) -> None:
-        super().shut()
+    def gone(self) -> None:
+        super().gone()
         if self._watch is not None:
             self.exchange.unwatch(self._watch)
             self._watch, self._symbols = None, ()
@@ -65,7 +65,7 @@ class EmulatedFeed(Line):
             raise RetryLater("subscribe: not connected")
         if self._watch is not None:
             self.exchange.unwatch(self._watch)
-        Pulse.of(self.exchange, self.now, self.sleep, self.step).hurry()
+        Pulse.of(self.exchange).hurry()
         self._symbols = tuple(symbols)
         self._watch = self.exchange.watch(symbols, levels=self.levels, generation=self.generation)
 

@@ -107,7 +107,7 @@ class Line:
         except Refused as refused:
             refusal = refused
         self.ready.set()
-        Pulse.of(self.exchange, self.now, self.sleep, self.step).hurry()
+        Pulse.of(self.exchange).hurry()
         held = max((strikes[kind].seconds for kind in (_K.ANSWER_LATE, _K.FILL_FIRST) if kind in strikes), default=0.0)
         if _K.ANSWER_LOST in strikes or there + held + back >= self.timeout:
             await self.sleep(max(0.0, self.timeout - there))
@@ -134,14 +134,18 @@ class Line:
         self.generation += 1
         self.connected, self.stalled = True, 0
         self.ready.set()
-        Pulse.of(self.exchange, self.now, self.sleep, self.step).join(self)
+        Pulse.of(self.exchange).join(self)
 
     def shut(self) -> None:
         """Disconnect."""
         if self.connected:
-            self.connected = False
+            self.gone()
             self.ready.set()
-            Pulse.of(self.exchange, self.now, self.sleep, self.step).leave(self)
+            Pulse.of(self.exchange).leave(self)
+
+    def gone(self) -> None:
+        """There is no connection any more."""
+        self.connected = False
 
     def socket(self, stream: str, now: int) -> None:
         """Whether the stream stalls or breaks now."""
@@ -156,7 +160,7 @@ class Line:
 
     def over(self, generation: int) -> bool:
         """Whether a stream of that connection has ended; RetryLater where it broke."""
-        Pulse.of(self.exchange, self.now, self.sleep, self.step).check()
+        Pulse.of(self.exchange).check()
         if self.connected and generation == self.generation:
             return False
         if self.broken >= generation:
@@ -212,8 +216,8 @@ class EmulatedBroker(Line):
         """Leave; open orders stay."""
         self.shut()
 
-    def shut(self) -> None:
-        super().shut()
+    def gone(self) -> None:
+        super().gone()
         if self._heard is not None:
             self.exchange.desk.deafen(self.account, self._heard)
             self._heard = None

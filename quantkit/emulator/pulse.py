@@ -1,8 +1,9 @@
 """The one task that lets an exchange's time follow a clock, while anybody is connected.
 
-Contract: `now` gives UTC nanoseconds and `sleep` waits seconds: the machine's or a virtual loop's, at any speed.
-Nothing here reads a clock of its own. Steps are `step` seconds long while somebody watches prices or has an order open,
-else to the exchange's next event, but an hour at most; `hurry` cuts a long one short.
+Contract: `now` of whoever is connected gives UTC nanoseconds and `sleep` waits seconds: the machine's or a virtual
+loop's, at any speed. Nothing here reads a clock of its own. Steps are `step` seconds long while somebody watches prices
+or has an order open, else to the exchange's next event, but an hour at most; `hurry` cuts a long one short. An exchange
+outlives its clients: connections of a loop that is gone are forgotten when the first of another loop comes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ _LONGEST: Final = 3600 * SECOND
 class Connected(Protocol):
     """Who wants to know that time has passed."""
 
+    now: Callable[[], int]
+    sleep: Callable[[float], Awaitable[None]]
+    step: float
+
     @property
     def eager(self) -> bool:
         """Whether something may happen to it any second."""
@@ -33,14 +38,15 @@ class Connected(Protocol):
     def wake(self) -> None:
         """Look again."""
 
+    def gone(self) -> None:
+        """Its loop has ended; nothing more is to be kept for it."""
+
 
 class Pulse:
     """The heartbeat of an exchange; `of` finds or makes it."""
 
-    def __init__(
-        self, exchange: Exchange, now: Callable[[], int], sleep: Callable[[float], Awaitable[None]], step: float
-    ) -> None:
-        self.exchange, self.now, self.sleep, self.step = exchange, now, sleep, step
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
         self._users: list[Connected] = []
         self._task: asyncio.Task[None] | None = None
         self._wakes = 0
@@ -48,18 +54,18 @@ class Pulse:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
-    def of(
-        cls, exchange: Exchange, now: Callable[[], int], sleep: Callable[[float], Awaitable[None]], step: float
-    ) -> Pulse:
+    def of(cls, exchange: Exchange) -> Pulse:
         """The exchange's own pulse."""
         if exchange.pulse is None:
-            exchange.pulse = cls(exchange, now, sleep, step)
+            exchange.pulse = cls(exchange)
         return exchange.pulse
 
     def join(self, user: Connected) -> None:
         """Beat for somebody more."""
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # those of a loop that is gone are gone, too
+        if self._loop is not loop:
+            for old in self._users:
+                old.gone()
             self._loop, self._users, self._task = loop, [], None
         if user not in self._users:
             self._users.append(user)
@@ -91,23 +97,25 @@ class Pulse:
 
     def hurry(self) -> None:
         """Somebody may have become eager."""
-        step = round(self.step * SECOND)
-        if self._task is not None and self._wakes > self.now() + step and any(user.eager for user in self._users):
+        if self._task is None or not self._users:
+            return
+        user = self._users[0]
+        if self._wakes > user.now() + round(user.step * SECOND) and any(each.eager for each in self._users):
             self._task.cancel()
             self._start(asyncio.get_running_loop())
 
     async def _beat(self) -> None:
-        while True:
-            now = self.now()
+        while self._users:
+            first = self._users[0]
+            now = first.now()
             self.exchange.advance(now)
             for user in tuple(self._users):
                 user.passed(now)
-            rest = self._rest(now)
+            rest = self._rest(now, round(first.step * SECOND))
             self._wakes = now + rest
-            await self.sleep(rest / SECOND)
+            await first.sleep(rest / SECOND)
 
-    def _rest(self, now: int) -> int:
-        step = round(self.step * SECOND)
+    def _rest(self, now: int, step: int) -> int:
         if any(user.eager for user in self._users):
             return step
         due = self.exchange.next_event
