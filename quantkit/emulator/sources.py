@@ -225,8 +225,10 @@ def _carved(
         shares = int(volume[only].sum())
         if not only.any():
             shares = max(1, int(volume[-1] * share))
+            if not volume[-1] and c[-1] == o[0]:  # the opening call has it all
+                shares = 0
             volume[-1] = max(0, volume[-1] - shares)
-        closing = (float(c[-1]), shares)
+        closing = (float(c[-1]), shares) if shares else None
     kept = ~only
     start = np.where(opens, np.maximum(start, clock.open) + _SETTLED, start)
     stop = np.minimum(stop, clock.closing)

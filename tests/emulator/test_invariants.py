@@ -215,6 +215,27 @@ def test_a_bar_that_comes_back_to_its_open_ends_there() -> None:
     assert candle(made.issues[SYMBOL].trades()) == rows[2]
 
 
+def test_a_day_of_one_share_prints_once() -> None:
+    row = (10_000.0, 10_000.0, 10_000.0, 10_000.0, 1)
+    made = Exchange(BarSource(daily(row)))
+    made.advance(session_clock(DAY).close + 5 * MINUTE)
+    assert candle(made.issues[SYMBOL].trades()) == row
+
+
+def test_prices_off_the_grid_are_printed_as_they_were() -> None:
+    """Mid-price trades since 2025; orders of ours stay on the grid."""
+    row = (10_005.0, 10_205.0, 9_995.0, 10_001.0, 5_000)
+    made = Exchange(BarSource(daily(row), tick_seconds=30))
+    made.open_account("a", 10_000_000)
+    clock = session_clock(DAY)
+    made.advance(clock.open + 30 * MINUTE)
+    bid, ask = made.quote(SYMBOL).bids[0][0], made.quote(SYMBOL).asks[0][0]
+    assert made.issues[SYMBOL].grid.holds(bid)
+    assert made.issues[SYMBOL].grid.holds(ask)
+    made.advance(clock.close + 5 * MINUTE)
+    assert candle(made.issues[SYMBOL].trades()) == row
+
+
 def test_recorded_ticks_are_replayed_as_they_were() -> None:
     clock = session_clock(DAY)
     ticks = [
