@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from quantkit.core.account import money
+from quantkit.core.amounts import money
 from quantkit.live import outcomes
 from quantkit.live.messages import Answered, CancelOrder, ModifyOrder
 from quantkit.live.sleeves import costs_of

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from quantkit.core.account import money
+from quantkit.core.amounts import money
 from quantkit.live.turn import SECOND, Hunt, Turn, date_at
 from quantkit.live.windows import session_of
 from quantkit.trading.events import Kind, intent_to_json

@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from quantkit.core.account import cash_of, commission_of, tax_of
+from quantkit.core.amounts import commission_of, tax_of
 from quantkit.core.state import (
     EQUITY,
     N_ORDERS,
@@ -103,10 +103,11 @@ class Book(Protocol):
     """The fold's own steps over one sleeve; see `quantkit.live.book`."""
 
     symbols: tuple[str, ...]
-    state: State
     plan: Record
     intraday: bool
 
+    @property
+    def state(self) -> State: ...
     def morning(self, row: Inputs, events: Records) -> Morning: ...
     def fill(
         self, *, order: int, symbol: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int,
@@ -181,13 +182,17 @@ class Sleeve:
 
     def cash(self) -> int:
         """All money, settled or on its way, minor units."""
-        return int(cash_of(self.book.state))
+        return sum(self.cash_parts())
 
     def cash_by_day(self) -> tuple[int, int, int]:
         """Money there will be today, after the next settlement and after the one that follows, minor units."""
+        today, next_1, next_2 = self.cash_parts()
+        return today, today + next_1, today + next_1 + next_2
+
+    def cash_parts(self) -> tuple[int, int, int]:
+        """Settled money, and what the next two settlements bring, minor units."""
         account = self.book.state.account
-        today, next_1 = int(account[SETTLED]), int(account[NEXT_1])
-        return today, today + next_1, today + next_1 + int(account[NEXT_2])
+        return int(account[SETTLED]), int(account[NEXT_1]), int(account[NEXT_2])
 
     def equity(self) -> int:
         """At the last mark, minor units."""
