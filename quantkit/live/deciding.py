@@ -184,7 +184,8 @@ class Decider:
         times = np.append(tail.times, day * DAY_US - SEOUL_US)
         ahead = Bars(
             times=times, days=np.append(tail.days, day), symbols=bars.symbols,
-            fields=dict.fromkeys((*_PRICES, "volume"), nothing), flags=both, actions=bars.actions, markets=bars.markets, market_changes=bars.market_changes,
+            fields=dict.fromkeys((*_PRICES, "volume"), nothing), flags=both,
+            actions=bars.actions, markets=bars.markets, market_changes=bars.market_changes,
             prices=bars.prices, freq=bars.freq, minor_unit=bars.minor_unit,
         )  # fmt: skip
         paid = [(len(tail), self.deposits[day])] if day in self.deposits else []

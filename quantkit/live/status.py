@@ -142,6 +142,6 @@ def _orders(engine: Engine, time: int) -> list[OrderLine]:
                 age,
                 order.unresolved_since is not None,
                 order.intent.window.phase,
-            )  # fmt: skip
+            )
         )
     return lines

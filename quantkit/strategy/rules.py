@@ -168,9 +168,7 @@ class ReadyRule:
         start = f"{self.strategy.name}.on_bar on {self._when()}"
         names = len(self.symbols)
         if self.rule.now[NOW_ERROR] == SHORTED:
-            return ConfigError(
-                f"{start}: a goal below 0 for {self.symbols[name]}: short positions are not simulated"
-            )
+            return ConfigError(f"{start}: a goal below 0 for {self.symbols[name]}: short positions are not simulated")
         if back < 0:
             many = "1 bar" if back == -1 else f"{-back} bars"
             return ConfigError(f"{start}: looked {many} ahead; k counts bars back, 0 is this bar")

@@ -12,7 +12,8 @@ from math import floor
 import numpy as np
 import pytest
 
-from quantkit.core.fold import Fill, Output, book, simulate
+from quantkit.core.bench import Bench, Fill
+from quantkit.core.fold import Output, simulate
 from quantkit.core.state import RULE_OPEN, State
 from quantkit.data.bars import Bars
 from quantkit.market import krx
@@ -123,7 +124,9 @@ def held(bars: Bars, shares: int, price: float) -> tuple[Output, State]:
     """A run without orders of an account that holds so many shares, and nothing else, from before the first bar."""
     case = Case(bars, np.full(bars.shape, np.nan), policy=AT_MARKET, costs=FREE, cash=round(shares * price))
     state, inputs, events, plan = prepare(case)
-    book(state, Fill(-1, 0, 1, shares, price, round(shares * price), 0, 0, RULE_OPEN))
+    bench = Bench(state, plan)
+    bench.lay(inputs._make(column[:1] for column in inputs))
+    bench.fill(Fill(-1, 0, 1, shares, price, round(shares * price), 0, 0, RULE_OPEN))
     state.names["goal"][0] = shares
     return simulate(state, inputs, events, plan), state
 
