@@ -21,6 +21,7 @@ from quantkit.cli import (
     data,
     demo,
     doctor,
+    halt,
     promote,
     runs,
     sweep,
@@ -67,6 +68,9 @@ app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)
 app.command("reproduce")(runs.reproduce)
+app.command("halt")(halt.halt)
+app.command("resume")(halt.resume)
+app.command("panic")(halt.panic)
 app.command("sweep")(sweep.sweep)
 app.command("walkforward")(walkforward.walkforward)
 app.command("promote")(promote.promote)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from quantkit.errors import BadData, ConfigError, Refused
 from quantkit.live import life, outcomes
-from quantkit.live.switch import ALL, Mode, Scope, change, person
+from quantkit.live.switch import ALL, Mode, Scope, change, who
 from quantkit.live.windows import next_window
 from quantkit.trading.events import Kind, intent_to_json
 from quantkit.trading.orders import NOT_FOUND, Intent, Order, OrderType, Side, Status, Window
@@ -66,7 +66,7 @@ def _scope(turn: Turn, arguments: dict[str, Any]) -> tuple[Scope, str]:
 
 def _turn_switch(turn: Turn, given: Command, scope: Scope, name: str, mode: Mode) -> None:
     reason = given.reason or ("" if mode is Mode.RUNNING else given.name)
-    _, entries = change(turn.engine.switches, scope, name, mode, reason=reason, by=person(given.by), time=turn.time)
+    _, entries = change(turn.engine.switches, scope, name, mode, reason=reason, by=who(given.by), time=turn.time)
     for entry in entries:
         turn.keep(entry)
 

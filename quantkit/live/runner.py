@@ -25,6 +25,7 @@ from quantkit.errors import BadData, Bug, QuantkitError, Refused, RetryLater
 from quantkit.live import metrics
 from quantkit.live.backoff import Backoff
 from quantkit.live.effects import Effects, Limits
+from quantkit.live.haltfile import read_halt
 from quantkit.live.messages import Command, ConnectionChanged, Effect, Input, Noticed
 from quantkit.trading.events import Entry, Kind
 
@@ -107,7 +108,7 @@ class AccountRunner:
     """Runs one account until it is stopped or fails. `engine` has been recovered, `journal` holds the lease.
 
     reduce, fold: the engine's own functions (`quantkit.live.engine`); record: hears every input before it is reduced;
-    started: payload of RunStarted, where one is to be written.
+    started: payload of RunStarted, where one is to be written; halt_file: halts the account by being there.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class AccountRunner:
         backfill: Callable[[Backfill], Awaitable[None]] | None = None,
         record: Callable[[Input], None] | None = None,
         started: dict[str, Any] | None = None,
+        halt_file: Path | None = None,
     ) -> None:
         self.engine, self.journal, self.broker, self.clock = engine, journal, broker, clock
         self.account = engine.account
@@ -133,7 +135,7 @@ class AccountRunner:
         self.state = "new"
         self.generation = 0
         self._reduce, self._fold, self._chance, self._keep, self._record = reduce, fold, chance, keep, record
-        self._started = started
+        self._started, self._halt_file = started, halt_file
         self._inbox: asyncio.Queue[Input | _Note | _Leave] = asyncio.Queue()
         self._since_snapshot = 0
         self._status: dict[str, str] = {}
@@ -369,12 +371,15 @@ class AccountRunner:
         self.post(ConnectionChanged(self.clock.now_ns(), "orders", True, generation))
 
     async def _take_commands(self) -> None:
-        """Commands that other processes left in the journal's table. An id is handed over once, and the engine knows
-        those that it has seen."""
+        """Commands that other processes left in the journal's table, and that of the halt file. An id is handed over
+        once, and the engine knows those that it has seen."""
         while True:
+            halt = None if self._halt_file is None else read_halt(self._halt_file)
+            waiting = [] if halt is None else [halt]
             with contextlib.suppress(RetryLater, Refused):
-                for command in self.journal.commands():
-                    if command.id not in self._taken:
-                        self._taken.add(command.id)
-                        self.post(replace(command, time=self.clock.now_ns()))
+                waiting += self.journal.commands()
+            for command in waiting:
+                if command.id not in self._taken:
+                    self._taken.add(command.id)
+                    self.post(replace(command, time=self.clock.now_ns()))
             await asyncio.sleep(self.settings.intake)

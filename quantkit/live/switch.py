@@ -108,6 +108,12 @@ def rule(code: str) -> By:
     return By("rule", code)
 
 
+def who(text: str) -> By:
+    """Who stands behind a command, by its `by`: "watchdog ..." and "file ..." are no persons."""
+    origin, _, name = text.partition(" ")
+    return By(origin, name) if origin in ("watchdog", "file", "rule") and name.strip() else person(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Latch:
     """A switch that is not RUNNING. `lifts` is SESSION where the next session clears it."""
