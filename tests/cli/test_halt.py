@@ -17,8 +17,10 @@ from quantkit.live.clock import VirtualClock, run_virtual
 from quantkit.live.haltfile import read_halt
 from quantkit.live.journal import open_journal
 from quantkit.live.messages import Command
+from quantkit.live.panic import Panicked
 from quantkit.settings import load
-from quantkit.trading.orders import Side
+from quantkit.trading.orders import OrderType, Side
+from quantkit.trading.ports import BrokerOrder
 from tests.brokers.benches import SYMBOL, TEN, facts
 from tests.brokers.contract import ask
 
@@ -186,6 +188,23 @@ def test_panic_cancels_by_the_broker_alone_and_leaves_the_account_halted(
         assert [each.status for each in await broker.orders()] == ["canceled"]
 
     asyncio.run(after())
+
+
+def test_what_panic_could_not_cancel_is_said(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = BrokerOrder(number="7", symbol=SYMBOL, side=Side.BUY, quantity=5, filled=0, value=0, leaves=5,
+                       type=OrderType.LIMIT, time=0)  # fmt: skip
+
+    async def stuck(_: object) -> Panicked:
+        return Panicked(("6",), (line,), ("cancel 7: no answer",))
+
+    monkeypatch.setattr("quantkit.live.panic.cancel_all", stuck)
+    assert run(["panic", "first", "--yes"]) == 1
+    shown = capsys.readouterr()
+    assert "1 orders cancelled" in shown.out
+    assert f"still open: 7 {SYMBOL} buy 5" in shown.err
+    assert "no answer" in shown.err
 
 
 def test_panic_asks_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from quantkit.live.switch import (
     next_session,
     person,
     rule,
+    who,
 )
 from quantkit.trading.events import Entry, Kind
 
@@ -108,6 +109,12 @@ def test_who_turned_it_is_named() -> None:
         By("ghost", "x")
     with pytest.raises(BadData, match="and a name"):
         person(" ")
+
+
+def test_a_command_of_a_watchdog_or_a_file_is_no_persons() -> None:
+    assert [who(text).origin for text in ("watchdog clock", "file a.halt", "rule X", "min", "watchdog", "file ")] == [
+        "watchdog", "file", "rule", "person", "person", "person",
+    ]  # fmt: skip
 
 
 TURNS = st.tuples(
