@@ -98,6 +98,36 @@ def _as_text(raw: Any) -> str:
     return raw if isinstance(raw, str) else bytes(raw).decode()
 
 
+class Prepared:
+    """A statement compiled once for one kind of database and run by the driver itself: a third of the time.
+
+    Values are those of JSON's types and bytes, which need no conversion on their way in or out.
+    """
+
+    def __init__(self, statement: sa.ClauseElement, dialect: sa.Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
+        self._text = compiled.string
+        self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
+        self._order = None if compiled.positiontup is None else tuple(compiled.positiontup)
+
+    def run(self, cursor: Any, rows: list[dict[str, Any]]) -> None:
+        """Once for each row of named values."""
+        if len(rows) == 1:
+            cursor.execute(self._text, self._given(rows[0]))
+        else:
+            cursor.executemany(self._text, [self._given(row) for row in rows])
+
+    def rows(self, cursor: Any, **values: Any) -> list[tuple[Any, ...]]:
+        """What it finds."""
+        cursor.execute(self._text, self._given(values))
+        return cursor.fetchall()  # type: ignore[no-any-return]
+
+    def _given(self, row: dict[str, Any]) -> Any:
+        whole = {**self._fixed, **row} if self._fixed else row
+        return whole if self._order is None else [whole[name] for name in self._order]
+
+
 @contextmanager
 def mapped(url: str) -> Iterator[None]:
     """Errors of the database, of whatever driver, as ours."""
@@ -106,6 +136,10 @@ def mapped(url: str) -> Iterator[None]:
     except QuantkitError:
         raise
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
+        raise _translated(error, url) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "psycopg":
+            raise
         raise _translated(error, url) from error
 
 
@@ -178,6 +212,10 @@ _POSTGRES: Final = {
 }
 
 
+_REFUSED_AT_THE_DOOR: Final = ("does not exist", "authentication failed", "pg_hba.conf")
+"""Of a connection that was never made the driver knows no code, only what the server said."""
+
+
 def _condition(error: BaseException) -> str:
     """What happened, in a word of our own; "" where nothing better is known."""
     name = getattr(error, "sqlite_errorname", None)
@@ -186,9 +224,9 @@ def _condition(error: BaseException) -> str:
     state = getattr(error, "sqlstate", None)
     if state is not None:
         return "lost" if state.startswith("08") else _POSTGRES.get(state, "")
-    if isinstance(error, sqlite3.DatabaseError) and "file is not a database" in str(error):
-        return "corrupt"
-    return ""
+    if isinstance(error, sqlite3.DatabaseError):
+        return "corrupt" if "file is not a database" in str(error) else ""
+    return "denied" if any(said in str(error) for said in _REFUSED_AT_THE_DOOR) else ""
 
 
 def _translated(error: Exception, url: str) -> QuantkitError:
@@ -213,7 +251,7 @@ def _translated(error: Exception, url: str) -> QuantkitError:
             return Refused("SECOND_OWNER", f"{where} was written by somebody else: {said}")
         case "denied":
             return ConfigError(f"{where} cannot be opened: {said}")
-        case _ if isinstance(cause, sqlite3.Error) or isinstance(error, exc.DBAPIError):
+        case _ if not isinstance(cause, exc.SQLAlchemyError):
             return Refused("JOURNAL_FAILED", f"{where} failed: {said}; nothing was written")
         case _:
             return Bug(f"{where}: {said}")

@@ -143,7 +143,13 @@ class Projections:
         """A fill, or the differences that a correction makes to one."""
         given, intent, deployment = entry.payload, order.intent, order.intent.deployment
         key = (order.id, given["trade"])
-        before = self._find("fills", key) or {"quantity": 0, "value": 0, "commission": 0, "tax": 0}
+        corrects = entry.kind is Kind.FILL_CORRECTED  # only then can there be a row: a trade is booked once
+        before = (self._find("fills", key) if corrects else None) or {
+            "quantity": 0,
+            "value": 0,
+            "commission": 0,
+            "tax": 0,
+        }
         moved = {name: before[name] + given[name] for name in ("quantity", "value", "commission", "tax")}
         self._change(
             "fills", key, seq, before.get("time", entry.time), **moved, price=given["price"],

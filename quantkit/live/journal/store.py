@@ -25,7 +25,7 @@ from quantkit.errors import Bug, QuantkitError, Refused
 from quantkit.live.journal import tables
 from quantkit.live.journal.base import Recorded
 from quantkit.live.journal.chain import canonical, encode, row_hash
-from quantkit.live.journal.database import connect, mapped, path_of, reading, writing
+from quantkit.live.journal.database import Prepared, connect, mapped, path_of, reading, writing
 from quantkit.live.journal.projections import KEYS, Projections, order_of
 from quantkit.live.journal.reader import RECEIVED, WAITING, Reader, digest_of
 from quantkit.live.redact import Redactor
@@ -77,7 +77,7 @@ class StoredJournal(Reader):
         self._redactor = Redactor() if redactor is None else redactor
         self._wire = connect(url, synchronous="NORMAL")
         self._closed = False
-        self._upserts = {table.name: _upsert(table, engine.dialect.name) for table in tables.PROJECTIONS}
+        self._run = _Statements(engine.dialect)
         self._tables = self._loaded()
         self._seq, self._hash = super().head()
         self._doubt: tuple[Recorded, ...] = ()
@@ -93,11 +93,12 @@ class StoredJournal(Reader):
         recorded, texts = self._chained(entries)
         try:
             with writing(self._engine, self.url, account=self.account) as connection:
-                self._own(connection)
+                self._cursor = connection.connection.cursor()
+                self._own()
                 if recorded:
-                    self._insert(connection, recorded, texts)
+                    self._insert(recorded, texts)
                 if snapshot is not None:
-                    self._keep(connection, recorded, snapshot)
+                    self._keep(recorded, snapshot)
                 self._doubt = recorded  # from here on only the commit can fail
         except BaseException:
             self._tables.rollback()
@@ -123,40 +124,37 @@ class StoredJournal(Reader):
             before = after
         return tuple(found), texts
 
-    def _own(self, connection: sa.Connection) -> None:
+    def _own(self) -> None:
         """Refused where somebody else has opened the account since."""
-        found = connection.execute(_OWNER, self._who).first()
-        if found is None or found[0] != self.epoch:
-            who = "nobody" if found is None else f"{found[1]} (epoch {found[0]})"
+        found = self._run.owner.rows(self._cursor, account=self.account)
+        if not found or found[0][0] != self.epoch:
+            who = "nobody" if not found else f"{found[0][1]} (epoch {found[0][0]})"
             raise Refused("SECOND_OWNER", f"account {self.account} belongs to {who}, this is epoch {self.epoch}")
 
-    def _insert(self, connection: sa.Connection, recorded: tuple[Recorded, ...], texts: list[str]) -> None:
+    def _insert(self, recorded: tuple[Recorded, ...], texts: list[str]) -> None:
         """Entries, the projections' rows that they change, the commands that they answer."""
-        connection.execute(_INSERT, [
+        self._run.insert.run(self._cursor, [
             {"account_id": self.account, "seq": one.seq, "epoch": one.epoch, "ts_ns": one.entry.time,
              "kind": one.entry.kind.value, "client_order_id": one.entry.order, "strategy_id": one.entry.deployment,
              "payload": text, "prev_hash": one.prev_hash, "hash": one.hash}
             for one, text in zip(recorded, texts, strict=True)
         ])  # fmt: skip
-        self._connection = connection
         self._tables.apply(recorded)
         for name, rows in self._tables.changed().items():
-            connection.execute(self._upserts[name], [{"account_id": self.account, **row} for row in rows])
+            self._run.upserts[name].run(self._cursor, [{"account_id": self.account, **row} for row in rows])
         for one in recorded:
             if one.entry.kind is Kind.COMMAND_RECEIVED and "id" in one.entry.payload:
                 what = {"who": self.account, "which": str(one.entry.payload["id"]), "at": one.seq}
-                connection.execute(_RECEIVE, what)
+                self._run.receive.run(self._cursor, [what])
 
-    def _keep(self, connection: sa.Connection, recorded: tuple[Recorded, ...], state: bytes) -> None:
+    def _keep(self, recorded: tuple[Recorded, ...], state: bytes) -> None:
         """The engine's state after these entries; the oldest snapshots go."""
         seq, hash_ = (recorded[-1].seq, recorded[-1].hash) if recorded else (self._seq, self._hash)
         time = recorded[-1].entry.time if recorded else 0
-        connection.execute(
-            _upsert(tables.snapshots, self._engine.dialect.name),
-            {"account_id": self.account, "seq": seq, "time": time, "hash": hash_, "digest": digest_of(state),
-             "state": state},
-        )  # fmt: skip
-        connection.execute(_FORGET, {**self._who, "kept": SNAPSHOTS_KEPT - 1})
+        row = {"account_id": self.account, "seq": seq, "time": time, "hash": hash_, "digest": digest_of(state),
+               "state": state}  # fmt: skip
+        self._run.keep.run(self._cursor, [row])
+        self._run.forget.run(self._cursor, [{"account": self.account, "kept": SNAPSHOTS_KEPT - 1}])
 
     def _settled(self, entries: Sequence[Entry]) -> tuple[Recorded, ...] | None:
         """What stands of the append before this one, whose commit failed; None where nothing does."""
@@ -193,13 +191,11 @@ class StoredJournal(Reader):
 
     def _row(self, name: str, key: Key) -> Row | None:
         """A row that is not in memory, read in the transaction that is under way."""
-        table = _ON_DEMAND.get(name)
-        if table is None:
+        find = self._run.find.get(name)
+        if find is None:
             return None
-        same = [table.c[column] == value for column, value in zip(KEYS[name], key, strict=True)]
-        chosen = sa.select(table).where(table.c.account_id == self.account, *same)
-        found = self._connection.execute(chosen).mappings().first()
-        return None if found is None else {name: value for name, value in found.items() if name != "account_id"}
+        found = find.rows(self._cursor, account=self.account, **dict(zip(KEYS[name], key, strict=True)))
+        return dict(zip(self._run.columns[name], found[0], strict=True)) if found else None
 
     # --- beside the journal -------------------------------------------------------------------------------------------
 
@@ -242,7 +238,6 @@ def send(engine: sa.Engine, url: str, account: str, command: Command) -> bool:
         return connection.execute(insert.on_conflict_do_nothing().returning(_C.id), row).first() is not None
 
 
-_INSERT = sa.insert(tables.journal)
 _WIRE = sa.insert(tables.wire_log)
 _OWNER = sa.select(_L.epoch, _L.owner).where(_L.account_id == sa.bindparam("account"))
 _RECEIVE = (
@@ -255,3 +250,28 @@ _OLDEST = (
     .limit(1).offset(sa.bindparam("kept")).scalar_subquery()
 )  # fmt: skip
 _FORGET = sa.delete(tables.snapshots).where(_S.account_id == sa.bindparam("account"), _S.seq < _OLDEST)
+
+
+class _Statements:
+    """What an append runs, compiled for a kind of database."""
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        self.owner = Prepared(_OWNER, dialect)
+        self.insert = Prepared(sa.insert(tables.journal), dialect)
+        self.upserts = {table.name: Prepared(_upsert(table, dialect.name), dialect) for table in tables.PROJECTIONS}
+        self.receive = Prepared(_RECEIVE, dialect)
+        self.keep = Prepared(_upsert(tables.snapshots, dialect.name), dialect)
+        self.forget = Prepared(_FORGET, dialect)
+        self.find = {name: Prepared(_one_row(table), dialect) for name, table in _ON_DEMAND.items()}
+        self.columns = {name: _columns(table) for name, table in _ON_DEMAND.items()}
+
+
+def _columns(table: sa.Table) -> list[str]:
+    return [column.name for column in table.columns if column.name != "account_id"]
+
+
+def _one_row(table: sa.Table) -> sa.Select[Any]:
+    """A projection's row by its key."""
+    same = [table.c[name] == sa.bindparam(name) for name in KEYS[table.name]]
+    chosen = sa.select(*(table.c[name] for name in _columns(table)))
+    return chosen.where(table.c.account_id == sa.bindparam("account"), *same)
