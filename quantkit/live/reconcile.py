@@ -272,7 +272,7 @@ def _by_day(turn: Turn, given: Looked) -> None:
 
 def ask(turn: Turn) -> None:
     """Time to look at the orders."""
-    if turn.engine.now.phase == "ready" and (looks.keeps_asking(turn) or turn.engine.now.orphans):
+    if turn.engine.now.phase == "ready":
         turn.look("ask")
 
 

@@ -273,6 +273,10 @@ class Account:
         moment = self.engine.now.timers[name] if time is None else time
         return self.feed(TimerFired(max(moment, self.time), name))
 
+    def feed_timer(self, name: str, time: int) -> list[Entry]:
+        """Let a timer fire that may not have been asked for."""
+        return self.feed(TimerFired(time, name))
+
     def tick(self, price: float, *, time: int | None = None, symbol: str = NAMES[0], auction: bool = False) -> None:
         moment = self.time if time is None else time
         self.feed(MarketData(moment, (Tick(symbol, moment, price, 1, auction=auction),)))
