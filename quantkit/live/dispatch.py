@@ -140,7 +140,9 @@ def _cost(turn: Turn, order: Order) -> int:
 def _orderable(turn: Turn, order: Order) -> int:
     """Shares of an order that the broker can take, by what it said last."""
     engine = turn.engine
-    if order.intent.side is Side.SELL or engine.now.orderable is None:
+    if order.intent.side is Side.SELL:
+        return min(order.quantity, _free(turn, order)) if order.intent.reduces else order.quantity
+    if engine.now.orderable is None:
         return order.quantity
     cost = _cost(turn, order)
     if cost <= engine.now.orderable:
@@ -150,6 +152,19 @@ def _orderable(turn: Turn, order: Order) -> int:
     while fits and _cost(turn, replace(order, quantity=fits)) > engine.now.orderable:
         fits -= 1
     return fits
+
+
+def _free(turn: Turn, order: Order) -> int:
+    """Shares that a sale may take: those held and not on sale already."""
+    engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
+    intent = order.intent
+    held = engine.unassigned.get(intent.symbol, 0) if sleeve is None else sleeve.shares(intent.symbol)
+    root = order.id.partition("~")[0]
+    return held - sum(
+        other.leaves for other in (engine.orders[i] for i in engine.working)
+        if other.intent.symbol == intent.symbol and other.intent.side is Side.SELL
+        and other.intent.deployment == intent.deployment and other.id.partition("~")[0] != root
+    )  # fmt: skip
 
 
 # --- what the gates see ---------------------------------------------------------------------------------------------
@@ -176,16 +191,14 @@ def view_of(turn: Turn, order: Order) -> View:
     last = now.prices.get(symbol)
     today = None if sleeve is None else sleeve.instruments.get(symbol)
     working = tuple(other for other in (engine.orders[i] for i in engine.working) if other.id.partition("~")[0] != root)
-    held, available, equity = _means(turn, order, working)
+    available, equity = _means(turn, order, working)
     positions = engine.unassigned if sleeve is None else sleeve.positions()
-    selling = sum(o.leaves for o in working if o.intent.symbol == symbol and o.intent.side is Side.SELL
-                  and o.intent.deployment == intent.deployment)  # fmt: skip
     times = engine.sent.get(intent.deployment, [])
     return View(
         now=turn.time, modes=modes_of(turn, order), market=market, date=date_of(turn.time, market=market),
         phase=phase_at(turn.time, market=market, venue=intent.venue),  # type: ignore[arg-type]
         slot_busy=intent.source == "manual" and slot_busy(turn, order), reconciling=now.phase != "ready",
-        seen=engine.seen, working=working, available=available, sellable=held - selling, equity=equity,
+        seen=engine.seen, working=working, available=available, sellable=_free(turn, order), equity=equity,
         positions=positions, prices=_prices(turn, sleeve, positions, symbol),
         sent_last_minute=len(times) - bisect_right(times, turn.time - MINUTE), sent_today=len(times),
         limits=GateLimits() if sleeve is None else sleeve.limits,
@@ -200,22 +213,21 @@ def view_of(turn: Turn, order: Order) -> View:
     )  # fmt: skip
 
 
-def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, int, int]:
-    """(shares held, money that may be bound, equity) of whoever the order is for."""
+def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, int]:
+    """(money that may be bound, equity) of whoever the order is for."""
     engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
     bound = sum(
         _cost(turn, other) for other in working
         if other.intent.side is Side.BUY and other.intent.deployment == order.intent.deployment
     )  # fmt: skip
     if sleeve is None:
-        held, available, equity = engine.unassigned.get(order.intent.symbol, 0), engine.unassigned_cash, engine.cash()
+        available, equity = engine.unassigned_cash, engine.cash()
     else:
-        held, available = sleeve.shares(order.intent.symbol), sleeve.book.available()
-        equity = live_equity(turn, sleeve)
+        available, equity = sleeve.book.available(), live_equity(turn, sleeve)
     available -= bound
     if engine.now.orderable is not None:
         available = min(available, engine.now.orderable)
-    return held, available, equity
+    return available, equity
 
 
 def live_equity(turn: Turn, sleeve: Sleeve) -> int:

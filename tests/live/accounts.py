@@ -281,7 +281,7 @@ class Account:
         moment = self.time if time is None else time
         self.feed(MarketData(moment, (Tick(symbol, moment, price, 1, auction=auction),)))
 
-    def command(self, name: str, *, key: str = "c1", by: str = "min", reason: str = "because", time: int | None = None,
+    def command(self, name: str, /, *, key: str = "c1", by: str = "min", reason: str = "because", time: int | None = None,
                 **arguments: Any) -> list[Entry]:  # fmt: skip
         return self.feed(Command(self.time if time is None else time, key, name, by, reason, arguments))
 

@@ -73,7 +73,12 @@ def test_what_the_stream_said_of_it_counts_once_it_is_found() -> None:
         line("5", price=None),
         line("5", side=Side.SELL),
         line("5", symbol=NAMES[1]),
-        line("5", time=at("08:29", )),
+        line(
+            "5",
+            time=at(
+                "08:29",
+            ),
+        ),
         line("5", time=at("08:31")),
         line("5", original="4"),
     ],
