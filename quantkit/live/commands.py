@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quantkit.live.messages import Command
+    from quantkit.live.sleeves import Sleeve
     from quantkit.live.turn import Turn
 
 _PHASES: Final = ("opening_auction", "continuous", "closing_auction")
@@ -104,7 +105,7 @@ def _panic(turn: Turn, given: Command) -> None:
 
 
 def _flatten(turn: Turn, given: Command) -> None:
-    """What waits is ended, what stands is taken back, what is held is sold as the shares come free."""
+    """What waits is ended, what stands is taken back; what is held once nothing else of a name stands is sold."""
     scope, name = _scope(turn, given.arguments)
     if scope not in (Scope.ACCOUNT, Scope.DEPLOYMENT):
         raise Refused("BAD_SCOPE", f"flatten {scope}: expected account or deployment")
@@ -113,12 +114,20 @@ def _flatten(turn: Turn, given: Command) -> None:
         life.cancel(turn, order, "FLATTEN")
     for sleeve in turn.engine.sleeves.values():
         if scope is Scope.ACCOUNT or sleeve.name == name:
-            for symbol, shares in sleeve.positions().items():
-                if shares > 0:
-                    _intend(
-                        turn, f"{given.id}:{sleeve.name}:{symbol}", symbol, Side.SELL, shares, None,
-                        deployment=sleeve.name, window=_soon(turn, None), rule="flatten", source="strategy",
-                    )  # fmt: skip
+            for symbol, shares in _to_sell(turn, sleeve).items():
+                _intend(
+                    turn, f"{given.id}:{sleeve.name}:{symbol}", symbol, Side.SELL, shares, None,
+                    deployment=sleeve.name, window=_soon(turn, None), rule="flatten", source="strategy",
+                )  # fmt: skip
+
+
+def _to_sell(turn: Turn, sleeve: Sleeve) -> dict[str, int]:
+    """Shares by name that a sleeve holds, or may hold once its purchases are back."""
+    found = {symbol: shares for symbol, shares in sleeve.positions().items() if shares > 0}
+    for order in (turn.engine.orders[name] for name in turn.engine.working):
+        if order.intent.deployment == sleeve.name and order.intent.side is Side.BUY:
+            found.setdefault(order.intent.symbol, order.leaves)
+    return found
 
 
 def _stop(turn: Turn, given: Command) -> None:
@@ -148,7 +157,8 @@ def _intend(
     intent = Intent(
         id=name, deployment=deployment, symbol=symbol, side=side, quantity=quantity,
         type=OrderType.MARKET if price is None else OrderType.LIMIT, window=window, price=price, bar=turn.time,
-        rule=rule, source=source, reduces=side is Side.SELL and quantity <= held, kind="market",
+        rule=rule, source=source, kind="market",
+        reduces=rule == "flatten" or (side is Side.SELL and quantity <= held),
     )  # fmt: skip
     turn.write(Kind.ORDER_INITIALIZED, {"intent": intent_to_json(intent)}, order=name, deployment=deployment or None)
 

@@ -79,7 +79,19 @@ def _may_go(turn: Turn, order: Order) -> bool:
         return False
     if sleeve is not None and order.intent.fold_order >= 0 and not sleeve.opened:
         return False  # the morning is still to come
-    return order.intent.source == "manual" or not slot_busy(turn, order)
+    if order.intent.source == "manual":
+        return True  # a person is told at once
+    return not slot_busy(turn, order) and not _other_side_leaves(turn, order)
+
+
+def _other_side_leaves(turn: Turn, order: Order) -> bool:
+    """Whether an order of the name on the other side is being taken back: sent now, this one could meet it."""
+    engine, intent = turn.engine, order.intent
+    return any(
+        engine.orders[name].intent.symbol == intent.symbol and engine.orders[name].intent.side is not intent.side
+        for name in engine.leaving
+        if name in engine.working
+    )
 
 
 def slot_busy(turn: Turn, order: Order) -> bool:
@@ -103,6 +115,11 @@ def _send(turn: Turn, order: Order) -> None:
     """Through the gates, and out."""
     engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
     quantity, price = order.quantity, order.price
+    if order.intent.rule == "flatten":
+        quantity = _free(turn, order)  # all there is, now that nothing else of the name stands
+        if quantity < 1:
+            life.finish(turn, order, Status.CANCELED, "NOTHING_HELD")
+            return
     if sleeve is not None and order.intent.fold_order in sleeve.wanted and "~" not in order.id:
         quantity, price = sleeve.wanted[order.intent.fold_order]
         quantity = max(1, quantity)
@@ -186,10 +203,10 @@ def view_of(turn: Turn, order: Order) -> View:
     engine, intent, now = turn.engine, order.intent, turn.engine.now
     sleeve = engine.sleeve_of(order)
     symbol, root = intent.symbol, intent.id.partition("~")[0]
-    known = sleeve is not None and symbol in sleeve.columns
-    market = sleeve.market(symbol) if known and sleeve is not None else engine.settings.market
+    knows = next((s for s in (sleeve, *engine.sleeves.values()) if s is not None and symbol in s.columns), None)
+    market = engine.settings.market if knows is None else knows.market(symbol)
     last = now.prices.get(symbol)
-    today = None if sleeve is None else sleeve.instruments.get(symbol)
+    today = None if knows is None else knows.instruments.get(symbol)
     working = tuple(other for other in (engine.orders[i] for i in engine.working) if other.id.partition("~")[0] != root)
     available, equity = _means(turn, order, working)
     positions = engine.unassigned if sleeve is None else sleeve.positions()
@@ -209,7 +226,7 @@ def view_of(turn: Turn, order: Order) -> View:
         peak_equity=None if sleeve is None else sleeve.peak(),
         losses_in_row=0 if sleeve is None else sleeve.losses,
         costs=None if sleeve is None else sleeve.costs, unit=1 if sleeve is None else sleeve.unit,
-        raw=True if sleeve is None else sleeve.raw,
+        raw=True if knows is None else knows.raw,
     )  # fmt: skip
 
 

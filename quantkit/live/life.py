@@ -126,6 +126,14 @@ def cancel(turn: Turn, order: Order, reason: str) -> Order:
     return order
 
 
+def follow(turn: Turn, order: Order) -> None:
+    """An order that is being taken back has a new number: the request went to one that stands no more."""
+    if order.status is Status.PENDING_CANCEL:
+        order = turn.order(Kind.ORDER_PENDING_CANCEL, order, {"reason": turn.engine.leaving.get(order.id, "")})
+        turn.engine.now.asked_at[order.id] = turn.time
+        turn.send(CancelOrder(order.id, order.numbers[-1], order.intent.symbol, order.leaves))
+
+
 def modify(turn: Turn, order: Order, *, quantity: int, price: float | None) -> Order:
     """Ask the broker to replace what is left of an order that stands; `quantity` is what shall be left."""
     if order.status not in _STANDS or order.number is None:
@@ -343,5 +351,5 @@ def _replaced(turn: Turn, order: Order, notice: Notice) -> None:
             Kind.ORDER_UPDATED, order,
             {"number": notice.number, "quantity": order.filled + notice.quantity, "price": price},
         )  # fmt: skip
-        adopt_orphans(turn, turn.engine.orders[order.id], notice.number)
+        follow(turn, adopt_orphans(turn, turn.engine.orders[order.id], notice.number))
         turn.wake_by("ask", turn.time + SOON)

@@ -145,6 +145,9 @@ def _standing(turn: Turn, order: Order, lines: list[BrokerOrder], filled: int, a
         case Status.CANCELED | Status.EXPIRED | Status.REJECTED | Status.FILLED:
             _alive_after_all(turn, order, line, asked)
             return
+        case Status.PENDING_CANCEL if line.number not in order.numbers:
+            _replaced(turn, order, line, filled + leaves)
+            life.follow(turn, turn.engine.orders[order.id])
         case Status.PENDING_CANCEL if waited:
             turn.order(Kind.ORDER_CANCEL_REJECTED, order, {"code": "STILL_OPEN", "detail": f"{leaves} shares stand"})
             turn.engine.now.hunts.pop(order.id, None)

@@ -16,6 +16,7 @@ from quantkit.core.account import apply
 from quantkit.core.fold import dates_of, plan_of
 from quantkit.core.policy import Policy
 from quantkit.core.state import EQUITY, RULE_OPEN, Inputs, from_bytes, new_state, no_events, to_bytes
+from quantkit.jit import njit_entry
 from quantkit.live.engine import Engine, Settings, reduce
 from quantkit.live.journal.memory import MemoryJournal
 from quantkit.live.messages import (
@@ -55,6 +56,14 @@ def at(clock: str, day: dt.date = MONDAY) -> int:
     """UTC nanoseconds of a Seoul time of day."""
     hour, minute, second = (*map(int, clock.split(":")), 0)[:3]
     return int(dt.datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=SEOUL).timestamp()) * S
+
+
+@njit_entry
+def booked(
+    state: Any, s: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int, rule: int
+) -> None:
+    """One fill into a state, by the fold's own step."""
+    apply(state, s, side, quantity, price, value, commission, tax, rule)
 
 
 class Want(NamedTuple):
@@ -118,7 +127,8 @@ class Scripted:
         tax: int, rule: int | None,
     ) -> None:  # fmt: skip
         self.filled.append([order, side * quantity, value, commission, tax])
-        apply(self.state, symbol, side, quantity, price, value, commission, tax, RULE_OPEN if rule is None else rule)
+        of = RULE_OPEN if rule is None else rule
+        booked(self.state, symbol, side, quantity, float(price), value, commission, tax, of)
 
     def drop(self, order: int, reason: str) -> None:
         self.dropped.append([order, reason])
@@ -281,8 +291,10 @@ class Account:
         moment = self.time if time is None else time
         self.feed(MarketData(moment, (Tick(symbol, moment, price, 1, auction=auction),)))
 
-    def command(self, name: str, /, *, key: str = "c1", by: str = "min", reason: str = "because", time: int | None = None,
-                **arguments: Any) -> list[Entry]:  # fmt: skip
+    def command(
+        self, name: str, /, *, key: str = "c1", by: str = "min", reason: str = "because", time: int | None = None,
+        **arguments: Any,
+    ) -> list[Entry]:  # fmt: skip
         return self.feed(Command(self.time if time is None else time, key, name, by, reason, arguments))
 
     # --- what came of it ---

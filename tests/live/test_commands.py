@@ -118,10 +118,34 @@ def test_flatten_sells_what_is_held_once_nothing_stands(scope: str) -> None:
     assert account.order(name).status is Status.PENDING_CANCEL
     sale = account.order(f"c1:sma:{NAMES[0]}")
     assert (sale.intent.side, sale.quantity, sale.intent.type) == (Side.SELL, 4, OrderType.MARKET)
-    assert sale.status is Status.SUBMITTED
+    assert sale.status is Status.INITIALIZED  # it could meet the purchase that is being taken back
+    account.notice("1", "filled", 2, execution="b")
+    account.notice("1", "canceled", 4)
+    assert (account.order(sale.id).status, account.order(sale.id).quantity) == (Status.SUBMITTED, 6)
     account.answer(sale.id, number="2")
-    account.notice("2", "filled", 4, side=Side.SELL, execution="b")
+    account.notice("2", "filled", 6, side=Side.SELL, execution="c")
     assert account.engine.shares(NAMES[0]) == 0
+
+
+def test_flatten_sells_what_a_purchase_brings_before_it_is_taken_back() -> None:
+    account = Account()
+    name = account.working()
+    account.tick(70_000.0, time=at("09:30"))
+    account.command("flatten")
+    account.notice("1", "filled", 3, execution="a")
+    account.notice("1", "canceled", 7)
+    sale = account.order(f"c1:sma:{NAMES[0]}")
+    assert (account.order(name).status, sale.status, sale.quantity) == (Status.CANCELED, Status.SUBMITTED, 3)
+
+
+def test_flatten_has_nothing_to_sell_of_a_purchase_that_brought_nothing() -> None:
+    account = Account()
+    account.working()
+    account.tick(70_000.0, time=at("09:30"))
+    account.command("flatten")
+    account.notice("1", "canceled", 10)
+    sale = account.order(f"c1:sma:{NAMES[0]}")
+    assert (sale.status, sale.reason) == (Status.CANCELED, "NOTHING_HELD")
 
 
 def test_flatten_waits_for_sales_that_are_taken_back_and_sells_the_rest() -> None:
@@ -157,6 +181,8 @@ def test_an_order_of_nobody_moves_what_is_unassigned() -> None:
     account = Account()
     account.connect()
     account.look(cash=150_000_000, shares={NAMES[0]: 5})
+    account.opens(at("08:05"))
+    account.looks.pop(0)
     account.tick(70_000.0, time=NOON)
     account.command("order", symbol=NAMES[0], side="sell", quantity=5, price=70_000.0, phase="closing_auction")
     order = account.order("manual:c1")

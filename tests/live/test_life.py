@@ -30,8 +30,9 @@ def test_an_accepted_order_has_the_brokers_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "code", "reason"), [("refused", "NO_CASH", "NO_CASH"), ("refused", "", "REFUSED"), ("not_sent", "", "NOT_SENT")]
-)  # fmt: skip
+    ("outcome", "code", "reason"),
+    [("refused", "NO_CASH", "NO_CASH"), ("refused", "", "REFUSED"), ("not_sent", "", "NOT_SENT")],
+)
 def test_a_refusal_ends_the_order_and_tells_the_book(outcome: str, code: str, reason: str) -> None:
     account = Account()
     (name,) = account.sending(Want(1))

@@ -7,7 +7,7 @@ import pytest
 from quantkit.live.turn import Settings
 from quantkit.trading.orders import NOT_FOUND, Side, Status
 from quantkit.trading.ports import BrokerOrder, Capabilities
-from tests.live.accounts import CASH, NAMES, Account, Over, S, Scripted, Want, at, line
+from tests.live.accounts import CASH, NAMES, Account, S, Want, at, line
 
 COST = 700_000
 
