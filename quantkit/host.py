@@ -28,13 +28,14 @@ from quantkit.data.bars import TRADED
 from quantkit.data.dates import day_text
 from quantkit.errors import BadData
 from quantkit.live.book import Book
+from quantkit.live.clock import VirtualClock
 from quantkit.live.deciding import Decider
 from quantkit.live.desk import Desk
 from quantkit.live.engine import reduce
 from quantkit.live.journal import open_journal
 from quantkit.live.recovery import recover
 from quantkit.live.risk.view import GateLimits
-from quantkit.live.runner import AccountRunner
+from quantkit.live.runner import AccountRunner, RunnerSettings
 from quantkit.live.sleeves import Sleeve
 from quantkit.live.status import status_of
 from quantkit.live.supervisor import Supervisor
@@ -107,12 +108,15 @@ class Hosted:
 
 
 class Host:
-    """Accounts over one hub. services: other work that runs beside them, by name."""
+    """Accounts over one hub. services: other work that runs beside them, by name. settings: of each account's runner;
+    on virtual time commands of other processes are looked for every 5 s only."""
 
     def __init__(
         self, accounts: Sequence[Hosted], hub: MarketHub, clock: Clock, *, chance: Callable[[], float], owner: str,
-        services: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
+        services: Mapping[str, Callable[[], Awaitable[None]]] | None = None, settings: RunnerSettings | None = None,
     ) -> None:  # fmt: skip
+        virtual = isinstance(clock, VirtualClock)
+        self._settings = settings or (RunnerSettings(intake=5.0) if virtual else RunnerSettings())
         names = [deployment.name for account in accounts for deployment in account.deployments]
         if len(set(names)) < len(names):
             raise BadData(f"two deployments of one name among {', '.join(names)}")
@@ -123,6 +127,7 @@ class Host:
             {account.name: partial(self._make, account) for account in accounts},
             chance=chance,
             services={"prices": hub.run, **(services or {})},
+            beat=None if virtual else 0.1,
         )
 
     async def run(self, *, until: int | None = None) -> None:
@@ -162,7 +167,7 @@ class Host:
             )
             runner = AccountRunner(
                 engine, journal, account.made, self.clock, reduce=reduce, chance=self._chance, fold=fold,
-                keep=account.keep, started=_started(account),
+                keep=account.keep, started=_started(account), settings=self._settings,
             )  # fmt: skip
             for deployment in account.deployments:
                 self._attach(deployment, runner, engine.sleeves[deployment.name], journal)

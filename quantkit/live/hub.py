@@ -307,20 +307,30 @@ class MarketHub:
                 await self.feed.subscribe(self.plan.streamed)
 
     async def _watch(self) -> None:
-        """Once a second: is anything still coming, inside continuous trading?"""
+        """Is anything still coming, inside continuous trading? Looked at when silence may have lasted too long."""
         while True:
-            await asyncio.sleep(1.0)
-            now = self.clock.now_ns()
-            if self._reader is None or not self.plan.streamed:
-                continue
-            if phase_at(now, market=self.market, venue=self.venue) != "continuous":
-                continue
-            windows = windows_of(date_of(now, market=self.market), market=self.market, venue=self.venue)
-            begun = max(w.opens for w in windows if w.phase == "continuous" and w.opens <= now)
-            if now - max(self._last_frame, begun) > self.settings.silence * SECOND:
-                self.give_up(f"NO_FRAME: nothing for {self.settings.silence:g} s")
-            elif self.basket and now - max(self._last_basket, begun) > self.settings.basket_silence * SECOND:
-                self.give_up(f"BASKET_SILENT: no trade for {self.settings.basket_silence:g} s")
+            await asyncio.sleep(self._patience())
+
+    def _patience(self) -> float:
+        """Give a silent connection up; seconds until one may be silent for too long next."""
+        now, settings = self.clock.now_ns(), self.settings
+        if self._reader is None or not self.plan.streamed:
+            return 1.0
+        if phase_at(now, market=self.market, venue=self.venue) != "continuous":
+            return 5.0
+        windows = windows_of(date_of(now, market=self.market), market=self.market, venue=self.venue)
+        begun = max(w.opens for w in windows if w.phase == "continuous" and w.opens <= now)
+        left = max(self._last_frame, begun) + round(settings.silence * SECOND) - now
+        if left < 0:
+            self.give_up(f"NO_FRAME: nothing for {settings.silence:g} s")
+            return 1.0
+        if self.basket:
+            quiet = max(self._last_basket, begun) + round(settings.basket_silence * SECOND) - now
+            if quiet < 0:
+                self.give_up(f"BASKET_SILENT: no trade for {settings.basket_silence:g} s")
+                return 1.0
+            left = min(left, quiet)
+        return left / SECOND + 0.1
 
     def give_up(self, why: str) -> None:
         """Drop the connection that stands; another follows."""

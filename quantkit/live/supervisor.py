@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from quantkit.live.runner import AccountRunner
 
 LAG_ALARM: Final = 0.25
-_BEAT: Final = 0.1
 _QUIET: Final = 60.0  # seconds between two alarms of one kind
 _ENDS: Final = 5
 _WITHIN: Final = 600.0
@@ -35,7 +34,8 @@ class Supervisor:
     """Keeps accounts and services running.
 
     accounts: by name, how to make a runner from the account's journal; services: by name, work that runs beside them
-    for as long as the process (hub, schedule). chance: numbers in [0, 1) for the jitter of restarts.
+    for as long as the process (hub, schedule). chance: numbers in [0, 1) for the jitter of restarts. beat: seconds
+    between two looks at the loop and the machine's clock; None: none, for virtual time, which has neither.
     """
 
     def __init__(
@@ -45,8 +45,9 @@ class Supervisor:
         *,
         chance: Callable[[], float],
         services: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
+        beat: float | None = 0.1,
     ) -> None:
-        self.clock = clock
+        self.clock, self._every = clock, beat
         self.runners: dict[str, AccountRunner] = {}
         self.given_up: dict[str, str] = {}
         self._accounts, self._services, self._chance = dict(accounts), dict(services or {}), chance
@@ -59,7 +60,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         keeping = [loop.create_task(self._keep(name), name=f"{name} keeper") for name in self._accounts]
         beside = [loop.create_task(self._serve(name), name=f"{name} service") for name in self._services]
-        beside.append(loop.create_task(self._beat(), name="heartbeat"))
+        if self._every is not None:
+            beside.append(loop.create_task(self._beat(self._every), name="heartbeat"))
         try:
             if keeping:
                 await asyncio.wait(keeping)
@@ -147,11 +149,11 @@ class Supervisor:
 
     # --- health -------------------------------------------------------------------------------------------------------
 
-    async def _beat(self) -> None:
+    async def _beat(self, every: float) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            wanted = loop.time() + _BEAT
-            await asyncio.sleep(_BEAT)
+            wanted = loop.time() + every
+            await asyncio.sleep(every)
             lag = max(0.0, loop.time() - wanted)
             metrics.LOOP_LAG.set(lag)
             if lag > LAG_ALARM:
