@@ -22,6 +22,7 @@ from quantkit.cli import (
     demo,
     doctor,
     halt,
+    orders,
     promote,
     runs,
     sweep,
@@ -73,6 +74,7 @@ app.command("resume")(halt.resume)
 app.command("panic")(halt.panic)
 app.command("sweep")(sweep.sweep)
 app.command("walkforward")(walkforward.walkforward)
+app.command("orders")(orders.orders)
 app.command("promote")(promote.promote)
 app.command("promotions")(promote.promotions)
 app.command("warmup")(warmup.warmup)
