@@ -1,0 +1,14 @@
+"""한국투자증권 (KIS): its REST and WebSocket servers, and our ports over them.
+
+client   all questions and orders, typed            codes      servers' addresses, transaction ids, error codes
+wire     one call: token, limiter, repeats, pages   transport  bytes out and in
+tokens   the access token, kept on disk             limiter    requests a second, by lane
+answers  what an answer means                       server     keys, accounts, servers
+quotes, ledger   records of prices and of accounts  figures    texts as numbers
+"""
+
+from quantkit.brokers.kis.client import KisClient, Options
+from quantkit.brokers.kis.codes import Environment
+from quantkit.brokers.kis.server import Account, PaperKeys, RealKeys, Server
+
+__all__ = ["Account", "Environment", "KisClient", "Options", "PaperKeys", "RealKeys", "Server"]

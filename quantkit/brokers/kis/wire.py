@@ -1,0 +1,274 @@
+"""One call of KIS: token, limiter, headers, the answer judged, reads repeated, lists paged through.
+
+    read      a question: repeated where repeating is safe (nothing sent, no answer, throttled, server in trouble), at
+              most `TRIES` times; with a new token once
+    pages     a question whose answer comes in pages: all of them, or an error; a list that does not end is an error
+    order     sent once, never again. Refusal, ConfigError: it said no. RetryLater: nothing stands (no connection, dead
+              token, no token). OutcomeUnknown: it may stand
+    post      without an envelope: tokens, approval keys, hash keys
+
+Contract: every byte goes through one `Transport` and one `Limiter`. `listen` is told of each request and answer with
+all secrets taken out (headers are left out), for the wire log. A cancelled order is as unknown as a lost one: whoever
+cancels must look.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from quantkit.brokers.kis.answers import (
+    Envelope,
+    ListChanged,
+    NothingSent,
+    Throttled,
+    TokenDead,
+    body_of,
+    failure,
+    read,
+    unreadable,
+)
+from quantkit.brokers.kis.codes import HASHKEY_PATH, TOKEN_PATH, Act, act_of
+from quantkit.brokers.kis.limiter import Clock, Lane, Limiter
+from quantkit.brokers.kis.tokens import Issued, Tokens, read_issue
+from quantkit.brokers.kis.transport import Answer, Lost, NotSent, Request, Transport
+from quantkit.errors import BadData, OutcomeUnknown, QuantkitError, RetryLater
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from quantkit.brokers.kis.server import Keys, Server
+
+TRIES: Final = 4
+PAGES: Final = 500  # of one list; more is a list that does not end
+_BACK_OFF_NS: Final = 250_000_000
+_SHORTEST: Final = 6  # characters of a secret that is looked for in texts
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer for the wire log, secrets taken out. `answer` is "" where none came."""
+
+    transaction: str
+    method: str
+    path: str
+    request: str
+    status: int | None
+    answer: str
+    sent: int
+    received: int
+    date: str = ""  # the `Date` header: what o'clock it is there
+
+
+class Wire:
+    """Calls of one app key to one server."""
+
+    def __init__(
+        self, keys: Keys, server: Server, *, transport: Transport, limiter: Limiter, clock: Clock, folder: Path,
+        vault_key: bytes | None = None, listen: Callable[[Exchange], None] | None = None, trust_throttle: bool = False,
+    ) -> None:  # fmt: skip
+        self.keys, self.server, self.clock, self.limiter = keys, server, clock, limiter
+        self._transport, self._listen, self._trust = transport, listen, trust_throttle
+        self._secrets = set(keys.secrets())
+        self.tokens = Tokens(keys, server, issue=self._issue, clock=clock, folder=folder, vault_key=vault_key)
+
+    # --- questions --------------------------------------------------------------------------------------------------
+
+    async def read(
+        self, transaction: str, path: str, params: Mapping[str, str], *, lane: Lane = Lane.DATA, method: str = "GET",
+        again: bool = False,
+    ) -> Envelope:  # fmt: skip
+        """The answer to a question. `again`: it is for the page after one. Errors as the port says."""
+        renewed, tries = False, 0
+        while True:
+            token = await self.tokens.token()
+            try:
+                return await self._once(transaction, path, params, token, lane=lane, method=method, again=again)
+            except TokenDead:
+                self.tokens.reject(token)
+                if renewed:
+                    raise
+                renewed = True
+            except Throttled:
+                tries += 1
+                self.limiter.pause()
+                if tries >= TRIES:
+                    raise
+            except ListChanged:
+                raise
+            except RetryLater:
+                tries += 1
+                if tries >= TRIES:
+                    raise
+                await self.clock.sleep_until(self.clock.now_ns() + (_BACK_OFF_NS << tries))
+
+    async def pages(
+        self, transaction: str, path: str, params: Mapping[str, str], *, lane: Lane = Lane.QUERY, most: int = PAGES
+    ) -> list[Envelope]:
+        """All pages of a list, first to last. RetryLater where it changed under our eyes each time; BadData where it
+        does not end."""
+        for _ in range(TRIES - 1):
+            try:
+                return await self._all_pages(transaction, path, params, lane, most)
+            except ListChanged:
+                continue
+        return await self._all_pages(transaction, path, params, lane, most)
+
+    async def _all_pages(
+        self, transaction: str, path: str, params: Mapping[str, str], lane: Lane, most: int
+    ) -> list[Envelope]:
+        found = [await self.read(transaction, path, params, lane=lane)]
+        seen: set[tuple[tuple[str, str], ...]] = set()
+        last_body: object = None
+        while found[-1].more:
+            place = found[-1].context()
+            key = tuple(sorted((name, value.strip()) for name, value in place.items()))
+            if key in seen and found[-1].body == last_body:
+                raise BadData(f"KIS {transaction}: page {len(found)} came twice; the list does not end")
+            if len(found) >= most:
+                raise BadData(f"KIS {transaction}: more than {most} pages; the list does not end")
+            seen.add(key)
+            last_body = found[-1].body
+            found.append(await self.read(transaction, path, {**params, **place}, lane=lane, again=True))
+        return found
+
+    # --- orders -----------------------------------------------------------------------------------------------------
+
+    async def order(
+        self, transaction: str, path: str, body: Mapping[str, str], *, lane: Lane, hashed: bool = False
+    ) -> Envelope:
+        """Send an order, a change or a cancel: once."""
+        token = await self.tokens.token(wait=False)
+        extra = {"hashkey": await self.hash_key(body)} if hashed else {}
+        try:
+            return await self._once(transaction, path, body, token, lane=lane, method="POST", order=True, extra=extra)
+        except TokenDead:
+            self.tokens.reject(token)
+            raise
+        except Throttled:
+            self.limiter.pause()
+            raise
+
+    # --- keys -------------------------------------------------------------------------------------------------------
+
+    async def hash_key(self, body: Mapping[str, str]) -> str:
+        """HASH of an order's body, for the header `hashkey`. It is not needed today."""
+        headers = {
+            "appkey": self.keys.app_key.get_secret_value(), "appsecret": self.keys.app_secret.get_secret_value()
+        }  # fmt: skip
+        found = await self.post(HASHKEY_PATH, body, lane=Lane.ORDER, headers=headers)
+        value = found.get("HASH")
+        if not isinstance(value, str) or not value.strip():
+            raise RetryLater("KIS gave no hash key; nothing was sent")
+        return value.strip()
+
+    async def post(
+        self, path: str, body: Mapping[str, str], *, lane: Lane = Lane.QUERY, headers: Mapping[str, str] | None = None
+    ) -> Mapping[str, Any]:
+        """What a path without envelopes answers. It is sent once; errors as `read` has."""
+        request = Request("POST", path, {"content-type": _JSON, **(headers or {})}, body=json.dumps(dict(body)))
+        answer = await self._travel(request, path, json.dumps(sorted(body)), lane=lane, order=False)
+        envelope = read(answer)
+        if envelope is not None and not envelope.ok:
+            raise self._failed(envelope, path)
+        found = body_of(answer)
+        if found is None or answer.status != 200:
+            raise unreadable(answer.status, path, order=False)
+        return found
+
+    def hide(self, *secrets: str) -> None:
+        """More values that no log and no error may show."""
+        self._secrets.update(secret for secret in secrets if len(secret) >= _SHORTEST)
+
+    def masked(self, text: str) -> str:
+        """A text without the secrets of this wire."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    async def close(self) -> None:
+        """Let connections go."""
+        await self._transport.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    async def _issue(self) -> Issued:
+        keys = self.keys
+        body = {
+            "grant_type": "client_credentials", "appkey": keys.app_key.get_secret_value(),
+            "appsecret": keys.app_secret.get_secret_value(),
+        }  # fmt: skip
+        issued = read_issue(await self.post(TOKEN_PATH, body), self.clock.now_ns())
+        self.hide(issued.token)
+        return issued
+
+    async def _once(
+        self, transaction: str, path: str, fields: Mapping[str, str], token: str, *, lane: Lane, method: str,
+        again: bool = False, order: bool = False, extra: Mapping[str, str] | None = None,
+    ) -> Envelope:  # fmt: skip
+        """One request. The envelope where it says "0", the error where it does not."""
+        self.hide(token)
+        headers = {
+            "content-type": _JSON, "authorization": f"Bearer {token}",
+            "appkey": self.keys.app_key.get_secret_value(), "appsecret": self.keys.app_secret.get_secret_value(),
+            "tr_id": transaction, "tr_cont": "N" if again else "", "custtype": "P", **(extra or {}),
+        }  # fmt: skip
+        text = json.dumps(dict(fields), ensure_ascii=False)
+        request = (
+            Request(method, path, headers, params=fields)
+            if method == "GET"
+            else Request(method, path, headers, body=text)
+        )
+        answer = await self._travel(request, transaction, text, lane=lane, order=order)
+        envelope = read(answer)
+        if envelope is None:
+            raise unreadable(answer.status, transaction, order=order)
+        if envelope.ok:
+            return envelope
+        if not order and act_of(envelope.code, envelope.text, envelope.status) is Act.EMPTY:
+            return envelope
+        raise self._failed(envelope, transaction, order=order)
+
+    def _failed(self, envelope: Envelope, transaction: str, *, order: bool = False) -> QuantkitError:
+        if envelope.code == "EGW02004":
+            self.tokens.forget()
+        shown = Envelope(envelope.status, ok=False, code=envelope.code, text=self.masked(envelope.text), body={})
+        return failure(shown, transaction, order=order, trust_throttle=self._trust)
+
+    async def _travel(self, request: Request, transaction: str, told: str, *, lane: Lane, order: bool) -> Answer:
+        """There and back, and a word to the listener."""
+        await self.limiter.enter(lane)
+        sent = self.clock.now_ns()
+        answer: Answer | None = None
+        problem: QuantkitError | None = None  # raised outside its handler: what it came of may hold headers
+        try:
+            answer = await self._transport.send(request)
+        except NotSent as lost:
+            problem = NothingSent(f"KIS {transaction}: {self.masked(str(lost))}; nothing was sent")
+        except Lost as lost:
+            what = f"KIS {transaction}: no answer ({self.masked(str(lost))})"
+            problem = OutcomeUnknown(f"{what}; whether it was taken must be looked up") if order else RetryLater(what)
+        finally:
+            self._tell(request, transaction, told, answer, sent)
+        if problem is not None:
+            raise problem
+        assert answer is not None
+        return answer
+
+    def _tell(self, request: Request, transaction: str, told: str, answer: Answer | None, sent: int) -> None:
+        if self._listen is None:
+            return
+        secret = request.path.startswith("/oauth2")
+        said = "" if answer is None or secret else answer.body.decode("utf-8", "replace")
+        self._listen(
+            Exchange(
+                transaction, request.method, request.path, self.masked(told), None if answer is None else answer.status,
+                self.masked(said), sent, self.clock.now_ns(),
+                "" if answer is None else answer.headers.get("date", ""),
+            )
+        )  # fmt: skip
+
+
+_JSON: Final = "application/json; charset=utf-8"
