@@ -13,7 +13,7 @@ Times are UTC nanoseconds.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ import numpy as np
 from quantkit.backtest.pieces import Terms, decide_rows
 from quantkit.backtest.run import default_costs
 from quantkit.core.fold import plan_of
-from quantkit.core.policy import RiskLimits
 from quantkit.core.prepare import first_state, has_universe
 from quantkit.data.bars import TRADED
 from quantkit.data.dates import day_text
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from quantkit.core.policy import Policy
+    from quantkit.core.policy import Policy, RiskLimits
     from quantkit.data.bars import Bars
     from quantkit.live.clock import Clock
     from quantkit.live.hub import MarketHub
@@ -256,22 +255,13 @@ def _sleeve(deployment: Deployment) -> Sleeve:
         book=Book(bars.symbols, state, plan, **options),
         capital=money,
         markets=bars.markets,
-        limits=_gate_limits(terms),
+        limits=GateLimits.of(terms.limits, terms.policy),
         load=partial(Book.from_bytes, plan=plan, **options),
         costs=terms.costs,
         adv={} if bars.intraday else {s: float(volume[:, k].mean()) for k, s in enumerate(bars.symbols)},
         raw=bars.prices == "raw",
         unit=bars.minor_unit,
     )
-
-
-def _gate_limits(terms: Terms) -> GateLimits:
-    """The gates' numbers: the money limits are those of the fold, the collar the policy's."""
-    shared = {each.name for each in fields(GateLimits)} & {each.name for each in fields(RiskLimits)}
-    given: dict[str, Any] = {} if terms.limits is None else {name: getattr(terms.limits, name) for name in shared}
-    if terms.policy.collar is not None:
-        given["policy_collar"] = float(terms.policy.collar)
-    return GateLimits(**{name: value for name, value in given.items() if value is not None})
 
 
 def _started(account: Hosted) -> dict[str, Any]:

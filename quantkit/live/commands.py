@@ -8,7 +8,8 @@ adopts, and gives a reason. Arguments, by command:
     resume    scope, name
     flatten   scope ("account" or "deployment"), name: cancel all of it, then sell what is held
     panic     cancel everything, halt the account
-    adopt     symbol, deployment (None: unassigned) | cash=True | order with number, or with outcome="not_found"
+    adopt     symbol, quantity, deployment (None: unassigned) | cash=True, amount | order, with the broker's number, or
+              with outcome="not_found", or of a cancel or a replacement that nobody answered outcome="ended"
     order     symbol, side, quantity, price (None: market), deployment (None: unassigned), phase
     cancel    order
     stop      cancel (False): nothing is sent until the next start
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from quantkit.errors import BadData, ConfigError, Refused
 from quantkit.live import life, outcomes
-from quantkit.live.switch import ALL, Mode, Scope, change, who
+from quantkit.live.switch import ALL, Mode, Scope, change, rule, who
 from quantkit.live.windows import next_window
 from quantkit.trading.events import Kind, intent_to_json
 from quantkit.trading.orders import NOT_FOUND, Intent, Order, OrderType, Side, Status, Window
@@ -202,18 +203,26 @@ def _adopt(turn: Turn, given: Command) -> None:
 def _adopt_order(turn: Turn, given: Command) -> None:
     """A person says what became of an unanswered order."""
     order = turn.engine.orders[given.arguments["order"]]
-    if order.unresolved_since is None or order.status is not Status.SUBMITTED:
+    lost = order.status is Status.REJECTED and order.reason == NOT_FOUND
+    if order.unresolved_since is None and not lost:
         raise Refused("NOT_UNRESOLVED", f"order {order.id} is {order.status}")
-    number = given.arguments.get("number")
-    if number:
+    number, outcome = given.arguments.get("number"), given.arguments.get("outcome")
+    sought = lost or order.status is Status.SUBMITTED
+    if number and sought:
+        if str(number) in turn.engine.number:
+            raise Refused("NUMBER_TAKEN", f"{number} is order {turn.engine.number[str(number)]}")
         order = outcomes.reopen(turn, order, str(number), filled=0, value=0)
         life.adopt_orphans(turn, order, str(number))
         turn.look("ask")
-    elif given.arguments.get("outcome") == "not_found":
+    elif outcome == "not_found" and order.status is Status.SUBMITTED:
         turn.order(Kind.ORDER_REJECTED, order, {"code": NOT_FOUND, "detail": f"by {given.by}: {given.reason}"})
         turn.engine.now.hunts.pop(order.id, None)
+    elif outcome == "ended" and not sought:
+        life.finish(turn, order, Status.EXPIRED, f"by {given.by}: {given.reason}")
+        turn.engine.now.hunts.pop(order.id, None)
     else:
-        raise Refused("NEEDS_OUTCOME", "give the broker's number, or outcome=not_found")
+        raise Refused("NEEDS_OUTCOME", "give the broker's number or outcome=not_found; outcome=ended for a cancel or a "
+                      "replacement that nobody answered")  # fmt: skip
 
 
 def _adopt_cash(turn: Turn, given: Command) -> None:
@@ -226,7 +235,7 @@ def _adopt_cash(turn: Turn, given: Command) -> None:
         "positions": {}, "cash": [cash], "adopted": True, "unassigned_cash": spare, "equal_cash": True,
         "by": given.by, "reason": given.reason,
     })  # fmt: skip
-    _turn_switch(turn, given, Scope.ACCOUNT, turn.engine.account, Mode.RUNNING)
+    _clear(turn, given, Scope.ACCOUNT, turn.engine.account, "CASH_DIFFERENCE", "COST_DIFFERENCE", "CAPITAL_TOO_LARGE")
 
 
 def _adopt_shares(turn: Turn, given: Command) -> None:
@@ -243,7 +252,14 @@ def _adopt_shares(turn: Turn, given: Command) -> None:
         "deployment": deployment, "price": None if last is None else last[0],
     })  # fmt: skip
     turn.engine.now.mismatch.pop(f"shares:{symbol}", None)
-    _turn_switch(turn, given, Scope.SYMBOL, symbol, Mode.RUNNING)
+    _clear(turn, given, Scope.SYMBOL, symbol, "POSITION_DIFFERENCE", "NOT_IN_LIST")
+
+
+def _clear(turn: Turn, given: Command, scope: Scope, name: str, *codes: str) -> None:
+    """Open a latch that the difference itself had closed; one that was closed for another reason stays."""
+    latch = turn.engine.switches.latches.get((scope, name))
+    if latch is not None and latch.by in {str(rule(code)) for code in codes}:
+        _turn_switch(turn, given, scope, name, Mode.RUNNING)
 
 
 _COMMANDS: Final[dict[str, Callable[[Turn, Command], None]]] = {

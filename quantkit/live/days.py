@@ -20,17 +20,18 @@ import numpy as np
 from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
 from quantkit.live import dispatch, life
 from quantkit.live.switch import next_session
-from quantkit.live.turn import Turn, date_at
 from quantkit.live.windows import date_of, session_of
 from quantkit.market import KRX_MARKETS
 from quantkit.plain import plain
 from quantkit.trading.events import Kind, intent_to_json
 from quantkit.trading.orders import Intent, OrderType, Side, TimeInForce, Window
-from quantkit.trading.ports import Tick
+from quantkit.trading.ports import InstrumentDay, Tick
 
 if TYPE_CHECKING:
     from quantkit.live.messages import BarClosed, MarketData, SessionOpens
     from quantkit.live.sleeves import Sleeve, Wanted
+    from quantkit.live.turn import Turn
+    from quantkit.trading.ports import Quote
 
 _AUCTION: Final = 600_000_000_000  # closing auction, nanoseconds
 _NOT_SENT: Final = frozenset({"stop_loss", "trailing_stop", "take_profit"})
@@ -67,7 +68,7 @@ def opens(turn: Turn, given: SessionOpens) -> None:
     _actions(turn, sleeve)
     if engine.now.phase == "ready":
         turn.look("morning", positions=True, cash=True)
-    session = session_of(date_at(turn.time), market=engine.settings.market)
+    session = session_of(turn.date(), market=engine.settings.market)
     if session is not None and turn.time < session.closes:
         turn.wake("sweep", session.closes + _AUCTION)
 
@@ -85,21 +86,28 @@ def _stale(turn: Turn, date: str) -> None:
         end_of_day(turn)
 
 
+def _moved(today: InstrumentDay) -> bool:
+    """Whether an action stands between the last close and today's base price."""
+    return today.previous_close > 0 and abs(today.base / today.previous_close - 1.0) > 1e-9
+
+
 def _halted(turn: Turn, sleeve: Sleeve) -> None:
-    """Drop what cannot trade today."""
+    """Drop what cannot trade today, and what a person ordered in shares and prices of before an action."""
     for name in list(turn.engine.waiting):
         order = turn.engine.orders[name]
         today = sleeve.instruments.get(order.intent.symbol)
         if order.intent.deployment == sleeve.name and today is not None and today.halted:
             turn.order(Kind.ORDER_DENIED, order, {"code": "HALTED", "detail": f"{order.intent.symbol} is halted"})
+        elif order.intent.source == "manual" and today is not None and _moved(today):
+            detail = f"{order.intent.symbol}: base {today.base:g} after {today.previous_close:g}"
+            turn.order(Kind.ORDER_DENIED, order, {"code": "CORPORATE_ACTION", "detail": detail})
 
 
 def _actions(turn: Turn, sleeve: Sleeve) -> None:
     """A base price that is not the last close is an action until the broker's share count says so."""
     expected = {}
     for today in sleeve.instruments.values():
-        moved = today.previous_close > 0 and abs(today.base / today.previous_close - 1.0) > 1e-9
-        if moved and turn.engine.shares(today.symbol):
+        if _moved(today) and turn.engine.shares(today.symbol):
             expected[today.symbol] = turn.engine.shares(today.symbol)
     if expected:
         detail = ", ".join(f"{symbol}: {shares} shares" for symbol, shares in expected.items())
@@ -153,7 +161,7 @@ def _should_stand(turn: Turn, sleeve: Sleeve, wanted: Wanted) -> None:
                 _intend(turn, sleeve, wanted, kind, price, order.intent.bar, instead=order.intent.window)
                 life.cancel(turn, order, "REPRICED")
         elif "~" not in order.id and (wanted.quantity < order.leaves or (price is not None and price != order.price)):
-            life.modify(turn, order, quantity=min(int(wanted.quantity), order.leaves), price=price or order.price)
+            turn.engine.now.standing[order.id] = order.filled + int(wanted.quantity), price or order.price
 
 
 def _session_start(turn: Turn) -> int:
@@ -207,12 +215,24 @@ def prices(turn: Turn, given: MarketData) -> None:
     sleeves = [s for s in turn.engine.sleeves.values() if s.opened and s.row is not None]
     for item in given.items:
         if not isinstance(item, Tick):
+            _quoted(latest, item)
             continue
         latest[item.symbol] = (item.price, item.time)
         for sleeve in sleeves:
             place = sleeve.columns.get(item.symbol)
             if place is not None and not item.auction:
                 _watch(turn, sleeve, place, item.price)
+
+
+def _quoted(latest: dict[str, tuple[float, int]], quote: Quote) -> None:
+    """A quote makes a price fresh: the last trade's where the book still allows it, else the nearest of the book."""
+    last = latest.get(quote.symbol)
+    if last is None or quote.time < last[1] or quote.expected is not None:
+        return  # in a call the book tells no price
+    bid = quote.bids[0][0] if quote.bids else 0.0
+    ask = quote.asks[0][0] if quote.asks else math.inf
+    if 0.0 < bid < ask or ask < math.inf:
+        latest[quote.symbol] = (min(max(last[0], bid), ask), quote.time)
 
 
 def _watch(turn: Turn, sleeve: Sleeve, place: int, price: float) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from quantkit.live import life, outcomes
 from quantkit.live.messages import Submit
@@ -19,13 +19,15 @@ from quantkit.live.switch import Mode, Modes, Scope
 from quantkit.live.turn import SECOND, Turn
 from quantkit.live.windows import date_of, next_window, phase_at
 from quantkit.trading.events import Kind
-from quantkit.trading.orders import Order, OrderType, Side, Status, Window
+from quantkit.trading.orders import TERMINAL, Order, OrderType, Side, Status, Window
 
 if TYPE_CHECKING:
     from quantkit.live.sleeves import Sleeve
 
 MINUTE: Final = 60 * SECOND
 _PHASES: Final = ("opening_auction", "continuous", "closing_auction")
+_PASSING: Final = frozenset({"STALE_QUOTE", "STREAM_RECONCILING"})
+_STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
 _CHANGING: Final = frozenset({Status.SUBMITTED, Status.PENDING_CANCEL, Status.PENDING_UPDATE})
 _PRICED: Final = frozenset({OrderType.LIMIT, OrderType.CONDITIONAL})
 
@@ -55,6 +57,8 @@ def window_of(sleeve: Sleeve, kind: str, close: int, market: str) -> Window:
 def pump(turn: Turn) -> None:
     """Send what may be sent now; end what is too late; ask for the moment when the next may."""
     engine = turn.engine
+    for name in list(engine.now.standing):
+        _replace(turn, name)
     if not engine.waiting:
         return
     queue = sorted((engine.orders[i] for i in engine.waiting), key=lambda order: order.intent.side is Side.BUY)
@@ -111,6 +115,36 @@ def slot_busy(turn: Turn, order: Order) -> bool:
     return False
 
 
+def _replace(turn: Turn, name: str) -> None:
+    """Bring an order that stands to what the fold wants of it, once it stands and the gates agree.
+
+    A price that is old, or a stream that is not ready, are waited for. What the gates deny otherwise must not stay at
+    its old price either: it is taken back.
+    """
+    engine = turn.engine
+    order, (total, price) = engine.orders.get(name), engine.now.standing[name]
+    if order is None or order.status in TERMINAL or name in engine.leaving:
+        del engine.now.standing[name]
+        return
+    if order.status not in _STANDS or order.number is None or engine.now.stopped:
+        return
+    left = min(total - order.filled, order.leaves)
+    if left < 1 or (left == order.leaves and price == order.price):
+        del engine.now.standing[name]
+        if left < 1:
+            life.cancel(turn, order, "NOT_WANTED")
+        return
+    asked = replace(order, quantity=order.filled + left, price=price)
+    judged = engine.gate(asked, view_of(turn, asked, ask="modify"))
+    if isinstance(judged, Denied) and judged.code in _PASSING:
+        return
+    del engine.now.standing[name]
+    if isinstance(judged, Denied):
+        life.cancel(turn, order, judged.code)
+    else:
+        life.modify(turn, order, quantity=left, price=price)
+
+
 def _send(turn: Turn, order: Order) -> None:
     """Through the gates, and out."""
     engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
@@ -122,7 +156,9 @@ def _send(turn: Turn, order: Order) -> None:
             return
     if sleeve is not None and order.intent.fold_order in sleeve.wanted and "~" not in order.id:
         quantity, price = sleeve.wanted[order.intent.fold_order]
-        quantity = max(1, quantity)
+    if quantity < 1:
+        life.finish(turn, order, Status.CANCELED, "NOT_WANTED")
+        return
     if order.intent.type in _PRICED and price is None:
         turn.order(Kind.ORDER_DENIED, order, {"code": "NO_PRICE", "detail": "no morning gave its limit"})
         return
@@ -198,7 +234,7 @@ def modes_of(turn: Turn, order: Order) -> Modes:
     return modes
 
 
-def view_of(turn: Turn, order: Order) -> View:
+def view_of(turn: Turn, order: Order, *, ask: Literal["new", "modify"] = "new") -> View:
     """Everything that the gates may look at."""
     engine, intent, now = turn.engine, order.intent, turn.engine.now
     sleeve = engine.sleeve_of(order)
@@ -212,7 +248,7 @@ def view_of(turn: Turn, order: Order) -> View:
     positions = engine.unassigned if sleeve is None else sleeve.positions()
     times = engine.sent.get(intent.deployment, [])
     return View(
-        now=turn.time, modes=modes_of(turn, order), market=market, date=date_of(turn.time, market=market),
+        now=turn.time, ask=ask, modes=modes_of(turn, order), market=market, date=date_of(turn.time, market=market),
         phase=phase_at(turn.time, market=market, venue=intent.venue),  # type: ignore[arg-type]
         slot_busy=intent.source == "manual" and slot_busy(turn, order), reconciling=now.phase != "ready",
         seen=engine.seen, working=working, available=available, sellable=_free(turn, order), equity=equity,

@@ -48,7 +48,7 @@ def reduce(engine: Engine, given: Input) -> tuple[Engine, list[Entry], list[Effe
         outcomes.begin_all(turn)
     if isinstance(given, MarketData):
         days.prices(turn, given)
-        if turn.entries:
+        if turn.entries or engine.now.standing:
             dispatch.pump(turn)
         return engine, turn.entries, turn.effects
     _hand(turn, given)

@@ -18,7 +18,7 @@ from quantkit.core.amounts import money
 from quantkit.live import outcomes
 from quantkit.live.messages import Answered, CancelOrder, ModifyOrder
 from quantkit.live.sleeves import costs_of
-from quantkit.live.turn import SECOND, Turn, date_at, over
+from quantkit.live.turn import SECOND, Turn, over
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import IN_FLIGHT, NOT_FOUND, TERMINAL, Order, Status
 
@@ -42,7 +42,7 @@ def value_of(turn: Turn, order: Order, price: float, quantity: int) -> int:
 def costs(turn: Turn, order: Order, value: int) -> tuple[int, int]:
     """(commission, tax) of a further fill, by the cost model; nothing outside the sleeves."""
     sleeve = turn.engine.sleeve_of(order)
-    return (0, 0) if sleeve is None else costs_of(sleeve, order, value, date_at(turn.time))
+    return (0, 0) if sleeve is None else costs_of(sleeve, order, value, turn.date())
 
 
 def book(
@@ -126,6 +126,11 @@ def cancel(turn: Turn, order: Order, reason: str) -> Order:
     return order
 
 
+def former(turn: Turn, time: int) -> bool:
+    """Whether a moment was on a day before this one."""
+    return turn.date(time) < turn.date()
+
+
 def follow(turn: Turn, order: Order) -> None:
     """An order that is being taken back has a new number: the request went to one that stands no more."""
     if order.status is Status.PENDING_CANCEL:
@@ -168,6 +173,9 @@ def _submitted(turn: Turn, order: Order, given: Answered) -> None:
             adopt_orphans(turn, turn.engine.orders[order.id], given.number)
         elif order.status is Status.SUBMITTED:
             accept(turn, order, given.number)
+        elif given.number not in order.numbers:
+            turn.alarm("NEEDS_OPERATOR", f"order {order.id} stands as {order.number}, and as {given.number} too",
+                       key=order.id, order=order.id)  # fmt: skip
         return  # else the stream or the list was faster
     if order.status is not Status.SUBMITTED:
         return
@@ -218,9 +226,10 @@ def _asked_to_modify(turn: Turn, order: Order, given: Answered) -> None:
 
 
 def heard(turn: Turn, notice: Notice) -> None:
-    """One notice of the stream: dropped from a dead connection, kept while the account is reconciled."""
+    """One notice of the stream: dropped from a dead connection or a former day, whose numbers may have come again;
+    kept while the account is reconciled."""
     now = turn.engine.now
-    if notice.generation < now.up.get("orders", 0):
+    if notice.generation < now.up.get("orders", 0) or former(turn, notice.time):
         return
     if now.phase != "ready":
         now.buffer.append(notice)
@@ -259,7 +268,7 @@ def order_of(turn: Turn, notice: Notice) -> Order | None:
     for number in (notice.number, notice.original):
         if number:
             found = engine.number.get(number) or engine.now.requests.get(number)
-            if found in engine.orders:
+            if found in engine.orders and not former(turn, engine.orders[found].submitted or turn.time):
                 return engine.orders[found]
     return None
 
@@ -295,6 +304,9 @@ def _filled(turn: Turn, order: Order, notice: Notice) -> None:
         order = accept(turn, order, notice.number)
     if order.status is Status.REJECTED and order.reason != NOT_FOUND:
         turn.alarm("FILL_OF_REJECTED", f"order {order.id}: {quantity} shares after its refusal", key=order.id)
+    if notice.number in order.numbers[:-1] and order.status not in TERMINAL:
+        grown = {"number": order.number, "quantity": order.quantity + quantity, "price": order.price}
+        order = turn.order(Kind.ORDER_UPDATED, order, grown)  # what is left was counted without this fill
     value = value_of(turn, order, notice.price, quantity)
     split = quantity != notice.quantity
     book(
@@ -320,6 +332,8 @@ def _new_shares(turn: Turn, order: Order, notice: Notice) -> tuple[int, str]:
         return 0, trade
     now.heard.add((order.id, trade))
     shares = notice.quantity
+    if notice.number in order.numbers[:-1]:
+        room += shares
     if notice.cumulative is not None and notice.execution is None and order.numbers[:1] == (notice.number,):
         shares = min(shares, notice.cumulative - turn.engine.confirmed.get(order.id, (0, 0))[0])
     else:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.live import life, outcomes
 from quantkit.live.messages import CancelOrder
+from quantkit.live.sleeves import costs_on
 from quantkit.live.switch import Mode, Scope
-from quantkit.live.turn import SECOND, Turn, date_at
+from quantkit.live.turn import SECOND, Turn
 from quantkit.trading.events import Kind, intent_to_json
 from quantkit.trading.orders import TERMINAL, Intent, Order, OrderType, Status, Window
 
@@ -35,6 +36,7 @@ _STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
 def settle(turn: Turn, given: Looked) -> None:
     """Bring every order up to a complete list."""
     assert given.orders is not None
+    turn.engine.now.settled = given.asked
     groups, rest = _by_owner(turn, given.orders)
     for name, lines in groups.items():
         settle_one(turn, turn.engine.orders[name], lines, given.asked)
@@ -65,9 +67,9 @@ def _by_owner(turn: Turn, lines: tuple[BrokerOrder, ...]) -> tuple[dict[str, lis
             owner = engine.number.get(at.number) or engine.now.requests.get(at.number)
             owner = owner or engine.number.get(at.original or "")
             at, steps = by_number.get(at.original or ""), steps + 1
-        if owner in engine.orders:
+        if owner in engine.orders and turn.date(engine.orders[owner].submitted or line.time) == turn.date(line.time):
             groups.setdefault(owner, []).append(line)
-        else:
+        elif not life.former(turn, line.time):  # a broker may show the day before until the morning
             rest.append(line)
     return groups, rest
 
@@ -91,13 +93,12 @@ def _fills(turn: Turn, order: Order, lines: list[BrokerOrder], filled: int, valu
     if filled > order.filled:
         more, worth = filled - order.filled, value - order.value
         unit = life.value_of(turn, order, 1.0, 1)
-        day = date_at(turn.time).isoformat()
+        day = turn.date().isoformat()
         return life.book(
             turn, order, trade=f"list:{engine.account}:{day}:{lines[0].number}:{filled}", quantity=more,
             price=worth / more / unit, value=worth, inferred=True, confirmed=shown,
         )  # fmt: skip
     if filled < order.filled:
-        lag = int(engine.settings.capabilities.list_lag * SECOND)
         if filled < known[0]:
             key = f"below:{order.id}"
             engine.now.mismatch[key] = engine.now.mismatch.get(key, 0) + 1
@@ -105,7 +106,7 @@ def _fills(turn: Turn, order: Order, lines: list[BrokerOrder], filled: int, valu
                 detail = f"order {order.id}: the list shows {filled} shares, it has shown {known[0]}"
                 turn.alarm("BROKER_BELOW_LOCAL", detail, key=order.id, order=order.id)
                 turn.restrict(Scope.ACCOUNT, engine.account, Mode.REDUCING, reason=detail, code="BROKER_BELOW_LOCAL")
-        elif asked >= engine.filled_at[order.id] + lag:
+        elif asked >= engine.filled_at[order.id] + _lag(turn):
             turn.alarm("FILL_TAKEN_BACK", f"order {order.id}: {order.filled - filled} shares were never executed",
                        key=f"{order.id}:{filled}", order=order.id)  # fmt: skip
             return _correct(turn, order, filled, value, "the list never showed it")
@@ -136,11 +137,13 @@ def _standing(turn: Turn, order: Order, lines: list[BrokerOrder], filled: int, a
     """Whether and how it still stands, as the list says."""
     live = [line for line in lines if line.leaves > 0 and line.status == "open"]
     if not live:
-        if order.status not in TERMINAL and order.status is not Status.SUBMITTED:
+        there = order.number is None or any(line.number == order.number for line in lines)
+        coming = order.status is Status.PENDING_UPDATE and not _waited(turn, order, asked, _lag(turn))
+        if order.status not in TERMINAL and order.status is not Status.SUBMITTED and there and not coming:
             _over(turn, order, lines)
-        return
+        return  # else the list does not show yet what it was replaced by
     line, leaves = live[-1], sum(each.leaves for each in live)
-    waited = asked >= turn.engine.now.asked_at.get(order.id, 0) + life.PATIENCE or order.unresolved_since is not None
+    waited = _waited(turn, order, asked, life.PATIENCE) or order.unresolved_since is not None
     match order.status:
         case Status.CANCELED | Status.EXPIRED | Status.REJECTED | Status.FILLED:
             _alive_after_all(turn, order, line, asked)
@@ -167,6 +170,16 @@ def _standing(turn: Turn, order: Order, lines: list[BrokerOrder], filled: int, a
         life.cancel(turn, order, turn.engine.leaving[order.id])
 
 
+def _lag(turn: Turn) -> int:
+    """How far the list may be behind, nanoseconds."""
+    return int(turn.engine.settings.capabilities.list_lag * SECOND)
+
+
+def _waited(turn: Turn, order: Order, asked: int, patience: int) -> bool:
+    """Whether what was asked for a cancel or a replacement has had its time."""
+    return asked >= turn.engine.now.asked_at.get(order.id, 0) + patience
+
+
 def _replaced(turn: Turn, order: Order, line: BrokerOrder, quantity: int) -> None:
     price = order.price if line.price is None else line.price
     turn.order(Kind.ORDER_UPDATED, order, {"number": line.number, "quantity": quantity, "price": price})
@@ -188,8 +201,7 @@ def _over(turn: Turn, order: Order, lines: list[BrokerOrder]) -> None:
 
 def _alive_after_all(turn: Turn, order: Order, line: BrokerOrder, asked: int) -> None:
     """It has ended here and stands there: a list that lags, or a notice that was wrong."""
-    lag = int(turn.engine.settings.capabilities.list_lag * SECOND)
-    if asked < (order.ended or 0) + lag:
+    if asked < (order.ended or 0) + _lag(turn):
         turn.wake_by("ask", turn.time + POLL)
         return
     turn.alarm("STILL_OPEN", f"order {order.id} is {order.status} here and stands as {line.number}", key=order.id,
@@ -225,7 +237,7 @@ def _of_others(turn: Turn, line: BrokerOrder) -> None:
     engine = turn.engine
     known = engine.external.get(line.number)
     if known is not None:
-        if (known.filled, known.value) != (line.filled, line.value):
+        if (known.filled, known.value, known.costs) != (line.filled, line.value, _charged(turn, line)):
             _adopt(turn, line, known.policy, moves=True)
         return
     if any(
@@ -250,18 +262,28 @@ def _of_others(turn: Turn, line: BrokerOrder) -> None:
 def _adopt(turn: Turn, line: BrokerOrder, policy: str, *, moves: bool) -> None:
     """Its shares and money are nobody's. moves: False where the first look at the account counted them already."""
     turn.engine.now.orphans.pop(line.number, None)
-    charged = 0
-    if line.filled and moves and line.leaves == 0:
-        charged = (line.commission or 0) + (line.tax or 0)
+    known = turn.engine.external.get(line.number)
+    charged = _charged(turn, line) - (0 if known is None else known.costs)
     turn.write(Kind.EXTERNAL_ORDER_ADOPTED, {
         "number": line.number, "symbol": line.symbol, "side": line.side.value, "quantity": line.quantity,
         "filled": line.filled, "value": line.value, "policy": policy, "moves": moves, "costs": charged,
     })  # fmt: skip
 
 
+def _charged(turn: Turn, line: BrokerOrder) -> int:
+    """What an order of others cost: as the broker says, else as it charges ours."""
+    if line.commission is not None and line.tax is not None:
+        return line.commission + line.tax
+    sleeve = next(iter(turn.engine.sleeves.values()), None)
+    if sleeve is None or not line.value:
+        return 0
+    market = sleeve.market(line.symbol) if line.symbol in sleeve.columns else turn.engine.settings.market
+    return sum(costs_on(sleeve, market, line.side, line.value, turn.date()))
+
+
 def _claim(turn: Turn, line: BrokerOrder, deployment: str) -> None:
     """A sleeve takes an order of others as its own."""
-    name = f"{deployment}:external:{date_at(turn.time).isoformat()}:{line.number}"
+    name = f"{deployment}:external:{turn.date().isoformat()}:{line.number}"
     priced = line.type in (OrderType.LIMIT, OrderType.CONDITIONAL)
     price = (line.price or 0.0) if priced else None
     intent = Intent(

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from quantkit.core.amounts import money
-from quantkit.live.turn import SECOND, Hunt, Turn, date_at
+from quantkit.live.turn import SECOND, Hunt, Turn
 from quantkit.live.windows import session_of
 from quantkit.trading.events import Kind, intent_to_json
 from quantkit.trading.orders import IN_FLIGHT, NOT_FOUND, Order, Side, Status
@@ -100,7 +100,7 @@ def judge(
         seeking = order.status is Status.SUBMITTED
         if not (seeking or order.status is Status.REJECTED) or given.asked < (order.submitted or 0):
             continue
-        found = [line for line in left if matches(turn, order, line)]
+        found = [line for line in left if line.number not in turn.engine.external and matches(turn, order, line)]
         if len(found) == 1:
             left.remove(found[0])
             bound.append((reopen(turn, order, found[0].number, filled=found[0].filled, value=found[0].value), found[0]))
@@ -108,7 +108,8 @@ def judge(
             numbers = ", ".join(line.number for line in found)
             turn.alarm("NEEDS_OPERATOR", f"order {order.id} may be any of {numbers}: adopt one", key=order.id,
                        order=order.id)  # fmt: skip
-            left = [line for line in left if line not in found]
+            if seeking:  # of one that was given up they are others' until a person says more
+                left = [line for line in left if line not in found]
         elif seeking:
             _not_there(turn, order, given)
     return bound, left
@@ -133,6 +134,8 @@ def _not_there(turn: Turn, order: Order, given: Looked) -> None:
     since = order.unresolved_since or 0
     if seeking is None or now.stream_since is None or given.asked < max(since, now.stream_since):
         return
+    if turn.date(order.submitted or 0) < turn.date(given.asked):
+        return  # the list of another day says nothing: a person must
     seeking.good += 1
     seeking.first = given.asked if seeking.first is None else seeking.first
     seeking.free = _nothing_bound(turn, order, given, free=seeking.free)
@@ -147,7 +150,7 @@ def _not_there(turn: Turn, order: Order, given: Looked) -> None:
 
 def _span(turn: Turn, since: int) -> int:
     """How long a list must not have shown it."""
-    session = session_of(date_at(turn.time), market=turn.engine.settings.market)
+    session = session_of(turn.date(), market=turn.engine.settings.market)
     near = session is not None and any(abs(since - edge) <= EDGE for edge in (session.opens, session.closes))
     return SPAN_AT_EDGES if near else SPAN
 
@@ -190,17 +193,19 @@ def cost_of(turn: Turn, order: Order) -> int:
 
 
 def send_again(turn: Turn, order: Order, given: Looked) -> None:
-    """A sale that takes risk away goes again for what the broker says can be sold: were the first one alive, its shares
-    would be bound. What other sleeves and nobody own is not ours to sell."""
+    """A sale that takes risk away goes again for what the broker says can be sold beyond what is to be kept: were the
+    first one alive, its shares would be bound. Never for so few that the broker could take both."""
     intent, engine = order.intent, turn.engine
     sellable, sleeve = given.sellable.get(order.id), engine.sleeve_of(order)
     if not intent.reduces or intent.side is not Side.SELL or sellable is None or sleeve is None:
         return
     root, _, count = intent.id.partition("~")
     following = f"{root}~{int(count or 0) + 1}"
-    others = engine.shares(intent.symbol) - sleeve.shares(intent.symbol)
-    quantity = min(order.leaves, sellable - max(0, others))
-    if following in engine.orders or quantity < 1 or turn.time >= intent.window.closes:
+    selling = sum(o.leaves for o in _others(turn, order) if o.intent.side is Side.SELL
+                  and o.intent.symbol == intent.symbol)  # fmt: skip
+    keep = max(0, engine.shares(intent.symbol) - selling - order.leaves)
+    quantity = min(order.leaves, sellable - keep)
+    if following in engine.orders or quantity <= keep or quantity < 1 or turn.time >= intent.window.closes:
         return
     again = replace(intent, id=following, quantity=quantity)
     turn.write(

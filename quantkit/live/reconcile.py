@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from quantkit.live import life, looks, outcomes
 from quantkit.live.messages import Backfill
 from quantkit.live.switch import Mode, Scope
-from quantkit.live.turn import SECOND, Purpose, Turn, date_at, over
+from quantkit.live.turn import SECOND, Purpose, Turn, over
 from quantkit.live.windows import session_of
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import Status
@@ -87,11 +87,15 @@ def looked(turn: Turn, given: Looked) -> None:
         return
     if now.phase != "ready" and purpose.why != "hunt":
         return  # the stream broke meanwhile: the reconciliation to come asks for all of it
+    if given.asked < now.settled:
+        _failed(turn, purpose)  # a later look was faster: what this one saw is old
+        return
     looks.settle(turn, given)
     compare(turn, given)
     if purpose.why == "sweep":
+        _left_out(turn, given)
         end_of_day(turn)
-        turn.write(Kind.ACCOUNT_STATE, _state(given) | {"swept": date_at(turn.time).isoformat()})
+        turn.write(Kind.ACCOUNT_STATE, _state(given) | {"swept": turn.date().isoformat()})
 
 
 def _failed(turn: Turn, purpose: Purpose) -> None:
@@ -130,19 +134,19 @@ def _started(turn: Turn, given: Looked, *, complete: bool) -> None:
         if sleeve.bar:
             turn.send(Backfill(sleeve.book.symbols, sleeve.bar, turn.time))
     turn.wake_by("positions", turn.time + POSITIONS)
-    session = session_of(date_at(turn.time), market=engine.settings.market)
-    if session is not None and turn.time < session.closes + SWEEP:
-        turn.wake("sweep", session.closes + SWEEP)
+    session = session_of(turn.date(), market=engine.settings.market)
+    if session is not None and engine.swept != turn.date().isoformat():
+        turn.wake("sweep", max(session.closes + SWEEP, turn.time + SECOND))
 
 
 def _absent(turn: Turn, given: Looked) -> None:
     """Orders with a number that a complete list of the day lacks: of a day before, or a broker that forgot."""
     assert given.orders is not None
     there = {line.number for line in given.orders}
-    today = date_at(turn.time)
+    today = turn.date()
     for name in list(turn.engine.working):
         order = turn.engine.orders[name]
-        if order.numbers and not there.intersection(order.numbers) and date_at(order.submitted or 0) < today:
+        if order.numbers and not there.intersection(order.numbers) and turn.date(order.submitted or 0) < today:
             life.finish(turn, order, Status.EXPIRED, "SESSION_END")
 
 
@@ -295,6 +299,18 @@ def sweep(turn: Turn) -> None:
         turn.look("sweep", positions=True, cash=True)
     else:
         turn.wake("sweep", turn.time + AGAIN)
+
+
+def _left_out(turn: Turn, given: Looked) -> None:
+    """Orders of the day that its last list lacks: nobody knows what became of them."""
+    there = {line.number for line in given.orders or ()}
+    for name in turn.engine.working:
+        order = turn.engine.orders[name]
+        if order.numbers and not there.intersection(order.numbers):
+            turn.alarm("NOT_IN_LIST", f"order {order.id}, number {order.number}: the day's last list lacks it",
+                       key=order.id, order=order.id)  # fmt: skip
+            turn.restrict(Scope.SYMBOL, order.intent.symbol, Mode.REDUCING, code="NOT_IN_LIST",
+                          reason=f"nobody knows what became of order {order.id}")  # fmt: skip
 
 
 def end_of_day(turn: Turn) -> None:

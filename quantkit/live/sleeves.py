@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quantkit.core.state import Inputs, Record, Records, State
-    from quantkit.trading.orders import Order
+    from quantkit.trading.orders import Order, Side
     from quantkit.trading.ports import InstrumentDay
 
 
@@ -277,6 +277,13 @@ def costs_of(sleeve: Sleeve, order: Order, value: int, date: dt.date) -> tuple[i
     if order.intent.side.sign > 0:
         return commission, 0
     return commission, int(tax_of(plan, _tax_rate(date, market), value))
+
+
+def costs_on(sleeve: Sleeve, market: str, side: Side, value: int, date: dt.date) -> tuple[int, int]:
+    """(commission, tax) of a whole order of others, as the plan of a sleeve has it."""
+    plan, place = sleeve.book.plan, MARKET_ID[market]
+    tax = int(tax_of(plan, _tax_rate(date, place), value)) if side.sign < 0 else 0
+    return int(commission_of(plan, place, value)), tax
 
 
 _TAX: dict[tuple[dt.date, int], float] = {}

@@ -243,7 +243,8 @@ def _updated(order: Order, entry: Entry) -> Order:
     """Replaced, by whomever, as the broker says."""
     given = entry.payload
     changes = {"numbers": _longer(order, given["number"]), "quantity": given["quantity"], "price": given["price"]}
-    if order.status in _STANDS or order.status is Status.PENDING_CANCEL:
+    heard = given["number"] in order.numbers and order.status is Status.PENDING_UPDATE  # not what was asked for
+    if order.status in _STANDS or order.status is Status.PENDING_CANCEL or heard:
         return order.changed(**changes)
     if order.status not in IN_FLIGHT:
         raise Bug(f"order {order.id} is {order.status}: nothing of it stands that could be replaced")

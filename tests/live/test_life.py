@@ -298,6 +298,7 @@ def replacing(lawful: bool = True) -> tuple[Account, str]:
     account.feed_timer("windows", at("08:30"))
     (name,) = account.sent()
     account.answer(name, number="1")
+    account.tick(70_000.0, time=at("09:01"))
     account.book.says(morning=[Want(1, kind="limit", rule="own", limit=69_000.0)])
     account.closes(at("09:01"))
     order = account.order(name)

@@ -161,6 +161,21 @@ def test_orders_into_an_auction_rest_on_the_base_price() -> None:
     assert code(order(BUY, **AUCTION), view()) == "SESSION_PHASE"  # its auction is over
 
 
+def test_an_order_for_the_whole_session_goes_out_in_any_phase_before_the_closing_call() -> None:
+    whole = order(BUY, window="session")
+    assert code(whole, view(**AT_OPEN)) == ""
+    assert code(whole, view()) == ""
+    assert code(whole, view(phase="vi_auction")) == ""
+    assert code(whole, view(phase="closing_auction")) == "SESSION_PHASE"
+
+
+def test_a_replacement_is_not_held_to_the_window_it_was_sent_in() -> None:
+    stands = order(BUY, **AUCTION, closes=NOW).to(Status.SUBMITTED).to(Status.ACCEPTED)
+    assert code(stands, view(ask="modify")) == ""
+    assert code(stands, view(ask="modify", last_price=60_000.0)) == "PRICE_COLLAR"  # measured against the market now
+    assert code(stands, view(ask="modify", phase=None)) == "SESSION_PHASE"
+
+
 def test_kinds_that_a_phase_or_a_name_does_not_take() -> None:
     immediate = order(BUY, tif=TimeInForce.IOC, **AUCTION)
     assert code(immediate, view(**AT_OPEN)) == "SESSION_PHASE"

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 CALLS: Final = frozenset({"opening_orders", "opening_auction", "closing_auction", "vi_auction"})
 PHASE_NAMES: Final = {"opening_auction": "opening_orders"}  # a window is named for its auction
+TAKEN_IN: Final = {  # phases in which an order of a window is sent
+    "opening_auction": ("opening_orders",),
+    "continuous": ("continuous", "vi_auction"),
+    "session": ("opening_orders", "continuous", "vi_auction"),
+}
 _TOLERANCE: Final = 1e-6  # of a tick, as the compiled rules have it
 
 

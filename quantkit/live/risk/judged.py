@@ -69,7 +69,7 @@ def judged(order: Order, view: View) -> Judged:
     )  # fmt: skip
     room = (-held if buy else held) - on_its_way
     reduces = 0 < quantity <= room
-    into_call = view.phase in exchange.CALLS or intent.window.phase in exchange.CALLS
+    into_call = view.phase in exchange.CALLS or (view.ask == "new" and intent.window.phase in exchange.CALLS)
     reference = view.base if into_call else view.last_price
     lower, upper = _limits(view)
     worst = order.price

@@ -63,12 +63,12 @@ def phase(order: Order, view: View, facts: Judged) -> Denied | None:
     window = order.intent.window
     if view.phase is None:
         return Denied("SESSION_PHASE", f"window={window.phase}: nothing takes orders now")
-    if not window.opens <= view.now < window.closes:
-        return Denied("SESSION_PHASE", f"now={view.now} window={window.opens}..{window.closes}")
     now = exchange.PHASE_NAMES.get(view.phase, view.phase)
-    wanted = exchange.PHASE_NAMES.get(window.phase, window.phase)
-    if now != wanted and (wanted, now) != ("continuous", "vi_auction"):
-        return Denied("SESSION_PHASE", f"phase={view.phase} window={window.phase}")
+    if view.ask == "new":  # one that is replaced was sent in its window
+        if not window.opens <= view.now < window.closes:
+            return Denied("SESSION_PHASE", f"now={view.now} window={window.opens}..{window.closes}")
+        if now not in exchange.TAKEN_IN.get(window.phase, (window.phase,)):
+            return Denied("SESSION_PHASE", f"phase={view.phase} window={window.phase}")
     kind, status = kind_of(order.intent.type, order.intent.tif), exchange.status_of(view.instrument)
     why = exchange.refusal(kind, view.date, now, order.intent.venue, view.market, status)
     return Denied("SESSION_PHASE", why) if why else None
