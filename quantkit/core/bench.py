@@ -27,6 +27,7 @@ from quantkit.core.outside import (
 from quantkit.core.state import (
     AT_PRINTS,
     CASH_BEFORE,
+    DATE,
     ENDED,
     KIND_STOP,
     KIND_TAKE,
@@ -138,7 +139,7 @@ class Bench:
         self.row: Inputs | None = None
         self._shapes: list[tuple[int, ...]] = []
         self._events = NO_EVENTS
-        self._kept: tuple[Address, object] = (0, None)
+        self._kept: tuple[Address, object] = self._packed(_no_row(len(state.names)))  # fills may come before any row
         self._out = np.zeros(len(state.orders), STANDING).view(np.recarray)
         self._two = np.zeros(2)
 
@@ -247,14 +248,25 @@ class Bench:
 
     def _pack(self) -> None:
         if self.row is not None:
-            frame = self.frame(self.row, self.rule)
-            self._kept = packed(Desk(frame, self._events, _NO_MONEY, _NO_MONEY))
+            self._kept = self._packed(self.row)
+
+    def _packed(self, row: Inputs) -> tuple[Address, object]:
+        return packed(Desk(self.frame(row, self.rule), self._events, _NO_MONEY, _NO_MONEY))
 
     @staticmethod
     def _step(address: Address, t: int, what: int, rule: Rule | None) -> int:
         if rule is None:
             return int(step(address, 0, 0, t, what, None, 1))
         return int(step(address, rule.call, rule.params, t, what, 1, None))
+
+
+def _no_row(names: int) -> Inputs:
+    """A row of which nothing is known."""
+    nothing = np.full((1, names), np.nan)
+    dates = np.zeros(1, DATE).view(np.recarray)
+    return Inputs._make(dates if name == "dates" else nothing for name in Inputs._fields)._replace(
+        flags=np.zeros((1, names), np.uint8)
+    )
 
 
 _OF_PATHS = ("peak", "used", "resting", "first", "high", "low", "range", "above", "below")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+import quantkit as qk
+from quantkit import ta
 from quantkit.core.state import State, to_bytes
+from quantkit.emulator.sources import random_bars
+from quantkit.host import Deployment, new_sleeve
 from tests.core.markets import Case, cases, scripted_cases
 from tests.core.runs import compiled
 from tests.core.shapings import shaped, shorted
@@ -56,3 +61,22 @@ def test_quiet_bars_in_one_call_are_the_same_bars(case: Case) -> None:
 @given(ANY_CASE, st.integers(1, 5))
 def test_a_book_goes_on_from_its_bytes(case: Case, restart: int) -> None:
     check(case, restart=restart)
+
+
+class Above(qk.Strategy):
+    def targets(self, bars: qk.Bars) -> np.ndarray:
+        return bars.close > ta.sma(bars.close, 3)
+
+
+def test_a_book_takes_fills_before_any_bar_also_after_its_bytes_were_read() -> None:
+    """A restart books what happened since its snapshot; the row of the bar that runs comes later."""
+    bars = random_bars(seed=1, symbols=2, sessions_count=8)
+    sleeve = new_sleeve(Deployment(name="d", strategy=Above(), bars=bars, capital=10_000_000))
+    fill = {"order": -1, "symbol": 1, "side": 1, "quantity": 3, "price": 1000.0, "value": 3000, "commission": 1,
+            "tax": 0, "rule": 0}  # fmt: skip
+    sleeve.book.fill(**fill)
+    sleeve.take_book(sleeve.book.to_bytes())
+    sleeve.book.fill(**fill)
+    sleeve.book.drop(7, "CANCELED")
+    assert sleeve.positions() == {bars.symbols[1]: 6}
+    assert sleeve.cash() == 10_000_000 - 2 * 3001
