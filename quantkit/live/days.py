@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
-from quantkit.live import dispatch, life
+from quantkit.live import dispatch, life, signals
 from quantkit.live.switch import next_session
 from quantkit.live.windows import date_of, session_of
 from quantkit.market import KRX_MARKETS
@@ -185,7 +185,7 @@ def _type_of(sleeve: Sleeve, wanted: Wanted, price: float | None, *, known: bool
 
 def _intend(
     turn: Turn, sleeve: Sleeve, wanted: Wanted, kind: OrderType, price: float | None, close: int,
-    *, instead: Window | None = None, window: Window | None = None,
+    *, instead: Window | None = None, window: Window | None = None, strength: float | None = None,
 ) -> None:  # fmt: skip
     """Journal an intent for an order of the fold."""
     market = turn.engine.settings.market
@@ -201,7 +201,7 @@ def _intend(
         window=instead or window or dispatch.window_of(sleeve, wanted.kind, close, market), price=price,
         tif=TimeInForce(wanted.tif), venue=sleeve.venue, bar=close, fold_order=int(wanted.order), rule=wanted.rule,
         kind=wanted.kind, reduces=0 < wanted.quantity <= abs(held) and held * wanted.side < 0,
-        decision_price=last if math.isfinite(last) else None,
+        decision_price=last if math.isfinite(last) else None, strength=strength,
     )  # fmt: skip
     turn.write(Kind.ORDER_INITIALIZED, {"intent": intent_to_json(intent)}, order=name, deployment=sleeve.name)
 
@@ -281,6 +281,7 @@ def closes(turn: Turn, given: BarClosed) -> None:
     turn.engine.due = True
     if not sleeve.opened:
         morning(turn, sleeve, given.row, given.events)
+    targets = signals.kept(sleeve)
     said = sleeve.book.evening(given.row, signals=given.signals)
     _count_bars(sleeve, given.close)
     sleeve.opened = False
@@ -290,14 +291,21 @@ def closes(turn: Turn, given: BarClosed) -> None:
         "bar": given.close, "equity": int(said.equity), "cash": int(said.cash), "digest": sleeve.digest(),
         "complete": given.complete, "backfill": given.backfill,
     }, deployment=sleeve.name)  # fmt: skip
+    signals.write(turn, sleeve, given, targets, said.decided)
     for wanted in said.decided:
         price = None if math.isnan(wanted.limit) else float(wanted.limit)
         sleeve.wanted[wanted.order] = (int(wanted.quantity), price)
-        _intend(turn, sleeve, wanted, _type_of(sleeve, wanted, price, known=False), price, given.close)
+        kind = _type_of(sleeve, wanted, price, known=False)
+        _intend(turn, sleeve, wanted, kind, price, given.close, strength=_strength(given, wanted))
     if sleeve.book.intraday:
         row = coming(turn, sleeve, given)
         if row is not None:
             morning(turn, sleeve, row, given.events[:0])
+
+
+def _strength(given: BarClosed, wanted: Wanted) -> float | None:
+    """How strongly the strategy wants a name; what `on_bar` orders says no strength."""
+    return None if wanted.rule == "own" else signals.strength_of(given.row, int(wanted.symbol))
 
 
 def _count_bars(sleeve: Sleeve, close: int) -> None:

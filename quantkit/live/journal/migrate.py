@@ -17,7 +17,7 @@ from quantkit.live.journal.database import reading, shown, writing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The form this version writes."""
 _FOLDER = Path(__file__).parent / "migrations"
 

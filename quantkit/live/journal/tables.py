@@ -9,7 +9,8 @@
 
 Contract: times are UTC nanoseconds, money is minor units (won, cents), quantities are shares; the deployment of what
 belongs to none is "". JSON columns hold the very text they were given (`database` tells SQLAlchemy so): the hash of a
-row is over its bytes. `migrations/` makes these tables in databases; a test holds the two together.
+row is over its bytes. They hold objects and lists; JSON that may be a bare number stands in a text column.
+`migrations/` makes these tables in databases; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ external_orders = sa.Table(
 )  # fmt: skip
 signals = sa.Table(
     "signals", METADATA,
-    _account(), _text("deployment", key=True), _text("symbol", key=True), _whole("bar", key=True), _json("value"),
+    _account(), _text("deployment", key=True), _text("symbol", key=True), _whole("bar", key=True), _text("value"),
     _real("strength"), *_last(),
     sa.Index("signals_symbol", "symbol", "time"),
 )  # fmt: skip
