@@ -21,6 +21,7 @@ from quantkit.cli import (
     data,
     demo,
     doctor,
+    emulate,
     halt,
     orders,
     promote,
@@ -79,6 +80,7 @@ app.command("promote")(promote.promote)
 app.command("promotions")(promote.promotions)
 app.command("warmup")(warmup.warmup)
 app.add_typer(data.app, name="data")
+app.add_typer(emulate.app, name="emulate")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -115,6 +115,11 @@ class Desk:
         for heard in listeners:
             heard.append(notice)
 
+    @property
+    def last_number(self) -> int:
+        """The latest number given to an order or a cancel."""
+        return self._number
+
     # --- orders in ------------------------------------------------------------------------------------------------
 
     def submit(

@@ -1,0 +1,167 @@
+"""`quantkit emulate`: a broker's servers on this machine, over replayed or made-up sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quantkit.cli import console
+from quantkit.cli import inputs as given
+from quantkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from quantkit.data.bars import Bars
+    from quantkit.emulator.exchange import Exchange
+    from quantkit.emulator.kis import KisEmulator
+
+app = typer.Typer(help="Run a broker's servers on this machine, to rehearse against.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Run a broker's servers on this machine, to rehearse against."""
+
+
+@app.command("kis")
+def kis(
+    date: Annotated[str | None, typer.Option("--date", help="First session. Default: the last of the prices.")] = None,
+    sessions: Annotated[int, typer.Option(help="How many sessions to run.")] = 1,
+    symbols: given.Symbols = None,
+    lake: given.LakePath = Path("data/lake"),
+    freq: given.Freq = "1d",
+    random: Annotated[int | None, typer.Option("--random", help="Make prices up from this seed; no lake.")] = None,
+    names: Annotated[int, typer.Option(help="How many names to make up.")] = 20,
+    real: Annotated[bool, typer.Option("--real", help="Speak as the real servers do, not as those for paper.")] = False,
+    speed: Annotated[float, typer.Option(help="Emulated seconds in one second; 0: time stands.")] = 1.0,
+    since: Annotated[str, typer.Option("--from", help="Time of day to begin at, Seoul.")] = "08:50",
+    accounts: Annotated[int, typer.Option(help="How many accounts, each with a key.")] = 1,
+    cash: given.Cash = 100_000_000,
+    faults: Annotated[Path | None, typer.Option(help="What goes wrong: a .json or .toml plan.")] = None,
+    calls: Annotated[int | None, typer.Option(help="Requests a second for a key. Default: 20, on paper 2.")] = None,
+    port: Annotated[int, typer.Option(help="Of the REST server; 0: any free one.")] = 29443,
+    stream_port: Annotated[int, typer.Option(help="Of the WebSocket server; 0: any free one.")] = 31000,
+    keys: Annotated[Path, typer.Option(help="File for the keys of the accounts.")] = Path("kis_emulator.yaml"),
+    seed: Annotated[int, typer.Option(help="Of the crowd, the prices between bars and the keys.")] = 0,
+) -> None:
+    """Serve KIS's REST and WebSocket on 127.0.0.1 over sessions of the lake.
+
+    quantkit emulate kis --lake data/lake --date 2024-05-02 --speed 60 --accounts 3
+
+    quantkit emulate kis --random 1 --names 5 --speed 60
+
+    Runs until its sessions are over or Ctrl-C. --keys gets the keys of its made-up accounts; they open nothing else.
+    """
+    if sessions < 1 or accounts < 1:
+        raise ConfigError(f"--sessions {sessions} --accounts {accounts}: at least one is needed of each")
+    from quantkit.emulator.faults import FaultPlan
+
+    plan = None if faults is None else FaultPlan.read(faults)
+    exchange, start = exchange_over(
+        _bars(random, names, sessions, lake, symbols, freq), date=date, sessions=sessions, since=since, seed=seed
+    )
+    asyncio.run(
+        _serve(
+            exchange, keys=keys, real=real, start=start, speed=speed, accounts=accounts, cash=int(cash), faults=plan,
+            calls=calls, port=port, stream_port=stream_port, seed=seed,
+        )
+    )  # fmt: skip
+
+
+def _bars(random: int | None, names: int, sessions: int, lake: Path, symbols: str | None, freq: str) -> Bars:
+    """Prices to replay."""
+    if random is not None:
+        from quantkit.emulator.exchange import random_bars
+
+        return random_bars(seed=random, symbols=names, sessions_count=max(61, sessions + 60))
+    bars = given.open_lake(lake).bars(given.parse_symbols(symbols), freq=freq)
+    if (strange := sorted(set(bars.markets) - {"KOSPI", "KOSDAQ", "KONEX", "ETF", "ETN", "ELW"})) != []:
+        raise ConfigError(
+            f"{lake}: names of {', '.join(strange)} are no names of the Korea Exchange; give --symbols, or --random 1"
+        )
+    return bars
+
+
+def exchange_over(bars: Bars, *, date: str | None, sessions: int, since: str, seed: int) -> tuple[Exchange, int]:
+    """An exchange over sessions of these bars, and when its clock begins, UTC nanoseconds."""
+    import numpy as np
+
+    from quantkit.emulator.exchange import BarSource, Exchange
+    from quantkit.emulator.session import SECOND, midnight
+
+    days = np.unique(bars.days)
+    first = int(days[-min(sessions, len(days))]) if date is None else _epoch_day(date)
+    if first not in days:
+        low, high = (str(np.datetime64(int(each), "D")) for each in (days[0], days[-1]))
+        raise ConfigError(f"--date {date}: there is no bar of that day; bars run from {low} to {high}")
+    last = int(days[min(len(days) - 1, int(np.searchsorted(days, first)) + sessions - 1)])
+    source = BarSource(bars, start=first, end=last, seed=seed)
+    try:
+        clock = dt.time.fromisoformat(since)
+    except ValueError as error:
+        raise ConfigError(f"--from {since}: a time of day such as 08:50 is needed") from error
+    begins = midnight(first) + (clock.hour * 3600 + clock.minute * 60 + clock.second) * SECOND
+    return Exchange(source, seed=seed), begins
+
+
+def _epoch_day(date: str) -> int:
+    try:
+        return (dt.date.fromisoformat(date) - dt.date(1970, 1, 1)).days
+    except ValueError as error:
+        raise ConfigError(f"--date {date}: a date such as 2024-05-02 is needed") from error
+
+
+async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) -> None:
+    """Until the sessions are over, or somebody ends it."""
+    from quantkit.emulator.kis import KisEmulator
+    from quantkit.emulator.session import SECOND, day_of, seoul, session_clock
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, ended.set)
+    over = session_clock(exchange.source.days()[-1]).close + 3600 * SECOND
+    try:
+        server = await KisEmulator(exchange, paper=not real, **options).__aenter__()
+    except OSError as error:
+        raise ConfigError(f"--port {options['port']} or --stream-port {options['stream_port']}: {error}") from error
+    try:
+        write_keys(keys, server)
+        console.say(f"KIS {'real' if real else 'paper (모의투자)'}, emulated: {server.rest} and {server.stream}")
+        console.say(f"{len(exchange.source.symbols)} names; keys of {len(server.customers)} accounts in {keys}")
+        told = ""
+        while not ended.is_set() and server.pace.now() < over:
+            now = server.pace.now()
+            stamp = f"{dt.date(1970, 1, 1) + dt.timedelta(days=day_of(now))} {seoul(now)[:5]}"
+            state = server.state()
+            if stamp[:-1] != told:  # each ten emulated minutes
+                told = stamp[:-1]
+                console.note(
+                    f"{stamp}  requests {state['requests']:,}  frames {state['frames']:,}  sessions {state['sessions']}"
+                    f"  faults {sum(state['injected'].values())}"
+                )
+            try:
+                await asyncio.wait_for(ended.wait(), 0.25)
+            except TimeoutError:
+                continue
+    finally:
+        await server.__aexit__(None, None, None)
+    console.note("ended")
+
+
+def write_keys(path: Path, server: KisEmulator) -> None:
+    """Keys and addresses as YAML, for the owner's eyes only: as a file of real keys would be kept."""
+    lines = ["# Keys of emulated accounts; they open nothing but this emulator.", f"rest: {server.rest}",
+             f"stream: {server.stream}", f"paper: {str(server.paper).lower()}", "accounts:"]  # fmt: skip
+    for one in server.customers:
+        lines += [f"  - hts_id: {one.hts_id}", f'    account: "{one.account}"', f"    appkey: {one.appkey}",
+                  f"    appsecret: {one.appsecret}"]  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")

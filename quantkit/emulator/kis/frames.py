@@ -1,0 +1,133 @@
+"""Frames of the stream: ticks, books and order notices in KIS's order of columns, and how notices are encrypted.
+
+Contract: pure. A profile of columns: "2025" (46 of a tick, 59 of a book, 23 of a notice), "2026-02" (46, 59, 26) or
+"2026-09" (47, 63, 26). A data frame is `F|TR|NNN|a^b^...`, the columns of NNN records one after another.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives import padding
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from quantkit.emulator.kis.envelope import number, signed
+from quantkit.emulator.session import seoul
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quantkit.emulator.issue import Issue
+    from quantkit.trading.ports import Quote, Tick
+
+COLUMNS: Final = {"2025": (46, 59, 23), "2026-02": (46, 59, 26), "2026-09": (47, 63, 26)}
+
+
+def frame(tr: str, records: Sequence[str], *, encrypt: tuple[str, str] | None = None) -> str:
+    """Records as one frame. encrypt: key and iv of its registration."""
+    payload = "^".join(records)
+    if encrypt is None:
+        return f"0|{tr}|{len(records):03d}|{payload}"
+    return f"1|{tr}|{len(records):03d}|{encrypted(payload, *encrypt)}"
+
+
+def encrypted(payload: str, key: str, iv: str) -> str:
+    """AES-256-CBC with PKCS7, base64; key of 32 and iv of 16 ASCII characters."""
+    pad = padding.PKCS7(128).padder()
+    padded = pad.update(payload.encode()) + pad.finalize()
+    cipher = Cipher(algorithms.AES(key.encode()), modes.CBC(iv.encode())).encryptor()
+    return base64.b64encode(cipher.update(padded) + cipher.finalize()).decode()
+
+
+class Running:
+    """What a name did so far today, tick by tick."""
+
+    def __init__(self, issue: Issue) -> None:
+        self.issue = issue
+        self.opened = self.high = self.low = 0.0
+        self.times = ["", "", ""]
+        self.volume = self.value = 0
+        self.bought = self.sold = 0
+        self.trades = [0, 0]
+        self._last = issue.facts.base
+
+    def add(self, tick: Tick) -> None:
+        """One trade more."""
+        clock = seoul(tick.time).replace(":", "")
+        if not self.opened:
+            self.opened = self.high = self.low = tick.price
+            self.times = [clock] * 3
+        if tick.price > self.high:
+            self.high, self.times[1] = tick.price, clock
+        if tick.price < self.low:
+            self.low, self.times[2] = tick.price, clock
+        self.volume += tick.volume
+        self.value += round(tick.price * tick.volume)
+        up = tick.price >= self._last
+        self.trades[0 if up else 1] += 1
+        if up:
+            self.bought += tick.volume
+        else:
+            self.sold += tick.volume
+        self._last = tick.price
+
+    def record(self, tick: Tick, quote: Quote | None, *, columns: str, date: str) -> str:
+        """A tick as the record of H0STCNT0; it was added before."""
+        base = self.issue.facts.base
+        change = tick.price - base
+        sign = "1" if tick.price >= self.issue.upper else "4" if tick.price <= self.issue.lower else signed(change)
+        ask = quote.asks[0] if quote is not None and quote.asks else (0.0, 0)
+        bid = quote.bids[0] if quote is not None and quote.bids else (0.0, 0)
+        asks = sum(shares for _, shares in quote.asks) if quote is not None else 0
+        bids = sum(shares for _, shares in quote.bids) if quote is not None else 0
+        total = self.bought + self.sold
+        marks = [(self.times[k], price) for k, price in enumerate((self.opened, self.high, self.low))]
+        fields = [
+            tick.symbol, seoul(tick.time).replace(":", ""), number(tick.price), sign, number(change),
+            number(change / base * 100, 2), number(self.value / self.volume, 2), number(self.opened),
+            number(self.high), number(self.low), number(ask[0]), number(bid[0]), number(tick.volume),
+            number(self.volume), number(self.value), number(self.trades[1]), number(self.trades[0]),
+            number(self.trades[0] - self.trades[1]), number(self.bought / self.sold * 100 if self.sold else 0, 2),
+            number(self.sold), number(self.bought), "3" if tick.auction else "1" if tick.price >= ask[0] > 0 else "5",
+            number(self.bought / total if total else 0, 2), "0.00",
+            *(word for clock, price in marks
+              for word in (clock, signed(tick.price - price), number(tick.price - price))),
+            date, "20", "N", number(ask[1]), number(bid[1]), number(asks), number(bids), "0.00", "0", "0.00", "0", "",
+            number(base),
+        ]  # fmt: skip
+        if COLUMNS[columns][0] > len(fields):
+            fields.append("2")
+        return "^".join(fields)
+
+
+def book_record(quote: Quote, running: Running, *, columns: str) -> str:
+    """A book as the record of H0STASP0."""
+    asks = [*quote.asks[:10], *[(0.0, 0)] * (10 - len(quote.asks[:10]))]
+    bids = [*quote.bids[:10], *[(0.0, 0)] * (10 - len(quote.bids[:10]))]
+    expected = quote.expected or 0.0
+    change = expected - running.issue.facts.base if expected else 0.0
+    fields = [
+        quote.symbol, seoul(quote.time).replace(":", ""), "C" if expected else "0",
+        *(number(price) for price, _ in asks), *(number(price) for price, _ in bids),
+        *(number(shares) for _, shares in asks), *(number(shares) for _, shares in bids),
+        number(sum(shares for _, shares in asks)), number(sum(shares for _, shares in bids)), "0", "0",
+        number(expected), "0", "0", number(change), signed(change), number(change / running.issue.facts.base * 100, 2),
+        number(running.volume), "0", "0", "0", "0", "0",
+    ]  # fmt: skip
+    more = COLUMNS[columns][1] - len(fields)
+    return "^".join([*fields, *["0"] * more])
+
+
+def notice_record(given: dict[str, str], *, columns: str) -> str:
+    """An order notice as the record of H0STCNI0: 26 columns, 23 before February 2026."""
+    names: tuple[str, ...]
+    first = ("CUST_ID", "ACNT_NO", "ODER_NO", "OODER_NO", "SELN_BYOV_CLS", "RCTF_CLS", "ODER_KIND", "ODER_COND",
+             "STCK_SHRN_ISCD", "CNTG_QTY", "CNTG_UNPR", "STCK_CNTG_HOUR", "RFUS_YN", "CNTG_YN", "ACPT_YN", "BRNC_NO",
+             "ODER_QTY", "ACNT_NAME")  # fmt: skip
+    if COLUMNS[columns][2] == 23:
+        names = (*first, "CNTG_ISNM", "CRDT_CLS", "CRDT_LOAN_DATE", "CNTG_ISNM40", "ODER_PRC")
+    else:
+        names = (*first, "ORD_COND_PRC", "ORD_EXG_GB", "POPUP_YN", "FILLER", "CRDT_CLS", "CRDT_LOAN_DATE",
+                 "CNTG_ISNM40", "ODER_PRC")  # fmt: skip
+    return "^".join(given.get(name, "") for name in names)

@@ -1,0 +1,346 @@
+"""The stream: registrations, prices and order notices over a WebSocket, with KIS's acknowledgements.
+
+Contract: `serve` talks to one client; `pump` is called after the exchange's time has moved and sends what it said. One
+session a key: a second is told OPSP8996 and closed. 41 registrations a session, notices included. A PINGPONG text is
+sent every `ping` seconds of the machine's; who answers none for `silence` seconds, neither as a pong nor as the same
+text, is disconnected. Notices go to every session that asked for the customer's HTS id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from quantkit.emulator.faults import FaultKind
+from quantkit.emulator.kis.frames import Running, book_record, frame, notice_record
+from quantkit.emulator.kis.trading import CODE_OF
+from quantkit.emulator.session import SECOND, day_of, seoul
+from quantkit.trading.orders import Side
+from quantkit.trading.ports import Quote, Tick
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from quantkit.emulator.exchange import Exchange, Watch
+    from quantkit.emulator.faults import FaultPlan
+    from quantkit.emulator.kis.keys import Customer, Keys
+    from quantkit.emulator.kis.trading import Trading
+    from quantkit.trading.ports import Notice
+
+SLOTS: Final = 41
+TRADES: Final = frozenset({"H0STCNT0", "H0UNCNT0"})
+BOOKS: Final = frozenset({"H0STASP0", "H0UNASP0"})
+QUIET: Final = frozenset({
+    "H0NXCNT0", "H0NXASP0", "H0STANC0", "H0NXANC0", "H0UNANC0", "H0STMBC0", "H0NXMBC0", "H0UNMBC0", "H0STPGM0",
+    "H0NXPGM0", "H0UNPGM0", "H0STMKO0", "H0NXMKO0", "H0UNMKO0", "H0STOUP0", "H0STOAA0", "H0STOAC0", "H0UPCNT0",
+    "H0UPANC0", "H0UPPGM0", "H0STNAV0",
+})  # fmt: skip
+"""Feeds that are acknowledged and never speak: what they tell does not happen here."""
+PAPER_FEEDS: Final = frozenset({"H0STCNT0", "H0STASP0", "H0STCNI9"})
+MOST_RECORDS: Final = 20
+_K = FaultKind
+
+
+class Socket(ServerConnection):
+    """A connection that tells of pongs nobody asked for by a ping: KIS's own client answers PINGPONG with one."""
+
+    on_pong: Callable[[], None] | None = None
+
+    def acknowledge_pings(self, data: bytes) -> None:
+        super().acknowledge_pings(data)
+        if self.on_pong is not None:
+            self.on_pong()
+
+
+@dataclass(eq=False)
+class Session:
+    """One connection."""
+
+    socket: Socket
+    owner: Customer | None = None
+    registered: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    watch: Watch | None = None
+    outbox: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    heard: float = 0.0  # the machine's time of the last answer to a ping
+    stalled: int = 0  # nothing leaves until then
+    running: dict[str, Running] = field(default_factory=dict)  # of the day, by name
+
+    def wants(self, symbol: str, feeds: frozenset[str]) -> str | None:
+        """The feed of these by which it hears a name."""
+        return next((tr for tr in feeds if (tr, symbol) in self.registered), None)
+
+
+class Stream:
+    """All sessions of one profile."""
+
+    def __init__(
+        self, exchange: Exchange, trading: Trading, keys: Keys, faults: Callable[[], FaultPlan], *,
+        machine: Callable[[], float], columns: str, paper: bool, ping: float, silence: float,
+    ) -> None:  # fmt: skip
+        self.exchange, self.trading, self.keys, self._faults = exchange, trading, keys, faults
+        self.machine, self.columns, self.paper = machine, columns, paper
+        self.ping, self.silence = ping, silence
+        self.notices = "H0STCNI9" if paper else "H0STCNI0"
+        self.sessions: list[Session] = []
+        self._day: int | None = None
+        self._listening: dict[str, deque[Notice]] = {}
+        self._late: list[tuple[int, str, str]] = []  # due, HTS id, record
+        self.sent = 0
+
+    def forget(self) -> None:
+        """Close every session: the server goes down for a moment."""
+        for session in list(self.sessions):
+            asyncio.get_running_loop().create_task(session.socket.close())
+
+    # --- one client -----------------------------------------------------------------------------------------------
+
+    async def serve(self, socket: ServerConnection) -> None:
+        """Talk to a client until it leaves."""
+        assert isinstance(socket, Socket)
+        session = Session(socket, heard=self.machine())
+        socket.on_pong = lambda: setattr(session, "heard", self.machine())
+        self.sessions.append(session)
+        writer = asyncio.get_running_loop().create_task(self._write(session))
+        pinger = asyncio.get_running_loop().create_task(self._ping(session))
+        try:
+            async for message in socket:
+                text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+                if "PINGPONG" in text:
+                    session.heard = self.machine()
+                elif not self._asked(session, text):
+                    break
+            await asyncio.sleep(0)
+            while not session.outbox.empty():
+                await asyncio.sleep(0.01)
+        except ConnectionClosed:
+            pass  # the client left without a word; nothing is owed to it
+        finally:
+            writer.cancel()
+            pinger.cancel()
+            self.sessions.remove(session)
+            self._rewatch(session, gone=True)
+            with contextlib.suppress(ConnectionClosed):
+                await socket.close()
+
+    async def _write(self, session: Session) -> None:
+        while True:
+            text = await session.outbox.get()
+            while session.stalled > self.exchange.now:
+                await asyncio.sleep(0.01)
+            with contextlib.suppress(ConnectionClosed):
+                await session.socket.send(text)
+                self.sent += 1
+
+    async def _ping(self, session: Session) -> None:
+        while True:
+            await asyncio.sleep(self.ping)
+            if self.machine() - session.heard > self.silence:
+                await session.socket.close()
+                return
+            stamp = f"{self._date()}{seoul(self.exchange.now).replace(':', '')}"
+            text = json.dumps({"header": {"tr_id": "PINGPONG", "datetime": stamp}})
+            with contextlib.suppress(ConnectionClosed):
+                await session.socket.send(text)
+
+    def _date(self) -> str:
+        return f"{dt.date(1970, 1, 1) + dt.timedelta(days=day_of(self.exchange.now)):%Y%m%d}"
+
+    # --- registrations --------------------------------------------------------------------------------------------
+
+    def _asked(self, session: Session, text: str) -> bool:
+        """A message of the client; whether the session goes on."""
+        try:
+            asked = json.loads(text)
+            header, wanted = asked["header"], asked["body"]["input"]
+            tr, key = str(wanted["tr_id"]), str(wanted["tr_key"])
+        except (ValueError, KeyError, TypeError):
+            self._answer(session, "(null)", "", "1", "OPSP9999", "JSON PARSING ERROR : input not found")
+            return True
+        owner = self.keys.approved(str(header.get("approval_key", "")))
+        if owner is None:
+            self._answer(session, tr, key, "1", "OPSP0011", "invalid approval : NOT FOUND")
+            return True
+        if any(other.owner is owner for other in self.sessions if other is not session):
+            self._answer(session, "(null)", "", "9", "OPSP8996", "ALREADY IN USE appkey")
+            return False
+        session.owner = owner
+        return self._register(session, owner, str(header.get("tr_type", "")), tr, key)
+
+    def _register(self, session: Session, owner: Customer, what: str, tr: str, key: str) -> bool:
+        known = TRADES | BOOKS | QUIET | {self.notices}
+        if tr not in known or (self.paper and tr not in PAPER_FEEDS):
+            self._answer(session, tr, key, "1", "OPSP8991", "invalid tr_id : NOT FOUND")
+        elif what == "2":
+            if session.registered.pop((tr, key), None) is None:
+                self._answer(session, tr, key, "1", "OPSP0003", "UNSUBSCRIBE ERROR(not found!)")
+            else:
+                self._answer(session, tr, key, "0", "OPSP0001", "UNSUBSCRIBE SUCCESS")
+        elif what != "1":
+            self._answer(session, tr, key, "1", "OPSP8997", "invalid tr_type")
+        elif (tr, key) in session.registered:
+            self._answer(session, tr, key, "1", "OPSP0002", "ALREADY IN SUBSCRIBE", session.registered[tr, key])
+        elif len(session.registered) >= SLOTS:
+            self._answer(session, tr, key, "1", "OPSP0008", "MAX SUBSCRIBE OVER")
+        elif tr == self.notices and key != owner.hts_id:
+            self._answer(session, tr, key, "1", "OPSP8992", "invalid tr_key")
+        else:
+            digest = hashlib.sha256(f"{owner.appkey} {tr} {id(session)}".encode()).hexdigest()
+            session.registered[tr, key] = (digest[:32], digest[32:48])
+            self._answer(session, tr, key, "0", "OPSP0000", "SUBSCRIBE SUCCESS", session.registered[tr, key])
+            if tr == self.notices:
+                self._listening.setdefault(owner.name, self.exchange.listen(owner.name))
+        self._rewatch(session)
+        return True
+
+    def _answer(
+        self, session: Session, tr: str, key: str, rt_cd: str, code: str, words: str,
+        secret: tuple[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        body: dict[str, Any] = {"rt_cd": rt_cd, "msg_cd": code, "msg1": words}
+        if secret is not None:
+            body["output"] = {"iv": secret[1], "key": secret[0]}
+        session.outbox.put_nowait(
+            json.dumps({"header": {"tr_id": tr, "tr_key": key, "encrypt": "N"}, "body": body}, ensure_ascii=False)
+        )
+
+    def _rewatch(self, session: Session, *, gone: bool = False) -> None:
+        """Hear of the names that are registered now."""
+        trades = {key for tr, key in session.registered if tr in TRADES}
+        books = {key for tr, key in session.registered if tr in BOOKS}
+        if session.watch is not None:
+            if not gone and session.watch.symbols == trades | books and session.watch.levels == 10:
+                return
+            self.exchange.unwatch(session.watch)
+            session.watch = None
+        if not gone and trades | books:
+            session.watch = self.exchange.watch(trades | books, levels=10)
+
+    # --- what the exchange said -----------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send what happened since the last time."""
+        now = self.exchange.now
+        if self.exchange.day != self._day:
+            self._day = self.exchange.day
+            for session in self.sessions:
+                session.running = {}
+        faults = self._faults()
+        for session in list(self.sessions):
+            self._broken(session, faults, now)
+            if session.watch is not None:
+                self._prices(session, faults)
+        for name, heard in self._listening.items():
+            while heard:
+                self._notice(name, heard.popleft(), faults)
+        due = [each for each in self._late if each[0] <= now]
+        if due:
+            self._late = [each for each in self._late if each[0] > now]
+            for _, hts_id, record in sorted(due, key=lambda each: each[0]):
+                self._deliver(hts_id, record)
+
+    def _broken(self, session: Session, faults: FaultPlan, now: int) -> None:
+        strikes = {**faults.strikes("prices", now), **faults.strikes("notices", now)}
+        if _K.SOCKET_STALL in strikes:
+            session.stalled = now + round(strikes[_K.SOCKET_STALL].seconds * SECOND)
+        if _K.SOCKET_DROP in strikes and session.socket.transport is not None:
+            session.socket.transport.abort()
+
+    def _running(self, session: Session, symbol: str, before: int) -> Running:
+        """A name's day as a session was told it; what traded before its first tick counts too."""
+        found = session.running.get(symbol)
+        if found is None:
+            found = session.running[symbol] = Running(self.exchange.issues[symbol])
+            for time, price, shares in found.issue.trades():
+                if time < before:
+                    found.add(Tick(symbol, time, price, shares))
+        return found
+
+    def _prices(self, session: Session, faults: FaultPlan) -> None:
+        assert session.watch is not None
+        items, records = session.watch.items, dict[str, list[str]]()
+        lossy = faults.concerns("tick")
+        while items:
+            item = items.popleft()
+            follows = items[0] if items else None
+            if isinstance(item, Tick):
+                quote = follows if isinstance(follows, Quote) and follows.symbol == item.symbol else None
+                self._tick(session, item, quote, records, lost=lossy and bool(faults.strikes("tick", item.time)))
+            else:
+                tr = session.wants(item.symbol, BOOKS)
+                if tr is not None:
+                    running = self._running(session, item.symbol, item.time)
+                    records.setdefault(tr, []).append(book_record(item, running, columns=self.columns))
+        for tr, rows in records.items():
+            for first in range(0, len(rows), MOST_RECORDS):
+                session.outbox.put_nowait(frame(tr, rows[first : first + MOST_RECORDS]))
+
+    def _tick(
+        self, session: Session, tick: Tick, quote: Quote | None, records: dict[str, list[str]], *, lost: bool
+    ) -> None:
+        running = self._running(session, tick.symbol, tick.time)
+        running.add(tick)
+        tr = session.wants(tick.symbol, TRADES)
+        if tr is not None and not lost:
+            date = self._date()
+            records.setdefault(tr, []).append(running.record(tick, quote, columns=self.columns, date=date))
+
+    # --- notices --------------------------------------------------------------------------------------------------
+
+    def _notice(self, name: str, notice: Notice, faults: FaultPlan) -> None:
+        """One notice of the exchange in KIS's words; the end of the day tells nothing."""
+        owner = next(each for each in self.keys.customers if each.name == name)
+        if notice.kind == "expired":
+            return
+        strikes = faults.strikes("notice", notice.time, notice.symbol)
+        if _K.NOTICE_MISSING in strikes:
+            return
+        held = max((strikes[kind].seconds for kind in (_K.NOTICE_LATE, _K.NOTICE_REORDERED) if kind in strikes),
+                   default=0.0)  # fmt: skip
+        record = notice_record(self._words(owner, notice), columns=self.columns)
+        for _ in range(2 if _K.NOTICE_DUPLICATED in strikes else 1):
+            if held:
+                self._late.append((self.exchange.now + round(held * SECOND), owner.hts_id, record))
+            else:
+                self._deliver(owner.hts_id, record)
+
+    def _words(self, owner: Customer, notice: Notice) -> dict[str, str]:
+        order = self.exchange.desk.account(owner.name).orders.get(notice.number)
+        if order is None:
+            order = self.trading.find(owner, notice.number)
+        code = CODE_OF[(order.type, order.tif)]
+        cancel = self.trading.cancels.pop(notice.number, "") if notice.kind == "canceled" else ""
+        fill, price = notice.kind == "filled", notice.price if notice.price is not None else order.price
+        number, original = self.trading.odno(notice.number), ""
+        if cancel:
+            number, original = self.trading.odno(cancel), self.trading.odno(notice.number)
+        elif notice.original is not None:
+            original = self.trading.odno(notice.original)
+        changed = "2" if cancel else "1" if notice.kind == "replaced" else "0"
+        state = "2" if fill or cancel or notice.kind == "replaced" else "3" if notice.kind == "canceled" else "1"
+        return {
+            "CUST_ID": owner.hts_id, "ACNT_NO": owner.account, "ODER_NO": number, "OODER_NO": original,
+            "SELN_BYOV_CLS": "01" if notice.side is Side.SELL else "02", "RCTF_CLS": changed, "ODER_KIND": code,
+            "ODER_COND": {"ioc": "1", "fok": "2"}.get(str(order.tif), "0"), "STCK_SHRN_ISCD": notice.symbol,
+            "CNTG_QTY": f"{notice.quantity:010d}", "CNTG_UNPR": f"{round(price or 0):09d}",
+            "STCK_CNTG_HOUR": seoul(notice.time).replace(":", ""),
+            "RFUS_YN": "1" if notice.kind == "rejected" else "0", "CNTG_YN": "2" if fill else "1", "ACPT_YN": state,
+            "BRNC_NO": self.trading.branch, "ODER_QTY": f"{order.quantity:09d}", "ACNT_NAME": owner.name,
+            "CNTG_ISNM": notice.symbol, "ORD_COND_PRC": "000000000", "ORD_EXG_GB": "1", "POPUP_YN": "Y",
+            "FILLER": "", "CRDT_CLS": "10", "CRDT_LOAN_DATE": "", "CNTG_ISNM40": notice.symbol,
+            "ODER_PRC": f"{round(order.price or 0):09d}",
+        }  # fmt: skip
+
+    def _deliver(self, hts_id: str, record: str) -> None:
+        for session in self.sessions:
+            secret = session.registered.get((self.notices, hts_id))
+            if secret is not None:
+                session.outbox.put_nowait(frame(self.notices, [record], encrypt=secret))
