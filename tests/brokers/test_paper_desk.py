@@ -92,7 +92,18 @@ def test_without_a_quote_an_order_takes_from_the_next_trade_at_its_price() -> No
     tick(on, 70_100.0, 6)
     assert (market.value, limit.value) == (4 * 70_100, 2 * 70_100)
     tick(on, 70_900.0, 100)
-    assert limit.value == 2 * 70_100 + 2 * 71_000  # it had its chance; from then on it rests
+    assert limit.value == 2 * 70_100 + 2 * 70_900  # trades still cross it: nobody pays 71,000 beside a market of 70,900
+
+
+def test_without_a_quote_what_trades_have_left_behind_rests_at_its_price() -> None:
+    on = desk()
+    tick(on, 70_000.0)
+    limit = send(on, quantity=6, price=71_000.0)
+    tick(on, 70_900.0, 2)
+    tick(on, 71_500.0, 100)  # away from it: from here on it rests
+    assert (limit.filled, limit.passive) == (2, True)
+    tick(on, 70_500.0, 100)
+    assert limit.value == 2 * 70_900 + 4 * 71_000
 
 
 def test_a_market_order_waits_for_what_the_book_shows_next() -> None:

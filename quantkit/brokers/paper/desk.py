@@ -108,13 +108,13 @@ class Desk:
             sight.opened = True
             self._print(tick, sight)
         elif self._trades(sight):
-            pool = pool_of(tick.volume, self.share)
+            pool, sight.last = pool_of(tick.volume, self.share), tick.price
             for order in self.open_orders(tick.symbol):
                 found = sight.hit(order, tick, pool)
                 if found is not None:
                     pool -= self._fill(order, found)
                 if not order.passive and sight.quote is None:
-                    self._had_its_chance(order)
+                    self._had_its_chance(order, rests=not sight.crosses(order))
         sight.last = tick.price
 
     def _print(self, tick: Tick, sight: Sight) -> None:
@@ -145,12 +145,12 @@ class Desk:
                 self._fill(order, found)
         self._had_its_chance(order)
 
-    def _had_its_chance(self, order: Held) -> None:
-        """What is left of an order that could trade: it ends, or rests at its price."""
+    def _had_its_chance(self, order: Held, *, rests: bool = True) -> None:
+        """What is left of an order that could trade: it ends, rests at its price, or takes from the next trade."""
         if order.tif is not TimeInForce.DAY:
             self._end(order, "canceled", "NOT_FILLED_AT_ONCE")
         else:
-            order.passive = order.price is not None
+            order.passive = rests and order.price is not None
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
