@@ -240,9 +240,9 @@ def _place(task: asyncio.Task[Any]) -> str:
 
 
 class VirtualClock:
-    """The clock of a `VirtualLoop`."""
+    """The clock of a `VirtualLoop` or a `PacedLoop`."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop | PacedLoop) -> None:
         self._loop = loop
 
     def now_ns(self) -> int:
@@ -298,3 +298,48 @@ def _cancel_all(loop: VirtualLoop) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.wait(left))
     loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+# --- time at a pace ---------------------------------------------------------------------------------------------------
+
+
+class _Paced(selectors.DefaultSelector):
+    """A selector that waits the shorter, the faster the loop's time runs."""
+
+    speed = 1.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(timeout if timeout is None or timeout <= 0 else timeout / self.speed)
+
+
+class PacedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time begins at `start` (UTC nanoseconds) and runs `speed` times as fast as the machine's."""
+
+    def __init__(self, start: int, speed: float, *, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
+        self._start, self._speed, self._monotonic, self._base = start, speed, monotonic, monotonic()
+        selector = _Paced()
+        selector.speed = speed
+        super().__init__(selector)
+
+    def time(self) -> float:
+        """Seconds since the start, in the loop's own time."""
+        return (self._monotonic() - self._base) / SECOND * self._speed
+
+    def now_ns(self) -> int:
+        """UTC nanoseconds."""
+        return self._start + round(self.time() * SECOND)
+
+
+def run_paced(main: Callable[[VirtualClock], Awaitable[Result]], *, start: int, speed: float) -> Result:
+    """Run `main(clock)` to its end on a loop whose time begins at `start` and runs `speed` times as fast as ours.
+
+    ConfigError inside a running loop, and for a speed that is no number above 0.
+    """
+    if not 0.0 < speed < float("inf"):
+        raise ConfigError(f"speed {speed:g}: time runs at a number above 0")
+    if _running():
+        raise ConfigError("run_paced inside a running loop: call it from plain code")
+    with asyncio.Runner(loop_factory=lambda: PacedLoop(start, speed)) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, PacedLoop)
+        return runner.run(_await(main(VirtualClock(loop))))

@@ -9,7 +9,17 @@ from email.utils import format_datetime
 import pytest
 
 from quantkit.errors import BadData, ConfigError
-from quantkit.live.clock import SECOND, Deadlock, Offset, SystemClock, VirtualClock, run_virtual, seeded_random
+from quantkit.live.clock import (
+    SECOND,
+    Deadlock,
+    Offset,
+    PacedLoop,
+    SystemClock,
+    VirtualClock,
+    run_paced,
+    run_virtual,
+    seeded_random,
+)
 
 NOON = 1_763_002_800 * SECOND  # 2025-11-13 12:00 in Seoul
 
@@ -197,3 +207,38 @@ async def test_the_real_clock_wakes_no_sooner_than_asked() -> None:
 def test_seeded_numbers_repeat() -> None:
     one, two = seeded_random(7), seeded_random(7)
     assert [one() for _ in range(3)] == [two() for _ in range(3)]
+
+
+def test_a_paced_loop_wakes_in_its_own_time() -> None:
+    async def main(clock: VirtualClock) -> int:
+        await asyncio.gather(asyncio.sleep(50.0), clock.sleep_until(NOON + 40 * SECOND))
+        return clock.now_ns()
+
+    assert run_paced(main, start=NOON, speed=10_000.0) >= NOON + 50 * SECOND
+
+
+def test_a_paced_loop_counts_its_machines_time_several_times() -> None:
+    machine = Machine()
+    loop = PacedLoop(NOON, 4.0, monotonic=lambda: machine.monotonic)
+    try:
+        machine.pass_(10 * SECOND)
+        assert (loop.time(), VirtualClock(loop).now_ns()) == (40.0, NOON + 40 * SECOND)
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, float("inf"), float("nan")])
+def test_time_has_to_pass(speed: float) -> None:
+    async def main(clock: VirtualClock) -> int:
+        return clock.now_ns()
+
+    with pytest.raises(ConfigError, match="above 0"):
+        run_paced(main, start=NOON, speed=speed)
+
+
+def test_a_paced_loop_runs_in_no_other() -> None:
+    async def main(clock: VirtualClock) -> None:
+        run_paced(lambda again: again.sleep_until(0), start=clock.now_ns(), speed=1.0)
+
+    with pytest.raises(ConfigError, match="inside a running loop"):
+        run_virtual(main)
