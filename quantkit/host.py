@@ -93,7 +93,8 @@ class Deployment:
 @dataclass(kw_only=True)
 class Hosted:
     """One account. journal: a path, a folder, a URL, or None: memory. broker: makes its broker, once, from the engine
-    as recovered. external: what orders of others mean (`live.turn.Settings`). keep: folder for inputs of failures."""
+    as recovered. external: what orders of others mean (`live.turn.Settings`). keep: folder for inputs of failures.
+    halt_file: halts the account by being there (`live.haltfile`)."""
 
     name: str
     deployments: Sequence[Deployment]
@@ -103,6 +104,7 @@ class Hosted:
     external: str = "halt"
     artifact: str = ""
     keep: Path | None = None
+    halt_file: Path | None = None
     made: Broker | None = field(default=None, repr=False)
 
 
@@ -167,6 +169,7 @@ class Host:
             runner = AccountRunner(
                 engine, journal, account.made, self.clock, reduce=reduce, chance=self._chance, fold=fold,
                 keep=account.keep, started=_started(account), settings=self._settings,
+                halt_file=account.halt_file,
             )  # fmt: skip
             for deployment in account.deployments:
                 self._attach(deployment, runner, engine.sleeves[deployment.name], journal)

@@ -23,7 +23,9 @@ from quantkit.cli import (
     doctor,
     emulate,
     halt,
+    live,
     orders,
+    paper,
     promote,
     runs,
     sweep,
@@ -70,6 +72,8 @@ app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)
 app.command("reproduce")(runs.reproduce)
+app.command("paper")(paper.paper)
+app.command("live")(live.live)
 app.command("halt")(halt.halt)
 app.command("resume")(halt.resume)
 app.command("panic")(halt.panic)

@@ -1,34 +1,42 @@
 """Which broker stands behind an account's name: the one place where settings become a `Broker`.
 
+    broker_of    of an account, by its settings, for whoever needs no prices (`quantkit panic`)
+    ways         how `quantkit paper` and `quantkit live` reach a broker, over the prices they run on, by name
+
 Contract: makes, connects nothing. A secret is read by the broker's own folder, never here. ConfigError names the
-account and what it should say.
+account and what it should say. Another broker is one more line in `WAYS`, and in `broker_of`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from quantkit.brokers.paper import PaperBroker
-    from quantkit.brokers.paper.broker import Clock
+    from quantkit.brokers.paper.broker import Clock as PaperClock
+    from quantkit.cli.prices import Prices
+    from quantkit.live.clock import Clock
     from quantkit.market.costs import Costs
     from quantkit.settings import Settings
-    from quantkit.trading.ports import Broker
+    from quantkit.trading.ports import Broker, Feed
 
 PAPER_OPTIONS = ("costs", "market", "markets", "share", "latency_ms", "jitter_ms")
 
 
-def broker_of(told: Settings, name: str, clock: Clock) -> Broker:
+def broker_of(told: Settings, name: str, clock: PaperClock) -> Broker:
     """The broker of an account."""
     kind = told.account(name).broker
     if kind == "paper":
         return paper_of(told, name, clock)
     if kind == "emulator":
         raise ConfigError(f"account {name}: an emulated exchange lives in the process that runs it, and ends with it")
-    raise ConfigError(f"account {name}: broker={kind!r} is not known; expected paper or emulator")
+    raise ConfigError(f"account {name}: broker={kind!r} is not known; expected {' or '.join(WAYS)}")
 
 
 def paper_state(told: Settings, name: str) -> Path:
@@ -36,8 +44,16 @@ def paper_state(told: Settings, name: str) -> Path:
     return Path(told.journals) / f"{name}.paper.json"
 
 
-def paper_of(told: Settings, name: str, clock: Clock) -> PaperBroker:
-    """A paper account; `options` of its settings are PAPER_OPTIONS."""
+def emulator_state(told: Settings, name: str) -> Path:
+    """The file in which an account on an emulated exchange lives."""
+    return Path(told.journals) / f"{name}.emulator.jsonl"
+
+
+def paper_of(
+    told: Settings, name: str, clock: PaperClock, *, markets: Mapping[str, str] | None = None,
+    chance: Callable[[], float] | None = None,
+) -> PaperBroker:  # fmt: skip
+    """A paper account; `options` of its settings are PAPER_OPTIONS. markets: of its names, where options say none."""
     from quantkit.brokers.paper import Latency, PaperBroker
     from quantkit.live.clock import system_random
 
@@ -48,9 +64,10 @@ def paper_of(told: Settings, name: str, clock: Clock) -> PaperBroker:
             raise ConfigError(f"account {name}: options.{key} is not known; there are {', '.join(PAPER_OPTIONS)}")
     latency = Latency(float(given.pop("latency_ms", 80.0)), float(given.pop("jitter_ms", 40.0)))
     given["costs"] = costs_of(str(given.get("costs", "kis")))
+    given.setdefault("markets", markets)
     return PaperBroker(
         name, clock=clock, cash=int(account.cash), state=paper_state(told, name), latency=latency,
-        chance=system_random(), **given,
+        chance=chance or system_random(), **given,
     )  # fmt: skip
 
 
@@ -62,3 +79,68 @@ def costs_of(name: str) -> Costs:
     if name not in known:
         raise ConfigError(f"costs={name!r}: expected one of {', '.join(known)}")
     return known[name]()
+
+
+# --- over prices that run ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How orders of a run reach a broker.
+
+    last   the last moment that the broker remembers of an account, UTC nanoseconds; 0: nothing
+    join   (feed that the engine reads, broker) on the clock of the run
+    real   whether its money is somebody's
+    """
+
+    last: Callable[[Settings, str], int]
+    join: Callable[[Settings, str, Prices, Clock], tuple[Feed, Broker]]
+    real: bool = False
+
+
+def _paper_last(told: Settings, name: str) -> int:
+    from quantkit.brokers.paper.store import Store
+
+    found = Store(paper_state(told, name)).read()
+    return 0 if found is None else int(found["now"])
+
+
+def _paper(told: Settings, name: str, prices: Prices, clock: Clock) -> tuple[Feed, Broker]:
+    from quantkit.live.clock import seeded_random
+
+    chance = None if prices.seed is None else seeded_random(prices.seed)
+    broker = paper_of(told, name, clock, markets=prices.markets, chance=chance)
+    return broker.watch(prices.feed(clock)), broker
+
+
+def _emulator_last(told: Settings, name: str) -> int:
+    from quantkit.emulator.memory import last_time
+
+    return last_time(emulator_state(told, name))
+
+
+def _emulator(told: Settings, name: str, prices: Prices, clock: Clock) -> tuple[Feed, Broker]:
+    from quantkit.cli.prices import EmulatedPrices
+    from quantkit.emulator.port import EmulatedBroker
+
+    if not isinstance(prices, EmulatedPrices):
+        raise ConfigError("--broker emulator: the emulated exchange gives the prices too; use --prices emulator")
+    prices.remember(emulator_state(told, name), account=name, cash=int(told.account(name).cash),
+                    costs=account_costs(told, name))  # fmt: skip
+    return prices.feed(clock), EmulatedBroker(prices.exchange, name, now=clock.now_ns)
+
+
+def account_costs(told: Settings, name: str) -> Costs:
+    """What an account on this machine pays."""
+    return costs_of(str(told.account(name).options.get("costs", "kis")))
+
+
+WAYS: Final[dict[str, Way]] = {"paper": Way(_paper_last, _paper), "emulator": Way(_emulator_last, _emulator)}
+"""Ways by the name that `--broker` and `broker` of an account take."""
+
+
+def way_of(name: str) -> Way:
+    """The way of a name. ConfigError names those that there are."""
+    if name not in WAYS:
+        raise ConfigError(f"--broker {name}: expected one of {', '.join(WAYS)}")
+    return WAYS[name]

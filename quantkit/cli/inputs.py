@@ -229,19 +229,19 @@ def _closes(path: Path) -> pd.Series[float]:
     return pd.Series(frame[names["close"]].to_numpy("float64"), index=dates, name=path.stem)
 
 
-def check_dates(start: str | None, end: str | None) -> None:
-    """ConfigError for a --start or --end that is no date, or the wrong way round."""
+def check_dates(start: str | None, end: str | None, *, names: tuple[str, str] = ("--start", "--end")) -> None:
+    """ConfigError for a --start or --end that is no date, or the wrong way round. names: of the two options."""
     from quantkit.data.dates import epoch_day, last_day
 
     found = []
-    for option, text, read in (("--start", start, epoch_day), ("--end", end, last_day)):
+    for option, text, read in ((names[0], start, epoch_day), (names[1], end, last_day)):
         try:
             found.append(None if text is None else read(text, what=option))
         except BadData as problem:
             raise ConfigError(str(problem)) from problem
     first, last = found
     if first is not None and last is not None and first > last:
-        raise ConfigError(f"--start {start} is after --end {end}; swap them")
+        raise ConfigError(f"{names[0]} {start} is after {names[1]} {end}; swap them")
 
 
 def costs_named(name: str, *, ticks: float = 0.0, bps: float = 0.0) -> Costs:

@@ -1,0 +1,102 @@
+"""The daily jobs of a run: what is looked at in the morning, and told after the close.
+
+    morning         30 minutes before the open: the day's hours, read anew, and what is known of each name
+    bar mismatch    15 minutes after the close: own bars beside the feed's chart; over 0.5 % is an alarm
+    daily report    20 minutes after the close: drift, and the session's record for promotion
+    journal head    25 minutes after the close: number and hash of the journal's last entry, to the addresses of alerts
+
+Contract: a job that fails alarms (`JOB_FAILED`) and holds up nothing; one that was missed because nobody ran is made up
+for once, but for those that only concern the session that is on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from quantkit.errors import RetryLater
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from quantkit.cli.running import Running
+    from quantkit.live.schedule import Job
+
+MINUTE: Final = 60
+
+
+def jobs_of(running: Running) -> Sequence[Job]:
+    """The jobs of one run."""
+    from quantkit.live.schedule import Job
+
+    made = Jobs(running)
+    return (
+        Job("morning", made.morning, anchor="open", seconds=-30 * MINUTE, rule="skip", limit=600.0),
+        Job("bar mismatch", made.mismatch, anchor="close", seconds=15 * MINUTE, rule="skip", limit=600.0),
+        Job("daily report", made.report, anchor="close", seconds=20 * MINUTE, rule="once"),
+        Job("journal head", made.head, anchor="close", seconds=25 * MINUTE, rule="once", retries=2),
+    )
+
+
+class Jobs:
+    """What the jobs of one run do."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def morning(self, date: dt.date) -> str:
+        """Read calendar and names anew; what a person should know goes to the journal as an alarm."""
+        from quantkit.live.windows import clock_text, session_of, unconfirmed
+
+        host, prices = self._running.host, self._running.made.prices
+        assert host is not None
+        session = session_of(date, market=prices.market)
+        if session is None:
+            return "closed"
+        found = await host.hub.instruments(host.hub.plan.streamed + host.hub.plan.polled)
+        blocked = [each.symbol for each in found if each.halted or each.managed or each.liquidation]
+        shaky = unconfirmed(date)
+        if blocked:
+            self._running.alarm("NAMES_BLOCKED", f"halted, managed or in liquidation today: {', '.join(blocked)}")
+        said = f"{clock_text(session.opens)} to {clock_text(session.closes)}, {len(found)} names"
+        return said + (f"; unconfirmed: {', '.join(shaky)}" if shaky else "")
+
+    async def mismatch(self, date: dt.date) -> str:
+        """Own bars of the session beside the feed's."""
+        from quantkit.live.mismatch import ALARM_RATE
+
+        host = self._running.host
+        assert host is not None
+        found = await host.hub.mismatch()
+        if found.rate > ALARM_RATE:
+            detail = f"{date}: {len(found.differences)} of {found.compared} bars differ from the feed's chart"
+            self._running.alarm("BAR_MISMATCH", detail)
+        return f"{len(found.differences)} of {found.compared} bars differ"
+
+    async def report(self, date: dt.date) -> str:
+        """The day's drift report and the session's record."""
+        return await asyncio.to_thread(daily_report, self._running, date)
+
+    async def head(self, date: dt.date) -> str:
+        """Tell where the journal stands, so that nobody can rewrite it unseen. RetryLater where nobody was reached."""
+        from quantkit.live.alerts import Level
+        from quantkit.live.journal import read_journal
+
+        running = self._running
+        journal = read_journal(running.where, running.asked.account)
+        try:
+            seq, hash_ = journal.head()
+        finally:
+            journal.close()
+        text = f"{date}: the journal's last entry is {seq}, {hash_}"
+        sent = await asyncio.to_thread(running.alerting.send, f"quantkit {running.asked.account}", text, Level.INFO)
+        if not sent:
+            raise RetryLater("the journal's head could not be sent")
+        return text
+
+
+def daily_report(running: Running, date: dt.date) -> str:
+    """Where the report of a session is made; what became of it, for the record of jobs."""
+    running.log.info("session over", date=str(date))
+    return "no report: nothing makes one yet"

@@ -1,0 +1,67 @@
+"""A folder in which `quantkit paper` and `quantkit live` can run: settings, a strategy, bars, a promotion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quantkit.live.promote import Promotion, PromotionStore, pins_of
+from quantkit.settings import load
+from quantkit.strategy import load_strategy
+
+SYMBOLS = "000010,000020"
+SETTINGS = """
+[accounts.first]
+broker = "paper"
+cash = 1_000_000
+
+[accounts.second]
+broker = "emulator"
+cash = 1_000_000
+armed = true
+limits = { max_weight = 0.6 }
+"""
+STRATEGY = '''
+"""Always half and half."""
+
+import numpy as np
+import quantkit as qk
+
+
+class Both(qk.Strategy):
+    """Holds every name; swap=True: one of them, in turn."""
+
+    swap: bool = qk.param(False)
+    policy = qk.Policy(weighting="equal", funding="cash")
+
+    def targets(self, bars):
+        wanted = np.ones(bars.shape, bool)
+        if self.swap:
+            wanted[:, 0] = np.arange(len(bars)) % 2 == 0
+            wanted[:, 1] = ~wanted[:, 0]
+        return wanted
+'''
+
+
+def lay_out(folder: Path) -> None:
+    """Write settings and strategy into a folder."""
+    (folder / "quantkit.toml").write_text(SETTINGS, encoding="utf-8")
+    (folder / "both.py").write_text(STRATEGY, encoding="utf-8")
+
+
+def promoted(
+    to: str, *, account: str = "first", symbols: str | None = SYMBOLS, store: str = "data/promotions.sqlite",
+    freq: str = "1d", **params: bool,
+) -> None:  # fmt: skip
+    """Write a promotion of both.py, as `quantkit promote --override` would."""
+    strategy = load_strategy("both.py")(**params)
+    pins = pins_of(strategy, limits=load().account(account).risk_limits, freq=freq,
+                   symbols=None if symbols is None else symbols.split(","))  # fmt: skip
+    Path(store).parent.mkdir(parents=True, exist_ok=True)
+    data = {"source": None, "version": None, "symbols": [], "first": "2025-01-02", "last": "2025-01-02", "bars": 0}
+    before = {"paper": "research", "live_capped": "paper", "live": "live_capped"}[to]
+    PromotionStore(store).add(
+        Promotion(
+            time=1, pins=pins, before=before, after=to, granted=True, gates=(), data={**data, "sha256": ""}, by="test",
+            override="a test", capital=0.05 if to == "live_capped" else 1.0,
+        )
+    )  # fmt: skip
