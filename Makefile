@@ -9,7 +9,7 @@ INSTALL := sh tools/setup-venv.sh $(VENV)
 REQUIREMENTS := pyproject.toml constraints.txt tools/setup-venv.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint types imports sizes rules format bench clean
+.PHONY: help setup demo test test-all conformance check lint types imports sizes rules format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(VENV)/.dev  ## the test suite, without the slow tests
 
 test-all: $(VENV)/.dev  ## the test suite with the slow tests
 	$(BIN)/python -m pytest -n $(N) -m "slow or not slow" $(TEST)
+
+conformance: $(VENV)/.dev  ## clients of other people against the emulated KIS, each in its own environment
+	$(BIN)/python -m tests.conformance.kis
 
 check: lint types imports sizes rules  ## style, types, import rules, file sizes, house rules
 
@@ -58,5 +61,5 @@ bench: $(VENV)/.dev  ## speed and memory against the peers, both sides in one ru
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:  ## remove .venv, caches and reports; data/ stays
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports build dist
+	rm -rf $(VENV) .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

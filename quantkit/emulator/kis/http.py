@@ -104,7 +104,7 @@ async def _request(wire: h11.Connection, reader: asyncio.StreamReader) -> Reques
 
 
 def _read(head: h11.Request, body: bytes) -> Request:
-    target = urlsplit(head.target.decode("ascii", "replace"))
+    target = urlsplit("/" + head.target.decode("ascii", "replace").lstrip("/"))  # some clients begin with two
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
     query = dict(parse_qsl(target.query, keep_blank_values=True))
     return Request(head.method.decode("ascii"), target.path, query, headers, body)

@@ -42,10 +42,11 @@ BOOKS: Final = frozenset({"H0STASP0", "H0UNASP0"})
 QUIET: Final = frozenset({
     "H0NXCNT0", "H0NXASP0", "H0STANC0", "H0NXANC0", "H0UNANC0", "H0STMBC0", "H0NXMBC0", "H0UNMBC0", "H0STPGM0",
     "H0NXPGM0", "H0UNPGM0", "H0STMKO0", "H0NXMKO0", "H0UNMKO0", "H0STOUP0", "H0STOAA0", "H0STOAC0", "H0UPCNT0",
-    "H0UPANC0", "H0UPPGM0", "H0STNAV0",
+    "H0UPANC0", "H0UPPGM0", "H0STNAV0", "H0GSCNI0", "HDFSCNT0", "HDFSASP0", "HDFSASP1", "H0IFCNT0", "H0IFASP0",
+    "H0IFCNI0", "H0GSCNI9", "H0IFCNI9",
 })  # fmt: skip
 """Feeds that are acknowledged and never speak: what they tell does not happen here."""
-PAPER_FEEDS: Final = frozenset({"H0STCNT0", "H0STASP0", "H0STCNI9"})
+PAPER_FEEDS: Final = frozenset({"H0STCNT0", "H0STASP0", "H0STCNI9", "H0IFCNI9", "H0GSCNI9"})
 MOST_RECORDS: Final = 20
 _K = FaultKind
 

@@ -171,6 +171,14 @@ async def test_lists_come_in_pages_and_a_key_leads_to_the_next() -> None:
         assert again.json()["output1"] == first.json()["output1"]  # without "N" it is the first page again
 
 
+async def test_a_path_may_begin_with_two_slashes() -> None:
+    async with emulator() as server, wired(server) as wire:
+        url = f"{server.rest}//{QUOTES.lstrip('/')}inquire-price"
+        given = {"fid_cond_mrkt_div_code": "J", "fid_input_iscd": NAME}
+        answer = await wire.http.get(url, params=given, headers=wire.headers("FHKST01010100"))
+        assert answer.json()["rt_cd"] == "0"
+
+
 async def test_charts_are_newest_first_with_the_minute_s_start() -> None:
     async with emulator() as server, wired(server) as wire:
         server.pace.skip(600)
