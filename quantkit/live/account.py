@@ -93,6 +93,7 @@ class Fleeting:
     hunts: dict[str, Hunt] = field(default_factory=dict)
     asked_at: dict[str, int] = field(default_factory=dict)  # when a cancel or a replacement was asked for
     requests: dict[str, str] = field(default_factory=dict)  # number of a cancel or a replacement -> order
+    opening: dict[str, tuple[int, int | None]] = field(default_factory=dict)  # name -> the open, first trade after it
     last_sent: int = 0
     orderable: int | None = None  # what the broker said last, less what was sent since
     mismatch: dict[str, int] = field(default_factory=dict)  # looks in a row that showed a difference

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
-from quantkit.live import dispatch, life, signals
+from quantkit.live import auction, dispatch, life, signals
 from quantkit.live.switch import next_session
 from quantkit.live.windows import date_of, session_of
 from quantkit.market import KRX_MARKETS
@@ -211,13 +211,15 @@ def _intend(
 
 def prices(turn: Turn, given: MarketData) -> None:
     """Follow prices, and send what they bring to act."""
-    latest = turn.engine.now.prices
+    latest, opening = turn.engine.now.prices, turn.engine.now.opening
     sleeves = [s for s in turn.engine.sleeves.values() if s.opened and s.row is not None]
     for item in given.items:
         if not isinstance(item, Tick):
             _quoted(latest, item)
             continue
         latest[item.symbol] = (item.price, item.time)
+        if item.symbol in opening:
+            auction.printed(turn, item)
         for sleeve in sleeves:
             place = sleeve.columns.get(item.symbol)
             if place is not None and not item.auction:

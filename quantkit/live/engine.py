@@ -4,7 +4,7 @@
 
 1 the input is handed to who knows it    a session or a bar `days`, prices `days`, answers and the stream `life`,
                                          looks `reconcile` and `looks`, unanswered orders `outcomes`, people `commands`
-2 what may be sent now is sent           `dispatch`, through the gates
+2 what may be sent now is sent           `dispatch`, through the gates; what the opening call left goes back `auction`
 3 the runner journals the entries in one transaction, with `engine.snapshot()` where `engine.due`, and only then carries
   out the effects; their answers come back as inputs
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from quantkit.live import commands, days, dispatch, life, outcomes, reconcile
+from quantkit.live import auction, commands, days, dispatch, life, outcomes, reconcile
 from quantkit.live.messages import (
     Answered,
     BarClosed,
@@ -53,6 +53,8 @@ def reduce(engine: Engine, given: Input) -> tuple[Engine, list[Entry], list[Effe
         return engine, turn.entries, turn.effects
     _hand(turn, given)
     dispatch.pump(turn)
+    if engine.working:
+        auction.end(turn)
     reconcile.keep_asking(turn)
     return engine, turn.entries, turn.effects
 
@@ -100,4 +102,4 @@ def _timer(turn: Turn, name: str) -> None:
         case "sweep":
             reconcile.sweep(turn)
         case _:
-            pass  # "windows": the queue is looked at after every input
+            pass  # "windows", "opening": the queue and the calls are looked at after every input
