@@ -17,17 +17,20 @@ what is left of it is cancelled. Contract: pure; times are UTC nanoseconds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from quantkit.core.amounts import money
+from quantkit.live.risk import exchange
 from quantkit.live.turn import SECOND, Hunt, Turn
-from quantkit.live.windows import session_of
+from quantkit.live.windows import date_of, session_of
 from quantkit.trading.events import Kind, intent_to_json
 from quantkit.trading.orders import IN_FLIGHT, NOT_FOUND, Order, Side, Status
 
 if TYPE_CHECKING:
     from quantkit.live.messages import Looked
+    from quantkit.live.sleeves import Sleeve
     from quantkit.trading.ports import BrokerOrder
 
 DELAYS: Final = tuple(seconds * SECOND for seconds in (1, 2, 4, 8, 15))
@@ -183,13 +186,29 @@ def _others(turn: Turn, order: Order) -> list[Order]:
 
 
 def cost_of(turn: Turn, order: Order) -> int:
-    """Money that a buy binds for what is left of it: at its limit, a market order at the last price and 30 %."""
+    """Money that a buy binds for what is left of it: at its limit, a market order at the day's upper limit price; where
+    that is not known at the last price and 30 %."""
     sleeve = turn.engine.sleeve_of(order)
     price = order.price
+    if price is None:
+        price = _upper(turn, order, sleeve)
     if price is None:
         last = turn.engine.now.prices.get(order.intent.symbol)
         price = 1.3 * (last[0] if last else order.intent.decision_price or 0.0)
     return int(money(price, order.leaves, 1.0 if sleeve is None else float(sleeve.book.plan.unit)))
+
+
+def _upper(turn: Turn, order: Order, sleeve: Sleeve | None) -> float | None:
+    """The day's upper limit price of an order's name; None where its base price is not known, or it has none."""
+    symbol = order.intent.symbol
+    today = None if sleeve is None else sleeve.instruments.get(symbol)
+    if sleeve is None or not sleeve.raw or today is None or not today.base > 0:
+        return None
+    market = sleeve.market(symbol)
+    _, upper = exchange.limits(
+        today.base, date_of(turn.time, market=market), market, today.leverage, today.first_day, today.liquidation
+    )
+    return upper if math.isfinite(upper) else None
 
 
 def send_again(turn: Turn, order: Order, given: Looked) -> None:

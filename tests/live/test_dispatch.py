@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from quantkit.live.dispatch import window_of
@@ -248,3 +250,15 @@ def test_the_first_bar_of_the_next_session_is_its_opening_auction() -> None:
     sleeve = Account(Scripted(intraday=True)).engine.sleeves["sma"]
     window = window_of(sleeve, "open", at("15:30", FRIDAY), "KOSPI")
     assert (window.phase, window.opens, window.closes) == ("opening_auction", at("08:30"), at("08:59"))
+
+
+def test_a_market_buy_binds_the_upper_limit_price_as_the_broker_does() -> None:
+    """The base of 70,000 has the limit 91,000; a last price above the base must not make it more."""
+    account = Account(limits=GateLimits(stale_ms=10**9))
+    account.decided(Want(1, limit=math.nan))
+    account.connect()
+    account.look(spare=910_000 + 200)
+    account.tick(75_000.0, time=at("08:20"))
+    account.feed_timer("windows", at("08:30"))
+    sent = [entry.payload for entry in account.entries if entry.kind is Kind.ORDER_SUBMITTING]
+    assert sent == [{"quantity": 10, "price": None}]
