@@ -356,7 +356,7 @@ class Issue:
         """Whether the call that ends would make a price that asks for two minutes more."""
         if self.extended or self.phase == "vi_auction":
             return False
-        result = uncross(self._together(self.target()), self._day())
+        result, _ = self._matched()
         if result is None:
             return False
         opening = self.phase == "opening_orders"
@@ -368,10 +368,9 @@ class Issue:
     def end_call(self, time: int, phase: str) -> None:
         """Print the call; then what is left goes on in `phase`."""
         held, released = self.held, 0
-        result = uncross(orders := self._together(self.target()), self._day())
+        result, legs = self._matched()
         if result is not None:
             released = 1 if self.phase == "vi_auction" else 0
-            legs = [*allocate(orders, 1, result, self._day()), *allocate(orders, -1, result, self._day())]
             for order, shares in legs:
                 order.leaves -= shares
             self.last = result.price
@@ -394,6 +393,30 @@ class Issue:
                 self.flow(time, *trade)
             else:
                 self.held.append(trade)
+
+    def _matched(self) -> tuple[Uncross | None, list[tuple[Resting, int]]]:
+        """What the call makes, and who trades how much."""
+        target = self.target()
+        if self.facts.deep and target is not None and self.phase != "vi_auction":
+            return self._deep(*target)
+        result = uncross(orders := self._together(target), self._day())
+        if result is None:
+            return None, []
+        return result, [*allocate(orders, 1, result, self._day()), *allocate(orders, -1, result, self._day())]
+
+    def _deep(self, price: float, volume: int) -> tuple[Uncross, list[tuple[Resting, int]]]:
+        """A call that takes any order of ours whose price is met; at a price limit nobody stands on the other side."""
+        shut = {1: price >= self.upper, -1: price <= self.lower}
+        legs = [
+            (order, order.leaves) for order in self.call
+            if order.leaves and not shut[order.side] and (order.market or (order.price - price) * order.side >= 0)
+        ]  # fmt: skip
+        bought = sum(shares for order, shares in legs if order.side > 0)
+        sold = sum(shares for _, shares in legs) - bought
+        if bought != sold:
+            rest = abs(bought - sold)
+            legs.append((Resting(0, crowd.NAME, 1 if sold > bought else -1, price, rest), rest))
+        return Uncross(price, max(volume, bought, sold), 0), legs
 
     def _together(self, target: tuple[float, int] | None) -> list[Resting]:
         """Orders of the call, the crowd's first."""

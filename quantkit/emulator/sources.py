@@ -60,6 +60,7 @@ class SymbolDay:
     liquidation: bool = False
     first_day: bool = False
     calm: bool = False  # KOSPI 200: narrower volatility interruptions
+    deep: bool = False  # the calls fill orders of ours of any size, as a backtest assumes
     leverage: float = 1.0
     share_ratio: float = 1.0  # shares held before today times this are shares held today
 
@@ -99,6 +100,7 @@ class BarSource:
     tick_seconds    about how far apart trades are
     start, end      epoch days of the first and last session to run; default: all of the panel
     calm            names of the KOSPI 200
+    deep            calls take orders of ours of any size at the bar's open and close: for comparisons with a backtest
 
     ConfigError or BadData for adjusted prices, other markets than Korea's, or days that are no sessions.
     """
@@ -112,12 +114,13 @@ class BarSource:
         start: int | None = None,
         end: int | None = None,
         calm: Iterable[str] = (),
+        deep: bool = False,
     ) -> None:
         if bars.prices != "raw":
             raise BadData("the emulator replays raw prices: adjusted ones stand on no grid")
         self.bars, self.seed, self.tick_seconds = bars, seed, tick_seconds
         self.symbols = bars.symbols
-        self.calm = frozenset(calm)
+        self.calm, self.deep = frozenset(calm), deep
         self._days = [
             day
             for day in np.unique(bars.days).tolist()
@@ -152,7 +155,7 @@ class BarSource:
             symbol=symbol, market=market, base=float(base), previous_close=closed,
             halted=not traded.any() and bool((flags & VALID).any()), liquidation=bool(flags[0] & LIQUIDATION),
             first_day=bool(flags[0] & FIRST_DAY), calm=symbol in self.calm, leverage=float(bars.leverage[column]),
-            share_ratio=self._ratio(symbol, day),
+            share_ratio=self._ratio(symbol, day), deep=self.deep,
         )  # fmt: skip
         if not traded.any():
             return quiet
