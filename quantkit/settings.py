@@ -46,6 +46,7 @@ class Account(BaseModel):
     journal: SecretStr | None = None  # a file, a folder or postgresql://...; a file of its own in `journals` if absent
     external: Literal["tolerate", "claim", "halt"] = "halt"  # orders that somebody else sent
     limits: dict[str, float] = Field(default_factory=dict)
+    secrets: dict[str, SecretStr] = Field(default_factory=dict)  # keys at the broker, where the environment has none
     options: dict[str, Any] = Field(default_factory=dict)  # the broker's own
 
     @field_validator("limits")

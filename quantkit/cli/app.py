@@ -23,6 +23,7 @@ from quantkit.cli import (
     doctor,
     emulate,
     halt,
+    kis,
     live,
     orders,
     paper,
@@ -85,6 +86,7 @@ app.command("promotions")(promote.promotions)
 app.command("warmup")(warmup.warmup)
 app.add_typer(data.app, name="data")
 app.add_typer(emulate.app, name="emulate")
+app.add_typer(kis.app, name="kis")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
 
-from quantkit.brokers.kis import ledger, quotes
+from quantkit.brokers.kis import catalogue, charts, ledger, quotes
+from quantkit.brokers.kis.calling import Result, arguments, chosen, result
 from quantkit.brokers.kis.codes import (
     APPROVAL_PATH,
     RATE,
@@ -42,13 +43,12 @@ from quantkit.brokers.kis.codes import (
     supports,
     transaction,
 )
-from quantkit.brokers.kis.figures import day_of, moment, wire_price
+from quantkit.brokers.kis.figures import day_of, wire_price
 from quantkit.brokers.kis.limiter import Clock, Lane, Limiter
 from quantkit.brokers.kis.server import Keys, Server, server_of
 from quantkit.brokers.kis.transport import HttpTransport, Timeouts, Transport
 from quantkit.brokers.kis.wire import Exchange, Wire
-from quantkit.errors import BadData, ConfigError, OutcomeUnknown, RetryLater
-from quantkit.market.days import SEOUL
+from quantkit.errors import BadData, ConfigError, OutcomeUnknown, Refused, RetryLater
 from quantkit.trading.orders import OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 30  # names of one request for snapshots
 OLD_ORDERS: Final = dt.timedelta(days=90)
-_DAYS_PAGES, _MINUTE_PAGES = 400, 60  # more of them is a chart that does not end
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,29 +152,9 @@ class KisClient:
     ) -> list[quotes.Minute]:  # fmt: skip
         """Minute chart of one day between two labels HHMMSS, both included, oldest first. Another day than today is
         asked for elsewhere, reaches back about a year and is real only."""
-        today = self.today()
-        if day == today:
-            now = dt.datetime.fromtimestamp(self.clock.now_ns() // 1_000_000_000, SEOUL).strftime("%H%M%S")
-            until = min(until, now)  # a label in the future would come back with the price of now
-        first, last = moment(day, since), moment(day, until)
-        found: dict[int, quotes.Minute] = {}
-        for _ in range(_MINUTE_PAGES):
-            params = self._named(symbol, venue) | {"FID_INPUT_HOUR_1": until, "FID_PW_DATA_INCU_YN": "N"}
-            if day == today:
-                params["FID_ETC_CLS_CODE"] = ""
-                answer = await self._quote("minutes", "inquire-time-itemchartprice", params, lane)
-            else:
-                params |= {"FID_INPUT_DATE_1": f"{day:%Y%m%d}", "FID_FAKE_TICK_INCU_YN": ""}
-                answer = await self._quote("minutes_past", "inquire-time-dailychartprice", params, lane)
-            rows = [quotes.minute_of(row) for row in answer.rows("output2")]
-            page = {row.time: row for row in rows if first <= row.time <= last}
-            fresh = page.keys() - found.keys()
-            found = page | found  # what came with the later page before is what KIS said last of it
-            oldest = min((row.time for row in rows), default=0)
-            if not fresh or oldest <= first:
-                return [found[at] for at in sorted(found)]
-            until = dt.datetime.fromtimestamp(oldest // 1_000_000_000 - 1, SEOUL).strftime("%H%M%S")
-        raise BadData(f"KIS: the minute chart of {symbol} on {day} does not end")
+        return await charts.minutes(
+            self._quote, self._named(symbol, venue), day, since, until, self.clock.now_ns(), lane
+        )
 
     async def days(
         self, symbol: str, start: dt.date, end: dt.date, *, period: str = "D", adjusted: bool = False,
@@ -185,23 +164,8 @@ class KisClient:
         or adjusted ones, which change afterwards. One request gives a hundred rows: as many as are needed go out."""
         if period not in ("D", "W", "M", "Y") or start > end:
             raise ConfigError(f"period={period!r}, {start} to {end}: expected D, W, M or Y and a start before the end")
-        found: dict[dt.date, quotes.Day] = {}
-        last = end
-        for _ in range(_DAYS_PAGES):
-            params = self._named(symbol, venue) | {
-                "FID_INPUT_DATE_1": f"{start:%Y%m%d}", "FID_INPUT_DATE_2": f"{last:%Y%m%d}",
-                "FID_PERIOD_DIV_CODE": period, "FID_ORG_ADJ_PRC": "0" if adjusted else "1",
-            }  # fmt: skip
-            answer = await self._quote("daily", "inquire-daily-itemchartprice", params, lane)
-            rows = [quotes.day_row_of(row) for row in answer.rows("output2")]
-            fresh = {row.date: row for row in rows if start <= row.date <= last} if rows else {}
-            if not fresh.keys() - found.keys():
-                return [found[at] for at in sorted(found)]
-            found |= fresh
-            last = min(fresh) - dt.timedelta(days=1)
-            if last < start:
-                return [found[at] for at in sorted(found)]
-        raise BadData(f"KIS: the chart of {symbol} does not end")
+        terms = {"FID_PERIOD_DIV_CODE": period, "FID_ORG_ADJ_PRC": "0" if adjusted else "1"}
+        return await charts.days(self._quote, self._named(symbol, venue) | terms, start, end, lane)
 
     async def instrument(self, symbol: str, *, lane: Lane = Lane.DATA) -> quotes.Instrument:
         """주식기본조회. Real only."""
@@ -331,6 +295,35 @@ class KisClient:
             return ledger.accepted_of(found.row("output"), self.clock.now_ns(), found.text)
         except BadData as problem:
             raise OutcomeUnknown(f"KIS {name}: taken, and its number cannot be read ({problem})") from None
+
+    # --- the catalogue ----------------------------------------------------------------------------------------------
+
+    async def call(
+        self, name: str, /, *, variant: str | None = None, pages: int | None = None, **fields: object
+    ) -> Result:
+        """Any call of the catalogue but orders and streams, by its name; fields under KIS's names or ours. All pages,
+        or the first `pages`. `variant` says which transaction where a call has several. ConfigError for arguments,
+        Refused for a call that paper does not have, and for one that orders: orders leave through the broker."""
+        call = catalogue.find(name)
+        if call.kind == "auth":
+            return await self._key_call(call)
+        told = chosen(call, self.environment, variant)
+        params = arguments(call, fields, self.account)
+        lane = Lane.QUERY if "/trading/" in call.path else Lane.DATA
+        if pages is not None and pages < 1:
+            raise ConfigError(f"pages={pages}: expected 1 or more, or None for all")
+        found = await self.wire.pages(told, call.path, params, lane=lane, most=pages)
+        return result(call, found, more=found[-1].more)
+
+    async def _key_call(self, call: catalogue.Call) -> Result:
+        """Keys are ours to keep: what is shown of them is that there is one."""
+        if call.name == "auth_token":
+            await self.wire.tokens.token()
+        elif call.name == "auth_ws_token":
+            await self.approval_key()
+        else:
+            raise Refused("KEPT_BY_CLIENT", f"{call.name}: the client does this itself where it is needed")
+        return Result(call, {}, "0", f"KIS gave a key of {self.environment}; it is kept and not shown")
 
     # --- keys -------------------------------------------------------------------------------------------------------
 

@@ -25,9 +25,13 @@ SECOND: Final = 1_000_000_000
 _NUMBER: Final = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?|([+-]?)\.([0-9]+)")
 _DATE: Final = re.compile(r"[0-9]{8}")
 _CLOCK: Final = re.compile(r"[0-9]{6}")
-_LONGEST: Final = 40
+_WHOLE, _PART = 7, 4
 
-Row = "Mapping[str, Any]"
+
+def shown(value: object) -> str:
+    """A value for a message: short ones as they are, of others the beginning, since nobody knows what they are."""
+    said = str(value)
+    return repr(said) if len(said) <= _WHOLE else f"{said[:_PART]!r}... ({len(said)} characters)"
 
 
 def text(row: Mapping[str, Any], name: str, default: str | None = None) -> str:
@@ -39,7 +43,7 @@ def text(row: Mapping[str, Any], name: str, default: str | None = None) -> str:
         return value.strip()
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise BadData(f"KIS: {name}={str(value)[:_LONGEST]!r} ({type(value).__name__}), expected a text")
+    raise BadData(f"KIS: {name}={shown(value)} ({type(value).__name__}), expected a text")
 
 
 def plain_number(value: str) -> str | None:
@@ -59,7 +63,7 @@ def whole(row: Mapping[str, Any], name: str, default: int | None = None) -> int:
         return default
     plain = plain_number(said)
     if plain is None or "." in plain:
-        raise BadData(f"KIS: {name}={said[:_LONGEST]!r}, expected a whole number")
+        raise BadData(f"KIS: {name}={shown(said)}, expected a whole number")
     return int(plain)
 
 
@@ -70,10 +74,10 @@ def decimal(row: Mapping[str, Any], name: str, default: float | None = None) -> 
         return default
     plain = plain_number(said)
     if plain is None:
-        raise BadData(f"KIS: {name}={said[:_LONGEST]!r}, expected a number")
+        raise BadData(f"KIS: {name}={shown(said)}, expected a number")
     found = float(plain)
     if abs(found) > 1e300:
-        raise BadData(f"KIS: {name}={said[:_LONGEST]!r} is no number of money or shares")
+        raise BadData(f"KIS: {name}={shown(said)} is no number of money or shares")
     return found
 
 
@@ -81,7 +85,7 @@ def flag(row: Mapping[str, Any], name: str) -> bool:
     """Y or N; a blank or no field is N. BadData for anything else."""
     said = text(row, name, "").upper()
     if said not in ("Y", "N", ""):
-        raise BadData(f"KIS: {name}={said[:_LONGEST]!r}, expected Y or N")
+        raise BadData(f"KIS: {name}={shown(said)}, expected Y or N")
     return said == "Y"
 
 
@@ -91,9 +95,9 @@ def date(row: Mapping[str, Any], name: str) -> dt.date:
     try:
         if _DATE.fullmatch(said):
             return dt.date(int(said[:4]), int(said[4:6]), int(said[6:]))
-    except ValueError:  # a thirteenth month
-        said = said[:_LONGEST]
-    raise BadData(f"KIS: {name}={said[:_LONGEST]!r}, expected a date YYYYMMDD")
+    except ValueError as problem:  # a thirteenth month
+        raise BadData(f"KIS: {name}={shown(said)}: {problem}") from None
+    raise BadData(f"KIS: {name}={shown(said)}, expected a date YYYYMMDD")
 
 
 def moment(day: dt.date, clock: str) -> int:
@@ -103,9 +107,9 @@ def moment(day: dt.date, clock: str) -> int:
             hour, minute, second = int(clock[:2]), int(clock[2:4]), int(clock[4:])
             local = dt.datetime.combine(day, dt.time(hour, minute, second), SEOUL)
             return round(local.timestamp()) * SECOND
-    except ValueError:
-        clock = clock[:_LONGEST]
-    raise BadData(f"KIS: time {clock[:_LONGEST]!r}, expected HHMMSS")
+    except ValueError as problem:
+        raise BadData(f"KIS: time {shown(clock)}: {problem}") from None
+    raise BadData(f"KIS: time {shown(clock)}, expected HHMMSS")
 
 
 def day_of(now_ns: int) -> dt.date:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantkit.brokers.kis.codes import order_type
-from quantkit.brokers.kis.figures import date, day_of, decimal, flag, moment, text, whole
+from quantkit.brokers.kis.figures import date, day_of, decimal, flag, moment, shown, text, whole
 from quantkit.errors import BadData
 from quantkit.trading.orders import Side
 
@@ -187,14 +187,14 @@ class Accepted:
 def side_of(code: str) -> Side:
     """Of SLL_BUY_DVSN_CD. BadData for any other than 01 and 02."""
     if code not in ("01", "02"):
-        raise BadData(f"KIS: sll_buy_dvsn_cd={code!r}, expected 01 (sell) or 02 (buy)")
+        raise BadData(f"KIS: sll_buy_dvsn_cd={shown(code)}, expected 01 (sell) or 02 (buy)")
     return Side.SELL if code == "01" else Side.BUY
 
 
 def number_of(said: str) -> str:
     """An order number, ten digits with zeros in front. BadData for anything else."""
     if not said or len(said) > 10 or not (said.isascii() and said.isalnum()):
-        raise BadData(f"KIS: odno={said[:40]!r}, expected an order number")
+        raise BadData(f"KIS: odno={shown(said)}, expected an order number")
     return said.rjust(10, "0")
 
 

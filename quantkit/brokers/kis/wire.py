@@ -15,7 +15,7 @@ cancels must look.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from quantkit.brokers.kis.answers import (
@@ -105,10 +105,11 @@ class Wire:
                 await self.clock.sleep_until(self.clock.now_ns() + (_BACK_OFF_NS << tries))
 
     async def pages(
-        self, transaction: str, path: str, params: Mapping[str, str], *, lane: Lane = Lane.QUERY, most: int = PAGES
-    ) -> list[Envelope]:
-        """All pages of a list, first to last. RetryLater where it changed under our eyes each time; BadData where it
-        does not end."""
+        self, transaction: str, path: str, params: Mapping[str, str], *, lane: Lane = Lane.QUERY,
+        most: int | None = None,
+    ) -> list[Envelope]:  # fmt: skip
+        """All pages of a list, first to last, or the first `most`. RetryLater where it changed under our eyes each
+        time; BadData where it does not end."""
         for _ in range(TRIES - 1):
             try:
                 return await self._all_pages(transaction, path, params, lane, most)
@@ -117,18 +118,18 @@ class Wire:
         return await self._all_pages(transaction, path, params, lane, most)
 
     async def _all_pages(
-        self, transaction: str, path: str, params: Mapping[str, str], lane: Lane, most: int
+        self, transaction: str, path: str, params: Mapping[str, str], lane: Lane, most: int | None
     ) -> list[Envelope]:
         found = [await self.read(transaction, path, params, lane=lane)]
         seen: set[tuple[tuple[str, str], ...]] = set()
         last_body: object = None
-        while found[-1].more:
+        while found[-1].more and (most is None or len(found) < most):
             place = found[-1].context()
             key = tuple(sorted((name, value.strip()) for name, value in place.items()))
             if key in seen and found[-1].body == last_body:
                 raise BadData(f"KIS {transaction}: page {len(found)} came twice; the list does not end")
-            if len(found) >= most:
-                raise BadData(f"KIS {transaction}: more than {most} pages; the list does not end")
+            if len(found) >= PAGES:
+                raise BadData(f"KIS {transaction}: more than {PAGES} pages; the list does not end")
             seen.add(key)
             last_body = found[-1].body
             found.append(await self.read(transaction, path, {**params, **place}, lane=lane, again=True))
@@ -225,10 +226,9 @@ class Wire:
         envelope = read(answer)
         if envelope is None:
             raise unreadable(answer.status, transaction, order=order)
-        if envelope.ok:
-            return envelope
-        if not order and act_of(envelope.code, envelope.text, envelope.status) is Act.EMPTY:
-            return envelope
+        empty = not order and act_of(envelope.code, envelope.text, envelope.status) is Act.EMPTY
+        if envelope.ok or empty:
+            return replace(envelope, text=self.masked(envelope.text))
         raise self._failed(envelope, transaction, order=order)
 
     def _failed(self, envelope: Envelope, transaction: str, *, order: bool = False) -> QuantkitError:

@@ -1,0 +1,78 @@
+"""Charts, whole: KIS gives the newest hundred days or thirty minutes of what is asked for and says nothing of the rest.
+
+Contract: pages are asked for backwards until the beginning, or until one brings nothing new; oldest first. BadData
+where that does not end. Rows outside of what was asked for are left out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final, Protocol
+
+from quantkit.brokers.kis import quotes
+from quantkit.brokers.kis.figures import SECOND, day_of, moment
+from quantkit.errors import BadData
+from quantkit.market.days import SEOUL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from quantkit.brokers.kis.answers import Envelope
+    from quantkit.brokers.kis.limiter import Lane
+
+DAY_PAGES: Final = 400  # a hundred rows each
+MINUTE_PAGES: Final = 60
+
+
+class Ask(Protocol):
+    """How a question about prices is sent."""
+
+    async def __call__(self, what: str, path: str, params: Mapping[str, str], lane: Lane) -> Envelope:
+        """Its answer."""
+
+
+async def days(ask: Ask, named: Mapping[str, str], start: dt.date, end: dt.date, lane: Lane) -> list[quotes.Day]:
+    """Days, weeks, months or years from start to end, both included."""
+    found: dict[dt.date, quotes.Day] = {}
+    last = end
+    for _ in range(DAY_PAGES):
+        params = {**named, "FID_INPUT_DATE_1": f"{start:%Y%m%d}", "FID_INPUT_DATE_2": f"{last:%Y%m%d}"}
+        answer = await ask("daily", "inquire-daily-itemchartprice", params, lane)
+        page = {row.date: row for row in map(quotes.day_row_of, answer.rows("output2")) if start <= row.date <= last}
+        found |= page
+        if page:
+            last = min(page) - dt.timedelta(days=1)
+        if not page or last < start:
+            return [found[at] for at in sorted(found)]
+    raise BadData(f"KIS: the chart of {named['FID_INPUT_ISCD']} does not end")
+
+
+async def minutes(
+    ask: Ask, named: Mapping[str, str], day: dt.date, since: str, until: str, now: int, lane: Lane
+) -> list[quotes.Minute]:
+    """Minutes of one day whose labels, HHMMSS, are from since to until, both included."""
+    today = day == day_of(now)
+    if today:
+        until = min(until, _clock(now))  # a label in the future would come back with the price of now
+    first, last = moment(day, since), moment(day, until)
+    found: dict[int, quotes.Minute] = {}
+    for _ in range(MINUTE_PAGES):
+        params = {**named, "FID_INPUT_HOUR_1": until, "FID_PW_DATA_INCU_YN": "N"}
+        if today:
+            answer = await ask("minutes", "inquire-time-itemchartprice", params | {"FID_ETC_CLS_CODE": ""}, lane)
+        else:
+            past = {"FID_INPUT_DATE_1": f"{day:%Y%m%d}", "FID_FAKE_TICK_INCU_YN": ""}
+            answer = await ask("minutes_past", "inquire-time-dailychartprice", params | past, lane)
+        rows = [quotes.minute_of(row) for row in answer.rows("output2")]
+        fresh = {row.time: row for row in rows if first <= row.time <= last and row.time not in found}
+        found |= fresh
+        oldest = min((row.time for row in rows), default=0)
+        if not fresh or oldest <= first:
+            return [found[at] for at in sorted(found)]
+        until = _clock(oldest - SECOND)
+    raise BadData(f"KIS: the minute chart of {named['FID_INPUT_ISCD']} on {day} does not end")
+
+
+def _clock(at: int) -> str:
+    """HHMMSS in Seoul."""
+    return dt.datetime.fromtimestamp(at // SECOND, SEOUL).strftime("%H%M%S")
