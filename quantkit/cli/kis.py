@@ -1,16 +1,14 @@
 """`quantkit kis`: everything 한국투자증권 offers, listed, explained and asked for.
 
-Thin: `ls` and `show` read the catalogue, `call` asks through `KisClient`. Orders do not leave here. `client_of` is how
-every command comes to a client: from an account of the settings, or from the keys alone.
+Thin: `ls` and `show` read the catalogue, `call` asks through `KisClient`. Orders do not leave here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,71 +19,14 @@ from quantkit.errors import ConfigError
 if TYPE_CHECKING:
     from quantkit.brokers.kis.calling import Result
     from quantkit.brokers.kis.catalogue import Call, Field
-    from quantkit.brokers.kis.client import KisClient
-    from quantkit.brokers.kis.wire import Exchange
-    from quantkit.settings import Settings
 
 app = typer.Typer(help="한국투자증권 (KIS): what it offers, and any question of it.", no_args_is_help=True)
-OPTIONS = ("environment", "emulator", "stream", "rate", "hashkey", "trust_throttle", "markets")
 AccountOption = Annotated[
     str | None, typer.Option("--account", help="Account of quantkit.toml; default: the keys alone.")
 ]
 SHOWN = 40  # rows of a table
 FILLED = ("CANO", "ACNT_PRDT_CD", "CTX_AREA_")
 _KINDS = {"n": "number", "d": "date", "t": "text"}
-
-
-class Clock(Protocol):
-    """What a client needs of a clock."""
-
-    def now_ns(self) -> int:
-        """Now."""
-
-    async def sleep_until(self, at: int) -> None:
-        """Wait."""
-
-
-def client_of(
-    told: Settings, account: str | None, clock: Clock, *, listen: Callable[[Exchange], None] | None = None,
-    emulator: str | None = None, real: bool | None = None,
-) -> KisClient:  # fmt: skip
-    """A client for an account of the settings whose broker is "kis", or for the keys that are found without one.
-
-    ConfigError for options that are not there, missing keys, and keys of the other environment.
-    """
-    from quantkit.brokers.kis import sources
-    from quantkit.brokers.kis.client import KisClient, Options
-    from quantkit.brokers.kis.codes import Environment
-    from quantkit.brokers.kis.server import Server
-    from quantkit.brokers.kis.vault import vault_key
-
-    known = None if account is None else told.account(account)
-    if known is not None and known.broker != "kis":
-        raise ConfigError(f"account {account}: broker={known.broker!r}, expected kis")
-    options: dict[str, Any] = {} if known is None else dict(known.options)
-    for name in options:
-        if name not in OPTIONS:
-            raise ConfigError(f"account {account}: options.{name} is not known; there are {', '.join(OPTIONS)}")
-    said = options.get("environment") if real is None else "real" if real else "paper"
-    if said not in (None, "real", "paper"):
-        raise ConfigError(f"account {account}: options.environment={said!r}, expected real or paper")
-    environ = sources.environment()
-    keys = sources.find_keys(
-        environ, wanted=None if said is None else Environment(said), secrets=None if known is None else known.secrets
-    )
-    address = emulator or str(options.get("emulator", ""))
-    server = Server.emulated(keys.environment, address, str(options.get("stream", ""))) if address else None
-    rate = options.get("rate")
-    if rate is not None and (not isinstance(rate, int) or rate < 1):
-        raise ConfigError(f"account {account}: options.rate={rate!r}, expected requests a second, 1 or more")
-    return KisClient(
-        keys, clock=clock, folder=sources.token_folder(environ), server=server, vault_key=vault_key(environ),
-        markets=dict(options.get("markets", {})), listen=listen,
-        options=Options(
-            rate=rate, hashkey=bool(options.get("hashkey", False)),
-            trust_throttle=bool(options.get("trust_throttle", False)),
-        ),
-    )  # fmt: skip
 
 
 @app.command("ls")
@@ -157,10 +98,9 @@ def call(
 
     Keys come from the account, from KIS_APP_KEY and its kin, or from kis_devlp.yaml.
     """
-    from quantkit import settings
     from quantkit.brokers.kis.calling import check_callable
     from quantkit.brokers.kis.catalogue import find
-    from quantkit.live.clock import SystemClock
+    from quantkit.kis import connect
 
     check_callable(find(name))  # before keys are looked for
     arguments: dict[str, object] = {}
@@ -173,7 +113,7 @@ def call(
         arguments[key] = value
 
     async def ask() -> Result:
-        async with client_of(settings.load(), account, SystemClock(), emulator=emulator) as client:
+        async with connect(account, emulator=emulator) as client:
             return await client.call(name, variant=variant, pages=pages, **arguments)
 
     _show_result(asyncio.run(ask()), as_json=as_json)

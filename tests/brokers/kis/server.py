@@ -72,6 +72,7 @@ class Kis:
     expires_in: Any = 86400
     expired: str = "2099-01-01 00:00:00"
     token_reply: Reply | None = None
+    fallback: Callable[[Asked], Reply] | None = None
     base: str = ""
 
     def at(self, method: str, path: str, tr_id: str, *replies: Answer) -> None:
@@ -96,6 +97,8 @@ class Kis:
         if bearer not in self.tokens or bearer in self.dead:
             return Reply(refused("EGW00123", "기간이 만료된 token 입니다."), 500)
         known = self.answers.get((asked.method, asked.path, asked.tr_id))
+        if not known and self.fallback is not None:
+            return self.fallback(asked)
         if not known:
             return Reply(refused("EGW00310", f"유효하지 않은 tr_id {asked.tr_id} {asked.path}"), 500)
         answer = known.pop(0) if len(known) > 1 else known[0]
