@@ -39,7 +39,7 @@ SPAN: Final = 60 * SECOND
 SPAN_AT_EDGES: Final = 120 * SECOND
 EDGE: Final = 600 * SECOND
 LONGEST_ANSWER: Final = 60 * SECOND  # no request stays open longer
-SLACK: Final = 5 * SECOND
+SLACK: Final = 30 * SECOND  # after nobody waits for the answer any more, a request may still arrive
 
 
 def begin(turn: Turn, order: Order, detail: str) -> None:
