@@ -10,6 +10,7 @@ says. Every change is kept for the day, so that yesterday's look at it can be ha
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,6 +60,7 @@ class Placed:
     bound: int = 0  # won, for a buy
     reserve: float = 0.0  # won a share that it may cost at most
     marks: list[Mark] = field(default_factory=list)
+    lines: dict[int, BrokerOrder] = field(default_factory=dict)  # by number of marks: a line is made once
 
     def mark(self, time: int) -> None:
         """Keep how it stands now."""
@@ -67,12 +69,17 @@ class Placed:
 
     def line(self, time: int | None = None) -> BrokerOrder | None:
         """Its line in the list as the list stood at `time` (None: now); None where it was not there yet."""
-        mark = self.marks[-1]
+        count = len(self.marks)
         if time is not None:
-            known = [each for each in self.marks if each.time <= time]
-            if not known:
+            count = bisect_right(self.marks, time, key=lambda mark: mark.time)
+            if not count:
                 return None
-            mark = known[-1]
+        found = self.lines.get(count)
+        if found is None:
+            found = self.lines[count] = self._line(self.marks[count - 1])
+        return found
+
+    def _line(self, mark: Mark) -> BrokerOrder:
         return BrokerOrder(
             number=self.number, symbol=self.symbol, side=self.side, quantity=self.quantity, filled=mark.filled,
             value=mark.value, leaves=mark.leaves, type=self.type, time=self.time, original=self.original,

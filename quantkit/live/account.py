@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quantkit.live.risk.view import Denied, View
     from quantkit.live.sleeves import Sleeve
     from quantkit.trading.approval import Approved
-    from quantkit.trading.ports import Notice
+    from quantkit.trading.ports import BrokerOrder, Notice
 
 SECOND: Final = 1_000_000_000
 SEOUL: Final = dt.timezone(dt.timedelta(hours=9))
@@ -98,6 +98,7 @@ class Fleeting:
     orderable: int | None = None  # what the broker said last, less what was sent since
     mismatch: dict[str, int] = field(default_factory=dict)  # looks in a row that showed a difference
     standing: dict[str, tuple[int, float | None]] = field(default_factory=dict)  # shares in all and price to come
+    shown: dict[str, list[BrokerOrder]] = field(default_factory=dict)  # lines of orders that have ended, as settled
     settled: int = 0  # when the latest list that counted was asked for
     stopped: bool = False
     awake: bool = False

@@ -159,7 +159,7 @@ def _new_day(engine: Engine, given: dict[str, Any]) -> None:
     engine.unconfirmed = {i: None for i in engine.unconfirmed if i in keep}
     engine.sent, engine.seen = {}, {i for i in engine.seen if i in keep}
     engine.number = {}  # the broker begins to count anew
-    engine.now.heard, engine.now.orphans, engine.now.mismatch = set(), {}, {}
+    engine.now.heard, engine.now.orphans, engine.now.mismatch, engine.now.shown = set(), {}, {}, {}
 
 
 def _fold_external(engine: Engine, given: dict[str, Any]) -> None:

@@ -38,8 +38,12 @@ def settle(turn: Turn, given: Looked) -> None:
     assert given.orders is not None
     turn.engine.now.settled = given.asked
     groups, rest = _by_owner(turn, given.orders)
+    shown = turn.engine.now.shown
     for name, lines in groups.items():
-        settle_one(turn, turn.engine.orders[name], lines, given.asked)
+        if shown.get(name) != lines:  # else it has ended, and nothing is new
+            order = settle_one(turn, turn.engine.orders[name], lines, given.asked)
+            if order.status in TERMINAL and name not in turn.engine.unconfirmed and not any(e.leaves for e in lines):
+                shown[name] = lines
     bound, rest = outcomes.judge(turn, given, rest)
     for order, line in bound:
         settle_one(turn, order, [line], given.asked)
@@ -77,13 +81,14 @@ def _by_owner(turn: Turn, lines: tuple[BrokerOrder, ...]) -> tuple[dict[str, lis
 # --- one order ------------------------------------------------------------------------------------------------------
 
 
-def settle_one(turn: Turn, order: Order, lines: list[BrokerOrder], asked: int) -> None:
-    """Bring one order up to its lines of the list."""
+def settle_one(turn: Turn, order: Order, lines: list[BrokerOrder], asked: int) -> Order:
+    """Bring one order up to its lines of the list; the order after it."""
     filled, value = sum(line.filled for line in lines), sum(line.value for line in lines)
     order = _fills(turn, order, lines, filled, value, asked)
     if order.filled == filled:  # else the list lags behind the stream
         _standing(turn, order, lines, filled, asked)
         _costs(turn, turn.engine.orders[order.id], lines)
+    return turn.engine.orders[order.id]
 
 
 def _fills(turn: Turn, order: Order, lines: list[BrokerOrder], filled: int, value: int, asked: int) -> Order:
