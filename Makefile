@@ -1,15 +1,17 @@
 # Every target does its own set-up in .venv; all that is needed is Python 3.11 or newer, make and a package index.
-# PYTHON=/path/to/python3 chooses the interpreter, TEST=tests/core narrows the tests, N=1 runs them in one process.
+# PYTHON=/path/to/python3 chooses the interpreter, TEST=tests/core narrows the tests, N=1 runs them in one process,
+# SEEDS=500 plays that many sessions.
 
 VENV := .venv
 BIN := $(VENV)/bin
 TEST ?= tests
 N ?= 2
+SEEDS ?= 20
 INSTALL := sh tools/setup-venv.sh $(VENV)
 REQUIREMENTS := pyproject.toml constraints.txt tools/setup-venv.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance check lint types imports sizes rules format bench clean
+.PHONY: help setup demo test test-all conformance check lint types imports sizes rules format bench sim clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +61,9 @@ format: $(VENV)/.dev  ## let ruff lay out the code
 bench: $(VENV)/.dev  ## speed and memory against the peers, both sides in one run
 	@for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+sim: $(VENV)/.dev  ## whole sessions on virtual time under faults and crashes (SEEDS=500)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 clean:  ## remove .venv, caches and reports; data/ stays
 	rm -rf $(VENV) .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports build dist

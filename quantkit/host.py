@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from quantkit.strategy import Strategy
     from quantkit.trading.ports import Broker
 
-__all__ = ["Deployment", "Host", "Hosted", "bar_ends"]
+__all__ = ["Deployment", "Host", "Hosted", "bar_ends", "new_sleeve"]
 
 _ADV_BARS = 20
 
@@ -92,14 +92,14 @@ class Deployment:
 
 @dataclass(kw_only=True)
 class Hosted:
-    """One account. journal: a path, a folder, a URL, or None: memory. broker: makes its broker, once, from the engine
-    as recovered. external: what orders of others mean (`live.turn.Settings`). keep: folder for inputs of failures.
-    halt_file: halts the account by being there (`live.haltfile`)."""
+    """One account. journal: a path, a folder, a URL, None: memory, or what opens one at a time given. broker: makes its
+    broker, once, from the engine as recovered. external: what orders of others mean (`live.turn.Settings`). keep:
+    folder for inputs of failures. halt_file: halts the account by being there (`live.haltfile`)."""
 
     name: str
     deployments: Sequence[Deployment]
     broker: Callable[[Any], Broker]
-    journal: str | Path | None = None
+    journal: str | Path | Callable[[int], Journal] | None = None
     mode: str = "paper"
     external: str = "halt"
     artifact: str = ""
@@ -158,9 +158,10 @@ class Host:
     # --- making an account --------------------------------------------------------------------------------------------
 
     async def _make(self, account: Hosted) -> AccountRunner:
-        journal = open_journal(account.journal, account.name, owner=self.owner, now=self.clock.now_ns())
+        where, now = account.journal, self.clock.now_ns()
+        journal = where(now) if callable(where) else open_journal(where, account.name, owner=self.owner, now=now)
         try:
-            engine = recover(journal, [_sleeve(each) for each in account.deployments])
+            engine = recover(journal, [new_sleeve(each) for each in account.deployments])
             if account.made is None:
                 account.made = account.broker(engine)
             engine.settings = Settings(
@@ -238,7 +239,7 @@ def _candles(bars: Bars, row: int, end: int) -> list[Candle]:
     ]  # fmt: skip
 
 
-def _sleeve(deployment: Deployment) -> Sleeve:
+def new_sleeve(deployment: Deployment) -> Sleeve:
     """A sleeve as it begins; recovery puts what it has become in its place."""
     bars, terms, strategy = deployment.bars, deployment.terms, deployment.strategy
     money = round(deployment.capital * bars.minor_unit)

@@ -191,7 +191,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_NoWait(self))
         self._clock_resolution = 1e-9
         self._made = 0
-        self.set_task_factory(self._numbered)
+        self.set_task_factory(self.numbered)
 
     def time(self) -> float:
         """Seconds since the start: small numbers, so that a float keeps every nanosecond for days."""
@@ -201,7 +201,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """UTC nanoseconds."""
         return self._start + round(self._elapsed * SECOND)
 
-    def _numbered(self, _loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    def numbered(self, _loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """A task that counts from this loop's start: asyncio's own names count through the whole process."""
         self._made += 1
         return asyncio.Task(coro, loop=self, **{"name": f"task-{self._made:09d}", **options})
