@@ -127,7 +127,7 @@ def _emulator(told: Settings, name: str, prices: Prices, clock: Clock) -> tuple[
         raise ConfigError("--broker emulator: the emulated exchange gives the prices too; use --prices emulator")
     prices.remember(emulator_state(told, name), account=name, cash=int(told.account(name).cash),
                     costs=account_costs(told, name))  # fmt: skip
-    return prices.feed(clock), EmulatedBroker(prices.exchange, name, now=clock.now_ns)
+    return prices.feed(clock), EmulatedBroker(prices.exchange, name, now=clock.now_ns, step=prices.step)
 
 
 def account_costs(told: Settings, name: str) -> Costs:

@@ -97,6 +97,7 @@ class EmulatedPrices:
         self.seed: int | None = seed
         self.markets = dict(zip(bars.symbols, bars.markets, strict=True))
         self.market = "KOSPI"  # whose hours the exchange keeps
+        self.step = max(1.0, tick_seconds / 60.0)  # seconds between two looks at the exchange
         self.hub = HubSettings(silence=max(30.0, 20.0 * tick_seconds))
         self.days = _replayed(bars, first, last)
         self.until: int | None = _clock(self.days[-1]).close + AFTER
@@ -159,7 +160,7 @@ class EmulatedPrices:
         """The exchange's prices."""
         from quantkit.emulator.feed import EmulatedFeed
 
-        return EmulatedFeed(self.exchange, now=clock.now_ns)
+        return EmulatedFeed(self.exchange, now=clock.now_ns, step=self.step)
 
     def run(self, main: Callable[[Clock], Awaitable[Result]], *, start: int) -> Result:
         """On virtual time, or on the machine's at its speed."""

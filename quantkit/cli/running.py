@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from quantkit.live.clock import Clock
 
 LOOK: Final = 0.5  # seconds of the machine between two looks at the journal
-AHEAD: Final = 5.0  # seconds of virtual time between them, where time does not pass by itself
+AHEAD: Final = 30.0  # seconds of virtual time between them, where time does not pass by itself
+INTAKE: Final = 60.0  # seconds of virtual time between two looks for commands, there
 METRICS: Final = 15.0  # seconds of the machine between two writings of the figures
 
 
@@ -107,7 +108,7 @@ class Running:
         feed, broker = made.way.join(made.told, self.asked.account, prices, clock)
         hub = MarketHub(feed, clock, chance=chance, market=prices.market, settings=prices.hub)
         account = self._account(broker)
-        settings = RunnerSettings(intake=LOOK * prices.speed) if prices.speed else None
+        settings = RunnerSettings(intake=LOOK * prices.speed if prices.speed else INTAKE)
         schedule = Schedule(clock, jobs_of(self), FileRecord(made.beside("jobs.jsonl")), alarm=self.alarm)
         self.host = Host(
             [account], hub, clock, chance=chance, owner=f"{getpass.getuser()} process {os.getpid()}",

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +21,6 @@ from tests.cli.trades import SYMBOLS, lay_out, promoted
 FAST = ["--speed", "max", "--seed", "5", "--tick-seconds", "300"]
 RUN = ["paper", "both.py", "--account", "first", "--symbols", SYMBOLS, *FAST]
 DAY = ["--from", "2025-10-01", "--to", "2025-10-01"]
-TWO = ["--from", "2025-10-01", "--to", "2025-10-02"]
 
 
 @pytest.fixture
@@ -56,3 +60,119 @@ def test_a_session_on_paper_trades_the_opening_auction_and_ends_by_itself(
     assert kinds[-1] is Kind.RUN_ENDED
     account = json.loads((here / "data/journals/first.paper.json").read_text(encoding="utf-8"))
     assert sorted(account["ledger"]["shares"]) == ["000010", "000020"]
+
+
+def final(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """How the account stood at the end of a run with --json, after which every line is an event."""
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[-1] == {"event": "end", "account": "first", "down": {}}
+    status: dict[str, Any] = events[-2]
+    assert status["event"] == "status"
+    return {name: status[name] for name in ("equity", "cash", "positions", "time")}
+
+
+def until(word: str, number: signal.Signals) -> int:
+    """Run paper in a process of its own, send it a signal once it has said a word; its exit code."""
+    command = [sys.executable, "-m", "quantkit", *RUN, *DAY, "--json"]
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          env={**os.environ, "PYTHONPATH": root}) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if word in line:
+                process.send_signal(number)
+                break
+        else:
+            raise AssertionError(f"it ended without a word of {word}")
+        process.stdout.read()
+    return process.returncode
+
+
+def test_killed_and_stopped_in_a_session_it_goes_on_and_nothing_is_sent_twice(
+    here: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert until('"OrderSubmitting"', signal.SIGKILL) == -signal.SIGKILL
+    assert until('"OrderFilled"', signal.SIGTERM) == 0
+    assert entries()[-1].payload["reason"] == "SIGTERM"
+    assert run([*RUN, *DAY, "--json"]) == 0
+    resumed = final(capsys)
+    kinds = Counter(entry.kind for entry in entries())
+    assert kinds[Kind.RUN_STARTED] == 3
+    sent = Counter(entry.order for entry in entries() if entry.kind is Kind.ORDER_SUBMITTING)
+    assert set(sent.values()) == {1}
+    other = tmp_path_factory.mktemp("whole")
+    monkeypatch.chdir(other)
+    lay_out(other)
+    promoted("paper")
+    assert run([*RUN, *DAY, "--json"]) == 0
+    assert final(capsys) == resumed
+
+
+def test_the_same_command_again_has_nothing_left_to_do(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*RUN, *DAY]) == 0
+    capsys.readouterr()
+    assert run([*RUN, *DAY]) == 2
+    assert "the account stands at 2025-10-01 16:15" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "words"),
+    [
+        ({"--account": "third"}, 2, "no account 'third'"),
+        ({"--symbols": "000030,000040"}, 1, "promote both.py --to paper --account first --symbols 000030,000040"),
+        ({"--param": "swap=true"}, 1, "it is not what was promoted: params.swap: True, promoted with False"),
+        ({"--fill": "close"}, 2, "the close a rule decides on is over"),
+        ({"--fill": "next_close"}, 2, "next_open"),
+        ({"--broker": "moon"}, 2, "expected one of paper, emulator"),
+        ({"--prices": "moon"}, 2, "expected one of emulator"),
+        (
+            {"--from": "2025-10-04", "--to": "2025-10-05"},
+            2,
+            "closed from 2025-10-04 to 2025-10-05; the next session is",
+        ),
+        ({"--from": "2025-10-02", "--to": "2025-10-01"}, 2, "--from 2025-10-02 is after --to 2025-10-01"),
+        ({"--from": "soon"}, 2, "--from"),
+        ({"--speed": "0"}, 2, "--speed 0: time has to pass"),
+        ({"--speed": "fast"}, 2, "--speed fast"),
+        ({"--tick-seconds": "0"}, 2, "--tick-seconds 0"),
+        ({"--capital": "2000000"}, 2, "at most the account's cash"),
+        ({"--seed": None}, 2, "no lake at data/lake"),
+        ({"--freq": "5m"}, 1, "it is not what was promoted: freq: '5m'"),
+        ({"--freq": "10t"}, 2, "--freq 10t"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_begins(
+    here: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, str | None], code: int, words: str
+) -> None:
+    given = dict(zip(RUN[2::2], RUN[3::2], strict=True)) | {"--from": "2025-10-01"} | changed
+    line = [word for option, value in given.items() if value is not None for word in (option, value)]
+    assert run(["paper", "both.py", *line]) == code
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not Path("data/journals").exists()
+
+
+def test_a_file_that_holds_no_strategy_and_one_that_is_not_there(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty.py").write_text("x = 1\n", encoding="utf-8")
+    for file in ("empty.py", "nowhere.py"):
+        assert run(["paper", file, *RUN[2:], *DAY]) == 2
+        assert file in capsys.readouterr().err
+
+
+def test_an_account_that_another_process_runs_is_left_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    holder = (
+        "from pathlib import Path; from quantkit.cli.owner import owned\n"
+        "with owned(Path('data/journals/first.lock'), 'first', 'quantkit paper x.py'):\n"
+        "    print('mine', flush=True); input()"
+    )
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen([sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "PYTHONPATH": root}) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "mine\n"
+        assert run([*RUN, *DAY]) == 1
+        assert f"ACCOUNT_IN_USE: first is run by process {process.pid} (quantkit paper x.py)" in capsys.readouterr().err
+        process.stdin.write("\n")

@@ -16,7 +16,7 @@ cash = 1_000_000
 
 [accounts.second]
 broker = "emulator"
-cash = 1_000_000
+cash = 20_000_000
 armed = true
 limits = { max_weight = 0.6 }
 """
