@@ -106,8 +106,10 @@ def _orders(status: Status) -> Table:
     for column in drawn.columns[3:5]:
         column.justify = "right"
     for line in status.orders[:MOST]:
-        state = Text("unresolved", style=_BAD) if line.unresolved else Text(line.status.replace("_", " "))
-        price = "market" if line.price is None else f"{line.price:,.2f}"
+        waits = line.age is None
+        word = "waits for" if waits else line.status.replace("_", " ")
+        state = Text("unresolved", style=_BAD) if line.unresolved else Text(word, style=_DIM if waits else "")
+        price = f"{line.price:,.2f}" if line.price is not None else "" if waits else "market"
         when = line.window.replace("_", " ") if line.age is None else age_text(line.age)
         drawn.add_row(line.id, line.symbol, line.side, f"{line.filled:,}/{line.quantity:,}", price, state, when)
     if len(status.orders) > MOST:

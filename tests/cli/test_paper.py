@@ -71,29 +71,42 @@ def final(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return {name: status[name] for name in ("equity", "cash", "positions", "time")}
 
 
-def until(word: str, number: signal.Signals) -> int:
-    """Run paper in a process of its own, send it a signal once it has said a word; its exit code."""
-    command = [sys.executable, "-m", "quantkit", *RUN, *DAY, "--json"]
-    root = str(Path(__file__).parents[2])
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          env={**os.environ, "PYTHONPATH": root}) as process:  # fmt: skip
-        assert process.stdout is not None
-        for line in process.stdout:
-            if word in line:
-                process.send_signal(number)
-                break
-        else:
-            raise AssertionError(f"it ended without a word of {word}")
-        process.stdout.read()
-    return process.returncode
+SIGNALLED = """
+import os, sys
+from quantkit.cli.app import run
+from quantkit.live.journal.store import StoredJournal
+
+kind, left, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+plain = StoredJournal.append
+
+
+def append(self, entries, **more):
+    global left
+    found = plain(self, entries, **more)
+    before, left = left, left - sum(entry.kind.value == kind for entry in entries)
+    if left <= 0 < before:
+        os.kill(os.getpid(), number)
+    return found
+
+
+StoredJournal.append = append
+sys.exit(run(sys.argv[4:]))
+"""
+
+
+def until(kind: Kind, count: int, number: signal.Signals) -> int:
+    """Run paper in a process of its own that gets a signal when the journal holds so many entries; its exit code."""
+    command = [sys.executable, "-c", SIGNALLED, kind.value, str(count), str(int(number)), *RUN, *DAY]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
 
 
 def test_killed_and_stopped_in_a_session_it_goes_on_and_nothing_is_sent_twice(
     here: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    assert until('"OrderSubmitting"', signal.SIGKILL) == -signal.SIGKILL
-    assert until('"OrderFilled"', signal.SIGTERM) == 0
+    assert until(Kind.ORDER_ACCEPTED, 2, signal.SIGKILL) == -signal.SIGKILL
+    assert until(Kind.ORDER_FILLED, 1, signal.SIGTERM) == 0
     assert entries()[-1].payload["reason"] == "SIGTERM"
     assert run([*RUN, *DAY, "--json"]) == 0
     resumed = final(capsys)
