@@ -23,6 +23,7 @@ from quantkit.cli import (
     doctor,
     emulate,
     halt,
+    journal,
     kis,
     live,
     orders,
@@ -87,6 +88,7 @@ app.command("warmup")(warmup.warmup)
 app.add_typer(data.app, name="data")
 app.add_typer(emulate.app, name="emulate")
 app.add_typer(kis.app, name="kis")
+app.add_typer(journal.app, name="journal")
 
 
 def run(arguments: Sequence[str]) -> int:

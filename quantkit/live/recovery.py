@@ -151,6 +151,15 @@ def load(engine: Engine, data: bytes) -> None:
     engine.derive()
 
 
+def orders_in(data: bytes) -> list[Order] | None:
+    """The orders that a snapshot holds; None where these bytes are none."""
+    if data[: len(_MAGIC)] != _MAGIC:
+        return None
+    whole = zlib.decompress(data[len(_MAGIC) :])
+    head = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    return [_order_from_json(each) for each in head["orders"]] if head["version"] == VERSION else None
+
+
 def _load_rest(engine: Engine, head: dict[str, Any]) -> None:
     engine.orders = {order.id: order for order in map(_order_from_json, head["orders"])}
     engine.switches = Switches.from_json(head["switches"])

@@ -141,11 +141,15 @@ def _held(engine: Engine, url: str, account: str | None) -> str:
     return account
 
 
-def verify(journal: Reader) -> Verdict:
-    """Check chain, numbers, epochs, projections and snapshots of a journal (`journal.audit` says how)."""
-    from quantkit.live.journal.audit import verify as check
+def verify(journal: Reader, *, known: tuple[int, str] | None = None) -> Verdict:
+    """Check chain, numbers, epochs, projections and snapshots of a journal (`journal.audit` says how).
 
-    return check(journal)
+    known: number and hash of an entry that somebody wrote down earlier.
+    """
+    from quantkit.live.journal.audit import verify as check
+    from quantkit.live.recovery import orders_in
+
+    return check(journal, known=known, orders_in=orders_in)
 
 
 def leave_command(where: str | Path, account: str, command: Command) -> bool:

@@ -31,7 +31,15 @@ def locate(where: str | Path, account: str) -> str:
     """URL of an account's database: of a file, of ACCOUNT.sqlite in a folder, or PostgreSQL's own."""
     text = str(where)
     if text.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-        return "postgresql+psycopg://" + text.partition("://")[2]
+        url = "postgresql+psycopg://" + text.partition("://")[2]
+        try:
+            sa.engine.make_url(url)
+        except (exc.ArgumentError, ValueError):  # what they say quotes parts of it
+            raise ConfigError(
+                "a journal's URL cannot be read; expected postgresql://user:password@host:port/database, with signs "
+                "such as @, : and / of a password as %40, %3A and %2F"
+            ) from None
+        return url
     if "://" in text:
         raise ConfigError(f"a journal is a file, a folder or postgresql://..., not {text.partition('://')[0]}://...")
     path = Path(text)
@@ -50,7 +58,11 @@ def path_of(url: str) -> Path | None:
 def shown(url: str) -> str:
     """A database as people may see it: no password."""
     path = path_of(url)
-    return sa.engine.make_url(url).render_as_string(hide_password=True) if path is None else str(path)
+    if path is not None:
+        return str(path)
+    made = sa.engine.make_url(url)
+    secret = [name for name in made.query if "pass" in name.lower()]  # password=, sslpassword=, passfile=
+    return made.difference_update_query(secret).render_as_string(hide_password=True)
 
 
 def connect(url: str, *, synchronous: str = "FULL", readonly: bool = False) -> sa.Engine:

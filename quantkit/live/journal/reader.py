@@ -1,13 +1,14 @@
 """Reading a journal's tables: entries with their chain checked, projections, snapshots, commands.
 
 Contract: takes no lease and writes nothing, so it may run beside the owner. Entries are read a page at a time; no
-transaction stays open between pages.
+transaction stays open between pages, except inside `at_once`, where all that is read is of one moment.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from quantkit.errors import BadData, Bug
 from quantkit.live.journal import tables
 from quantkit.live.journal.base import Recorded
 from quantkit.live.journal.chain import GENESIS, row_hash
-from quantkit.live.journal.database import reading
+from quantkit.live.journal.database import mapped, reading
 from quantkit.live.messages import Command
 from quantkit.trading.events import Entry, Kind
 
@@ -64,10 +65,36 @@ class Reader:
         self.url = url
         self._engine = engine
         self._who = {"account": account}
+        self._held: sa.Connection | None = None
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Everything read inside stood there at one moment, whatever the owner writes meanwhile."""
+        with mapped(self.url), self._engine.connect() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            self._held = connection
+            try:
+                yield
+            finally:
+                self._held = None
+                connection.rollback()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection for a few reads."""
+        if self._held is None:
+            with reading(self._engine, self.url) as connection:
+                yield connection
+        else:
+            with mapped(self.url):
+                yield self._held
 
     def head(self) -> tuple[int, str]:
         """Number and hash of the last entry; (0, GENESIS) where there is none."""
-        with reading(self._engine, self.url) as connection:
+        with self.reading() as connection:
             row = connection.execute(_HEAD, self._who).first()
         return (0, GENESIS) if row is None else (row[0], row[1])
 
@@ -75,7 +102,7 @@ class Reader:
         """Entries after that number, oldest first, those written meanwhile too. BadData where the chain is broken."""
         before = GENESIS
         if after:
-            with reading(self._engine, self.url) as connection:
+            with self.reading() as connection:
                 before = connection.execute(_HASH, {**self._who, "seq": after}).scalar() or ""
             if not before:
                 raise BadData(f"the journal of {self.account} has no entry {after}")
@@ -88,12 +115,12 @@ class Reader:
 
     def rows(self, after: int, count: int = PAGE) -> Sequence[Any]:
         """Rows as they stand, unchecked."""
-        with reading(self._engine, self.url) as connection:
+        with self.reading() as connection:
             return connection.execute(_PAGE, {**self._who, "after": after, "count": count}).fetchall()
 
     def snapshot(self) -> tuple[int, bytes] | None:
         """The latest state whose digest fits; the journal is the truth, so one that is damaged is passed over."""
-        with reading(self._engine, self.url) as connection:
+        with self.reading() as connection:
             for seq, hash_, digest, state, row_hash_ in connection.execute(_SNAPSHOTS, self._who):
                 fits = hash_ == (row_hash_ if seq else GENESIS)
                 if fits and digest == digest_of(state):
@@ -102,16 +129,23 @@ class Reader:
 
     def commands(self) -> list[Command]:
         """Commands that no entry speaks of, oldest first."""
-        with reading(self._engine, self.url) as connection:
+        with self.reading() as connection:
             rows = connection.execute(_COMMANDS, self._who).fetchall()
         return [Command(*row[:5], arguments=json.loads(row[5])) for row in rows]
+
+    def received(self, id_: str) -> int | None:
+        """Number of the entry that answers a command; None while it waits."""
+        chosen = sa.select(_C.seq).where(_C.account_id == self.account, _C.id == id_, _C.state == RECEIVED)
+        with self.reading() as connection:
+            found: int | None = connection.execute(chosen).scalar()
+        return found
 
     def projection(self, table: sa.Table) -> dict[Key, Row]:
         """All rows of a projection by their key."""
         names = [column.name for column in table.columns if column.name != "account_id"]
         key = tables.key_of(table)
         chosen = sa.select(*(table.c[name] for name in names)).where(table.c.account_id == self.account)
-        with reading(self._engine, self.url) as connection:
+        with self.reading() as connection:
             found = [dict(zip(names, row, strict=True)) for row in connection.execute(chosen)]
         return {tuple(row[name] for name in key): row for row in found}
 
