@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from quantkit.cli import (
+    adopt,
     backtest,
     check,
     compare,
@@ -79,6 +80,7 @@ app.command("live")(live.live)
 app.command("halt")(halt.halt)
 app.command("resume")(halt.resume)
 app.command("panic")(halt.panic)
+app.command("adopt")(adopt.adopt)
 app.command("sweep")(sweep.sweep)
 app.command("walkforward")(walkforward.walkforward)
 app.command("orders")(orders.orders)

@@ -9,7 +9,8 @@ adopts, and gives a reason. Arguments, by command:
     flatten   scope ("account" or "deployment"), name: cancel all of it, then sell what is held
     panic     cancel everything, halt the account
     adopt     symbol, quantity, deployment (None: unassigned) | cash=True, amount | order, with the broker's number, or
-              with outcome="not_found", or of a cancel or a replacement that nobody answered outcome="ended"
+              with outcome="not_found", or of a cancel or a replacement that nobody answered outcome="ended" |
+              assign, deployment, symbol or cash=True: what is nobody's becomes a deployment's (below 0: back)
     order     symbol, side, quantity, price (None: market), deployment (None: unassigned), phase
     cancel    order
     stop      cancel (False): nothing is sent until the next start
@@ -194,6 +195,8 @@ def _adopt(turn: Turn, given: Command) -> None:
     asked = given.arguments
     if "order" in asked:
         _adopt_order(turn, given)
+    elif "assign" in asked:
+        _assign(turn, given)
     elif asked.get("cash"):
         _adopt_cash(turn, given)
     else:
@@ -232,8 +235,8 @@ def _adopt_cash(turn: Turn, given: Command) -> None:
         raise Refused("NEEDS_AMOUNT", "give the broker's cash, settled or on its way, in minor units")
     spare = int(cash) - sum(sleeve.cash() for sleeve in turn.engine.sleeves.values())
     turn.write(Kind.ACCOUNT_STATE, {
-        "positions": {}, "cash": [cash], "adopted": True, "unassigned_cash": spare, "equal_cash": True,
-        "by": given.by, "reason": given.reason,
+        "positions": {}, "cash": None, "adopted": True, "unassigned_cash": spare, "equal_cash": True,
+        "amount": int(cash), "by": given.by, "reason": given.reason,
     })  # fmt: skip
     _clear(turn, given, Scope.ACCOUNT, turn.engine.account, "CASH_DIFFERENCE", "COST_DIFFERENCE", "CAPITAL_TOO_LARGE")
 
@@ -253,6 +256,31 @@ def _adopt_shares(turn: Turn, given: Command) -> None:
     })  # fmt: skip
     turn.engine.now.mismatch.pop(f"shares:{symbol}", None)
     _clear(turn, given, Scope.SYMBOL, symbol, "POSITION_DIFFERENCE", "NOT_IN_LIST")
+
+
+def _assign(turn: Turn, given: Command) -> None:
+    """Shares or money of nobody become a deployment's, or its own nobody's again: no difference to the broker."""
+    asked = given.arguments
+    name, more = str(asked["deployment"]), int(asked["assign"])
+    sleeve = turn.engine.sleeves.get(name)
+    symbol = None if asked.get("cash") else str(asked["symbol"])
+    if sleeve is None or (symbol is not None and symbol not in sleeve.columns):
+        raise Refused("UNKNOWN_DEPLOYMENT", f"{name} does not trade {symbol or ''} here")
+    what = "money" if symbol is None else f"shares of {symbol}"
+    spare = turn.engine.unassigned_cash if symbol is None else turn.engine.unassigned.get(symbol, 0)
+    held = sleeve.cash_parts()[0] if symbol is None else sleeve.shares(symbol)
+    if more == 0 or more > max(spare, 0) or -more > max(held, 0):
+        raise Refused("NOT_THERE", f"{more:+,} {what}: {spare:,} are nobody's, {name} has {held:,}")
+    if symbol is None:
+        turn.write(Kind.ACCOUNT_STATE, {
+            "positions": {}, "cash": None, "assigned": {name: more}, "by": given.by, "reason": given.reason,
+        })  # fmt: skip
+    else:
+        last = turn.engine.now.prices.get(symbol)
+        turn.write(Kind.POSITION_ADOPTED, {
+            "symbol": symbol, "before": held, "after": held + more, "reason": given.reason, "by": given.by,
+            "deployment": name, "price": None if last is None else last[0], "from_unassigned": True,
+        })  # fmt: skip
 
 
 def _clear(turn: Turn, given: Command, scope: Scope, name: str, *codes: str) -> None:

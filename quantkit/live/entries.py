@@ -191,6 +191,8 @@ def _fold_adoption(engine: Engine, given: dict[str, Any]) -> None:
             order=-1, symbol=place, side=1 if more > 0 else -1, quantity=abs(more), price=price, value=0,
             commission=0, tax=0, rule=0,
         )  # fmt: skip
+        if given.get("from_unassigned"):
+            _move_unassigned(engine, given["symbol"], -1, more, 0)
     engine.provisional.pop(given["symbol"], None)
 
 
@@ -201,6 +203,9 @@ def _fold_account(engine: Engine, given: dict[str, Any]) -> None:
     if given.get("first"):
         engine.unassigned = dict(given["unassigned"])
         engine.opened = True
+    for name, amount in given.get("assigned", {}).items():
+        engine.unassigned_cash -= amount
+        engine.sleeves[name].deposit(amount)
     if given.get("swept"):
         engine.swept = given["swept"]
     for symbol in given.get("confirmed", ()):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from quantkit.core.amounts import commission_of, tax_of
 from quantkit.core.state import (
+    DAY_START,
     EQUITY,
     N_ORDERS,
     NEXT_1,
@@ -245,6 +246,14 @@ class Sleeve:
     def book_cash(self, amount: int) -> None:
         """Money that came or went beside a fill: it settles as the fill does."""
         self.book.state.account[NEXT_2] += amount
+
+    def deposit(self, amount: int) -> None:
+        """Money that a person gave or took, as the fold books a deposit: no profit, no loss."""
+        account = self.book.state.account
+        for place in (SETTLED, DAY_START, PEAK_EQUITY):
+            account[place] += amount
+        if self.day_start is not None:
+            self.day_start += amount
 
     def _count_trade(self, place: int, sign: int, quantity: int, value: int, costs: int) -> None:
         """Follow what trades won or lost, for the gate that counts losses in a row."""

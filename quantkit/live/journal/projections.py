@@ -280,6 +280,9 @@ def _account_state(tables: Projections, seq: int, entry: Entry) -> None:
         money["cash"] = given["unassigned_cash"]
     if money:
         tables._change("cash", ("",), seq, entry.time, **money)
+    for deployment, amount in given.get("assigned", {}).items():
+        tables._spend(seq, entry, deployment, amount)
+        tables._spend(seq, entry, "", -amount)
     for symbol, shares in given.get("unassigned", {}).items():
         held = (tables._find("positions", ("", symbol)) or DEFAULTS["positions"])["quantity"]
         tables._adjust(seq, entry, "", symbol, shares - held)
