@@ -131,6 +131,7 @@ def _calendar(_settings: Settings, now: dt.datetime) -> Iterator[Finding]:
     """Today's and the next session's hours, and what of them is hearsay."""
     from quantkit.live.windows import unconfirmed
     from quantkit.market import calendar
+    from quantkit.market.hours import LAST_YEAR
 
     today = now.astimezone(SEOUL).date()
     for label, date in (("today", today), ("next session", calendar.next_session(today))):
@@ -139,6 +140,9 @@ def _calendar(_settings: Settings, now: dt.datetime) -> Iterator[Finding]:
             yield Finding("calendar", "ok", f"{label} {date}: closed")
             continue
         yield Finding("calendar", "ok", f"{label} {date}: {session.open:%H:%M} to {session.close:%H:%M} in Seoul")
+        if date.year > LAST_YEAR:
+            yield Finding("calendar", "warning", f"{date}: own dates end with {LAST_YEAR}; hours are guessed",
+                          "bring quantkit up to date: elections, exam days and new holidays are missing")  # fmt: skip
         for phase in unconfirmed(date):
             yield Finding("calendar", "assumed", f"{date}: hours of {phase} rest on hearsay; orders are not sent in it")
     for date, why in ((dt.date(2026, 6, 3), "local elections"), (dt.date(2026, 7, 17), "Constitution Day")):

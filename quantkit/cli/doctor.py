@@ -19,17 +19,18 @@ def doctor(
     ] = False,
     as_json: given.AsJson = False,
 ) -> None:
-    """Look at everything that trading rests on: machine, prices, calendar, rules, accounts, alerts.
+    """Look at everything that trading rests on: machine, prices, calendar, rules, alerts, and each account.
 
     What cannot be looked at from here is listed as assumed. Exit code 1 when something failed.
     """
     import datetime as dt
 
     from quantkit import settings
+    from quantkit.cli.account_checks import account_findings
     from quantkit.doctor import examine, worst
 
     told = settings.load()
-    found = examine(told, dt.datetime.now(dt.UTC))
+    found = examine(told, dt.datetime.now(dt.UTC)) + account_findings(told)
     if send_alert:
         _send(told)
     state = worst(found)

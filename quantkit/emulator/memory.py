@@ -40,7 +40,8 @@ class RememberedExchange(Exchange):
         self.path, self.remembers = path, False
         self.begins = {"version": VERSION, "account": account, "cash": cash, "seed": seed, **about}
         self.open_account(account, cash, costs=costs)
-        kept = lines_of(path)
+        _mended(path)
+        kept = read_lines(path)
         if kept:
             self._check(kept[0])
             for line in kept[1:]:
@@ -111,17 +112,21 @@ class RememberedExchange(Exchange):
             raise RetryLater(f"{self.path}: {problem.strerror or problem}; nothing was sent") from problem
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """What a file remembers: its first line, then the requests; empty where there is none. A last line that was cut
-    short is taken off the file."""
+def _mended(path: Path) -> None:
+    """Take a last line that was cut short off a file."""
+    if path.exists():
+        data = path.read_bytes()
+        if not data.endswith(b"\n"):
+            with path.open("r+b") as file:
+                file.truncate(data.rfind(b"\n") + 1)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """What a file remembers: its first line, then the requests; empty where there is none."""
     if not path.exists():
         return []
-    data = path.read_bytes()
+    data, found = path.read_bytes(), []
     whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    found = []
     for number, text in enumerate(whole.splitlines(), start=1):
         try:
             line = json.loads(text)
@@ -134,5 +139,5 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 def last_time(path: Path) -> int:
     """When the exchange was last asked something, UTC nanoseconds; 0 where it never was."""
-    kept = lines_of(path)
+    kept = read_lines(path)
     return int(kept[-1]["time"]) if len(kept) > 1 else 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quantkit.cli.app import run
-from quantkit.emulator.memory import lines_of
+from quantkit.emulator.memory import read_lines
 from quantkit.live.journal import read_journal, verify
 from quantkit.trading.events import Kind
 from tests.cli.trades import SETTINGS, SYMBOLS, lay_out, promoted
@@ -71,11 +71,11 @@ def test_a_twentieth_of_the_capital_trades_and_the_exchange_remembers_it(
     first = stood("--to", "2025-10-01", capsys=capsys)
     assert first["modes"] == {"Both": "running"}
     assert 0 < sum(line["value"] for line in first["positions"]) <= 1_000_000
-    requests = len(lines_of(MEMORY))
+    requests = len(read_lines(MEMORY))
     second = stood("--to", "2025-10-02", capsys=capsys)
     assert second["modes"] == {"Both": "running"}  # shares and cash were found as they were left
     assert {line["symbol"] for line in second["positions"]} != {line["symbol"] for line in first["positions"]}
-    assert len(lines_of(MEMORY)) > requests
+    assert len(read_lines(MEMORY)) > requests
     journal = read_journal("data/journals/second.sqlite", "second")
     assert verify(journal).good
     kinds = Counter(recorded.entry.kind for recorded in journal.read())
