@@ -53,10 +53,15 @@ def price_of(symbol: str, row: Mapping[str, Any]) -> Price:
         low=decimal(row, "stck_lwpr", 0.0), volume=whole(row, "acml_vol"), value=whole(row, "acml_tr_pbmn", 0),
         base=decimal(row, "stck_sdpr", 0.0), upper=decimal(row, "stck_mxpr", 0.0), lower=decimal(row, "stck_llam", 0.0),
         tick=decimal(row, "aspr_unit", 0.0), listed_shares=whole(row, "lstn_stcn", 0), status=status,
-        halted=status == "58" or flag(row, "temp_stop_yn"), managed=flag(row, "mang_issu_cls_code"),
+        halted=status == "58" or flag(row, "temp_stop_yn"), managed=_marked(row, "mang_issu_cls_code"),
         liquidation=flag(row, "sltr_yn"), overheated=flag(row, "short_over_yn"),
-        warning=text(row, "mrkt_warn_cls_code", ""), vi=text(row, "vi_cls_code", "") not in ("", "0", "N"),
+        warning=text(row, "mrkt_warn_cls_code", ""), vi=_marked(row, "vi_cls_code"),
     )  # fmt: skip
+
+
+def _marked(row: Mapping[str, Any], name: str) -> bool:
+    """Of a code: whether it says anything but no."""
+    return text(row, name, "") not in ("", "0", "00", "N")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
