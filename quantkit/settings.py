@@ -1,7 +1,7 @@
 """Settings: `quantkit.toml`, the environment and `.env`, in one checked place.
 
     [accounts.first]                # a name of your own
-    broker = "paper"                # who fills orders: "paper", "emulator", later "kis", "kiwoom"
+    broker = "paper"                # who fills orders: "paper", "emulator", "kis"
     cash = 10_000_000               # what a new paper account starts with
     limits = { max_weight = 0.2 }   # money limits, as RiskLimits
 
