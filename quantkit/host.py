@@ -103,6 +103,7 @@ class Hosted:
     mode: str = "paper"
     external: str = "halt"
     artifact: str = ""
+    promotion: Mapping[str, Any] | None = None
     keep: Path | None = None
     halt_file: Path | None = None
     made: Broker | None = field(default=None, repr=False)
@@ -123,6 +124,7 @@ class Host:
             raise BadData(f"two deployments of one name among {', '.join(names)}")
         self.hub, self.clock, self.owner, self._chance = hub, clock, owner, chance
         self._desks: dict[str, asyncio.Task[None]] = {}
+        self.deciders: dict[str, Decider] = {}  # by deployment: what it decides under, and the bars it has seen
         self.supervisor = Supervisor(
             clock,
             {account.name: partial(self._make, account) for account in accounts},
@@ -200,7 +202,7 @@ class Host:
         self.hub.subscribe(desk.subscription)
         task = asyncio.get_running_loop().create_task(desk.run(), name=f"{deployment.name} desk")
         task.add_done_callback(partial(_tell, runner, deployment.name))
-        self._desks[deployment.name] = task
+        self._desks[deployment.name], self.deciders[deployment.name] = task, decider
 
 
 def _tell(runner: AccountRunner, name: str, task: asyncio.Task[None]) -> None:
@@ -272,7 +274,10 @@ def _started(account: Hosted) -> dict[str, Any]:
     from quantkit import __version__
 
     params = {deployment.name: deployment.strategy.params for deployment in account.deployments}
-    return {"mode": account.mode, "artifact": account.artifact, "params": params, "version": __version__}
+    return {
+        "mode": account.mode, "artifact": account.artifact, "params": params, "version": __version__,
+        "promotion": None if account.promotion is None else dict(account.promotion),
+    }  # fmt: skip
 
 
 def _first_bar(journal: Journal, deployment: str) -> int | None:

@@ -18,6 +18,7 @@ quantkit.errors.ConfigError: backtest(bars=None): give Bars, from Bars.from_pand
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -233,11 +234,15 @@ def money_of(cash: object, *, owner: str) -> float:
 
 
 def first_row(bars: Bars | BarStream, start: object) -> int:
-    """Row of the first bar to trade. BadData when no bar is left."""
+    """Row of the first bar to trade; a moment with a time of day counts inside the day. BadData when no bar is left."""
     if len(bars) == 0:
         raise BadData("no bars to run on: the panel is empty in the range asked for")
     if start is None:
         return 0
+    if isinstance(start, dt.datetime) and start.tzinfo is not None and isinstance(bars, Bars) and bars.intraday:
+        row = int(np.searchsorted(bars.times, round(start.timestamp() * 1_000_000)))
+        if row < len(bars):
+            return row
     row = int(np.searchsorted(bars.days, epoch_day(start, what="start")))
     if row == len(bars):
         raise ConfigError(f"start {start} is after the last bar, {day_text(int(bars.days[-1]))}")

@@ -22,6 +22,7 @@ from quantkit.cli import (
     data,
     demo,
     doctor,
+    drift,
     emulate,
     halt,
     journal,
@@ -84,6 +85,7 @@ app.command("adopt")(adopt.adopt)
 app.command("sweep")(sweep.sweep)
 app.command("walkforward")(walkforward.walkforward)
 app.command("orders")(orders.orders)
+app.command("drift")(drift.drift)
 app.command("promote")(promote.promote)
 app.command("promotions")(promote.promotions)
 app.command("warmup")(warmup.warmup)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from quantkit.errors import RetryLater
+from quantkit.errors import BadData, RetryLater
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,6 +97,25 @@ class Jobs:
 
 
 def daily_report(running: Running, date: dt.date) -> str:
-    """Where the report of a session is made; what became of it, for the record of jobs."""
-    running.log.info("session over", date=str(date))
-    return "no report: nothing makes one yet"
+    """Write the session's drift report into the folder of journals; what became of it, for the record of jobs."""
+    from quantkit.live import sessions
+    from quantkit.live.journal import read_journal
+
+    host, account = running.host, running.asked.account
+    assert host is not None
+    found = []
+    for name, decider in host.deciders.items():
+        journal = read_journal(running.where, account)
+        try:
+            page, _ = sessions.daily_report(
+                journal, decider.terms, decider.bars, account=account, day=date.isoformat(),
+                folder=running.made.folder / "reports", deployment=name, market=running.made.prices.market,
+            )  # fmt: skip
+        except BadData as problem:
+            found.append(f"{name}: no report: {problem}")
+        else:
+            found.append(str(page))
+        finally:
+            journal.close()
+    running.log.info("session over", date=str(date), report=found)
+    return "; ".join(found)

@@ -17,6 +17,7 @@ from quantkit.progress import shown
 if TYPE_CHECKING:
     from quantkit import Bars, Strategy
     from quantkit.live.promote import Promotion, PromotionStore
+    from quantkit.live.promotion.gates import SessionRecord
 
 StorePath = Annotated[
     Path | None, typer.Option("--store", help="File of promotions. Default: promotions.sqlite beside the lake.")
@@ -40,7 +41,13 @@ def promote(
     costs: given.CostsName = "kis",
     slippage_ticks: given.SlippageTicks = None,
     slippage_bps: given.SlippageBps = 0.0,
-    account: Annotated[str | None, typer.Option(help="Pin the money limits of this account of quantkit.toml.")] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(
+            help="Account of quantkit.toml: its money limits are pinned, its journal "
+            "is the record of sessions that --to live asks for."
+        ),
+    ] = None,
     override: Annotated[str, typer.Option(help="Open gates that are shut, for this reason.")] = "",
     store: StorePath = None,
     as_json: given.AsJson = False,
@@ -73,6 +80,7 @@ def promote(
         promotion = attempt(
             made, bars, to=to, store=PromotionStore(store or beside(lake)), time=time.time_ns(), by=getpass.getuser(),
             settings=settings, symbols=asked.symbols, override=override, progress=advance,
+            sessions=None if account is None else _sessions_of(account, made, bars, settings),
         )  # fmt: skip
     if as_json:
         console.emit(promotion.to_dict())
@@ -142,6 +150,9 @@ def show(promotion: Promotion) -> None:
     )
     rows = [[one.name, "pass" if one.passed else "FAIL", one.figure, one.need, one.advice] for one in promotion.gates]
     console.table("gates", ("Gate", "", "Found", "Needed", "What would make it pass"), rows, right=9)
+    for one in promotion.gates:
+        if one.facts.get("record"):
+            _record(one.facts["record"])
     if promotion.override:
         console.say(f"! overridden: {promotion.override}")
     capital = f", with {promotion.capital:.0%} of the capital" if promotion.capital < 1.0 else ""
@@ -151,6 +162,19 @@ def show(promotion: Promotion) -> None:
         console.say("not promoted; no override opens " + ", ".join(one.name for one in promotion.shut if one.final))
     else:
         console.say(f"not promoted: {len(promotion.shut)} gates are shut")
+
+
+def _record(lines: list[dict[str, Any]]) -> None:
+    """The sessions that a promotion was given for."""
+    rows = [
+        [line["date"], line["decisions"], line["filled"],
+         "" if line["median_bps"] is None else f"{line['median_bps']:.1f} bp",
+         *(str(line[name]) for name in ("denied", "unresolved", "mismatched", "adoptions", "restarts"))]
+        for line in lines
+    ]  # fmt: skip
+    head = ("Session", "Decided alike", "Shares filled", "Median shortfall", "Denied", "Unresolved", "Bars differ",
+            "Adopted", "Restarts")  # fmt: skip
+    console.table("sessions", head, rows, right=1)
 
 
 def _verdict(promotion: Promotion) -> str:
@@ -174,6 +198,19 @@ def _limits(account: str | None) -> Any:
     from quantkit import settings
 
     return settings.load().account(account).risk_limits
+
+
+def _sessions_of(account: str, strategy: Strategy, bars: Bars, given_settings: dict[str, Any]) -> Any:
+    """Who reads the sessions of some code and mode out of an account's journal; none where there is no journal yet."""
+
+    def sessions(digest: str, mode: str) -> list[SessionRecord]:
+        from quantkit.cli.drift import recorded
+
+        found = recorded(account, strategy, bars, costs=given_settings["costs"], limits=given_settings["limits"],
+                         fill=given_settings["fill"])  # fmt: skip
+        return [one for one in found.records(artifact=digest) if one.mode == mode]
+
+    return sessions
 
 
 def _in_memory(asked: given.Request, strategy: Strategy) -> Bars:

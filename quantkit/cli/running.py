@@ -127,6 +127,7 @@ class Running:
         return Hosted(
             name=self.asked.account, deployments=[made.deployment(bars)], broker=lambda _: broker, journal=self.where,
             mode=self.asked.mode, external=made.account.external, artifact=made.pins.digest,
+            promotion=None if made.standing.promotion is None else made.standing.promotion.told(),
             keep=made.beside("failed"), halt_file=halt_file(self.where, self.asked.account, made.folder),
         )  # fmt: skip
 

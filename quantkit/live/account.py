@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quantkit.live.risk.view import Denied, View
     from quantkit.live.sleeves import Sleeve
     from quantkit.trading.approval import Approved
-    from quantkit.trading.ports import BrokerOrder, Notice
+    from quantkit.trading.ports import BrokerOrder, Notice, Quote
 
 SECOND: Final = 1_000_000_000
 SEOUL: Final = dt.timezone(dt.timedelta(hours=9))
@@ -87,6 +87,7 @@ class Fleeting:
     heard: set[tuple[str, str]] = field(default_factory=set)  # order and trade of every fill that the stream told
     inferred: dict[str, int] = field(default_factory=dict)  # shares that the list showed before the stream told of them
     prices: dict[str, tuple[float, int]] = field(default_factory=dict)
+    quotes: dict[str, Quote] = field(default_factory=dict)
     timers: dict[str, int] = field(default_factory=dict)
     look: int = 0
     looks: dict[int, Purpose] = field(default_factory=dict)

@@ -19,6 +19,7 @@ import numpy as np
 
 from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
 from quantkit.live import auction, dispatch, life, signals
+from quantkit.live.prints import aims_of, held_of, seen_of
 from quantkit.live.switch import next_session
 from quantkit.live.windows import date_of, session_of
 from quantkit.market import KRX_MARKETS
@@ -211,10 +212,12 @@ def _intend(
 
 def prices(turn: Turn, given: MarketData) -> None:
     """Follow prices, and send what they bring to act."""
-    latest, opening = turn.engine.now.prices, turn.engine.now.opening
+    now = turn.engine.now
+    latest, quotes, opening = now.prices, now.quotes, now.opening
     sleeves = [s for s in turn.engine.sleeves.values() if s.opened and s.row is not None]
     for item in given.items:
         if not isinstance(item, Tick):
+            quotes[item.symbol] = item
             _quoted(latest, item)
             continue
         latest[item.symbol] = (item.price, item.time)
@@ -291,7 +294,7 @@ def closes(turn: Turn, given: BarClosed) -> None:
         _fold_ended(turn, sleeve, gone.order, gone.reason)
     turn.write(Kind.BAR_FOLDED, {
         "bar": given.close, "equity": int(said.equity), "cash": int(said.cash), "digest": sleeve.digest(),
-        "complete": given.complete, "backfill": given.backfill,
+        "complete": given.complete, "backfill": given.backfill, **_told(sleeve, given.row),
     }, deployment=sleeve.name)  # fmt: skip
     signals.write(turn, sleeve, given, targets, said.decided)
     for wanted in said.decided:
@@ -308,6 +311,12 @@ def closes(turn: Turn, given: BarClosed) -> None:
 def _strength(given: BarClosed, wanted: Wanted) -> float | None:
     """How strongly the strategy wants a name; what `on_bar` orders says no strength."""
     return None if wanted.rule == "own" else signals.strength_of(given.row, int(wanted.symbol))
+
+
+def _told(sleeve: Sleeve, row: Inputs) -> dict[str, Any]:
+    """What the drift report needs of a bar: the names held, and prints of what was decided on."""
+    held = held_of(sleeve.book.symbols, sleeve.book.state, row)
+    return {"held": held, "seen": seen_of(row), "aims": aims_of(row)}
 
 
 def _count_bars(sleeve: Sleeve, close: int) -> None:

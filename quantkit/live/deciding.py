@@ -234,6 +234,21 @@ class Decider:
         return LISTED | TRADED | member | (0 if missing else VALID)
 
 
+def inputs_from(terms: Terms, bars: Bars, *, first: int) -> tuple[Inputs, bool]:
+    """(rows of the fold from row `first` on, whether targets are weights): what a backtest that starts there decides.
+
+    bars: in the strategy's universe already. A rule with `on_bar` has no targets in them.
+    """
+    terms = replace(terms, models=models_of(terms.strategy, bars.times, bars.days))
+    found = decide_rows(terms, bars, needed=first)
+    run, cut = bars.slice(first, len(bars)), found.rows(first)
+    inputs = inputs_of(
+        run, cut.targets, policy=terms.policy, flags=valid_after_warmup(bars.flags, terms.warmup)[first:],
+        rank=cut.rank, liquidity=cut.liquidity, volume=terms.reads_volume, scale=cut.scale,
+    )  # fmt: skip
+    return inputs, cut.weights
+
+
 def _blank(names: int) -> Inputs:
     """A row of which nothing is known."""
     prices = np.full((1, names), np.nan)

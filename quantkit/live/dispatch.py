@@ -29,6 +29,7 @@ _PHASES: Final = ("opening_auction", "continuous", "closing_auction")
 _PASSING: Final = frozenset({"STALE_QUOTE", "STREAM_RECONCILING"})
 _STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
 _CHANGING: Final = frozenset({Status.SUBMITTED, Status.PENDING_CANCEL, Status.PENDING_UPDATE})
+_QUOTED: Final = frozenset({"continuous", "session"})
 _PRICED: Final = frozenset({OrderType.LIMIT, OrderType.CONDITIONAL})
 
 
@@ -174,7 +175,7 @@ def _send(turn: Turn, order: Order) -> None:
             turn.restrict(Scope.DEPLOYMENT, sleeve.name, Mode.REDUCING, reason=judged.detail, code=judged.code,
                           lifts=lifts)  # fmt: skip
         return
-    payload: dict[str, Any] = {"quantity": judged.quantity, "price": judged.price}
+    payload: dict[str, Any] = {"quantity": judged.quantity, "price": judged.price, **_arrival(turn, order)}
     if ready.quantity < quantity:
         payload |= {"wanted": quantity, "cut": "ORDERABLE_CASH" if order.intent.side is Side.BUY else "SELLABLE"}
     sent = turn.order(Kind.ORDER_SUBMITTING, order, payload)
@@ -182,6 +183,14 @@ def _send(turn: Turn, order: Order) -> None:
         engine.now.orderable -= _cost(turn, sent)
     engine.now.last_sent = turn.time
     turn.send(Submit(judged))
+
+
+def _arrival(turn: Turn, order: Order) -> dict[str, float]:
+    """The market that an order meets in continuous trading: the best bid and ask; an auction has none."""
+    quote = turn.engine.now.quotes.get(order.intent.symbol)
+    if order.intent.window.phase not in _QUOTED or quote is None or not quote.bids or not quote.asks:
+        return {}
+    return {"bid": float(quote.bids[0][0]), "ask": float(quote.asks[0][0])}
 
 
 def _cost(turn: Turn, order: Order) -> int:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +59,8 @@ class DriftReport:
     equity     expected, real
     band       lowest and highest of the model's band, bps; NaN where the model filled nothing
     days       this day and those before: date, median, low, high, outside
+    bridge     (cause, today, since the start): what lies between expected and real equity, to the last unit of money
+    ledger     first causes up to the day, oldest first: time, cause, symbol, detail, amount
     """
 
     date: str
@@ -75,7 +77,8 @@ class DriftReport:
     band: tuple[float, float]
     days: tuple[Mapping[str, Any], ...]
     alerts: tuple[str, ...]
-    causes: Mapping[str, float] = field(default_factory=dict)
+    bridge: tuple[tuple[str, float, float], ...] = ()
+    ledger: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def median_bps(self) -> float:
@@ -107,7 +110,9 @@ class DriftReport:
             "date": self.date, "account": self.account, "currency": self.currency, "alerts": self.alerts,
             "equity": {"expected": self.equity[0], "real": self.equity[1]}, "parts": self.parts,
             "median_bps": self.median_bps, "band": self.band, "ordered": self.ordered, "filled": self.filled,
-            "model_filled": self.model_filled, "days": self.days, "causes": self.causes, **tables,
+            "model_filled": self.model_filled, "days": self.days,
+            "bridge": [{"cause": cause, "today": today, "since": since} for cause, today, since in self.bridge],
+            "ledger": self.ledger, **tables,
         }  # fmt: skip
         return {name: plain(value) for name, value in values.items()}
 
@@ -123,7 +128,8 @@ def drift(
     positions: pd.DataFrame | None = None,
     equity: tuple[float, float] = (float("nan"), float("nan")),
     history: Sequence[Mapping[str, Any]] = (),
-    causes: Mapping[str, float] | None = None,
+    bridge: Sequence[tuple[str, float, float]] = (),
+    ledger: Sequence[Mapping[str, Any]] = (),
     currency: str = "KRW",
 ) -> DriftReport:
     """The report of a day.
@@ -136,7 +142,8 @@ def drift(
     positions  symbol, expected, real
     equity     expected, real
     history    `days` of yesterday's report
-    causes     the day's parity ledger by cause, in units of price
+    bridge     the parity ledger by cause, in units of price: (cause, what it did today, since the start)
+    ledger     its rows: time, cause, symbol, detail, amount
 
     BadData for a table without a column it needs, or a fill of an order that is not there.
     """
@@ -169,7 +176,8 @@ def drift(
         band=band,
         days=days,
         alerts=_alerts(days, held),
-        causes=dict(causes or {}),
+        bridge=tuple(bridge),
+        ledger=tuple(ledger),
     )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["drift_page"]
 
 ROWS = 300
+CAUSES = 12
 _WORDS = {
     "delay": "from the decision to sending it",
     "spread": "from the mid to the better side of the book",
@@ -33,12 +34,24 @@ _WORDS = {
     "unsplit": "price, no quote to split it by",
     "unfilled": "what did not fill, to the close",
 }
+_CAUSES = {
+    "price": "fills at another price",
+    "quantity": "shares that did not come, or too many",
+    "cost": "commission, tax, interest",
+    "timing": "fills on another bar",
+    "decision": "another target or order on the same bars",
+    "data": "bars that read differently",
+    "gate": "orders that a gate denied",
+    "rounding": "a share or a unit of money",
+    "external": "what others did to the account",
+    "unexplained": "no table accounts for it",
+}
 
 
 def drift_page(report: DriftReport) -> str:
     """The page as text."""
-    parts = (_header(report), _alerts(report), _cards(report), _shortfall(report), _days(report), _fills(report),
-             _unfilled(report), _latency(report), _account(report))  # fmt: skip
+    parts = (_header(report), _alerts(report), _cards(report), _account(report), _shortfall(report),
+             _days(report), _unfilled(report), _fills(report), _latency(report))  # fmt: skip
     return page(f"{report.account}, drift, {report.date}", parts, currency=report.currency)
 
 
@@ -211,16 +224,46 @@ def _lasted(ms: float) -> str:
 
 
 def _account(report: DriftReport) -> str:
-    """Expected against real: positions, and the parity ledger's causes."""
+    """Expected against real: equity with what lies between, and positions."""
     pieces = []
+    expected, real = report.equity
+    if math.isfinite(expected) and math.isfinite(real):
+        pieces.append(_bridged(report, expected, real))
     if len(report.positions):
+        pieces.append('<p class="sub">Positions that are not as expected</p>')
         pieces.append(_table(("Symbol", "Expected", "Real", "Difference"), _held(report.positions)))
     else:
         pieces.append('<p class="note">Every position is as expected.</p>')
-    if report.causes:
-        rows = [(escape(cause), -amount) for cause, amount in report.causes.items()]
-        pieces.append('<p class="sub">Equity expected less real, by first cause</p>' + _bars(rows, report.currency))
     return section("Expected and real", "".join(pieces))
+
+
+def _bridged(report: DriftReport, expected: float, real: float) -> str:
+    """From expected to real equity, cause by cause; the parts sum to the difference."""
+    currency = report.currency
+
+    def signed(amount: float) -> str:
+        tone = "loss" if amount > 0 else "gain" if amount < 0 else ""  # blue: more than expected
+        return f'<span class="{tone}">{"+" if amount > 0 else ""}{money(amount, currency)}</span>'
+
+    rows = [["Expected equity <small>the backtest of the same days</small>", "", money(expected, currency)]]
+    rows += [
+        [f"{escape(cause)} <small>{escape(_CAUSES.get(cause, ''))}</small>", signed(today), signed(since)]
+        for cause, today, since in report.bridge
+    ]
+    total = sum(today for _, today, _ in report.bridge)
+    rows.append(["<b>Real equity</b>", signed(total) if report.bridge else "", f"<b>{money(real, currency)}</b>"])
+    note = "" if report.bridge else '<p class="note">As expected, to the last unit of money.</p>'
+    causes = [
+        [escape(str(row["time"])), escape(row["cause"]), escape(row["symbol"]), escape(row["detail"]),
+         signed(row["amount"])]
+        for row in sorted(report.ledger, key=lambda row: -abs(row["amount"]))[:CAUSES]
+    ]  # fmt: skip
+    if causes:
+        more = len(report.ledger) - len(causes)
+        note += '<p class="sub">First causes, the largest first</p>'
+        note += _table(("Since", "Cause", "Symbol", "What happened", "Equity"), causes, text=4)
+        note += f'<p class="note">{more:,} more in the JSON.</p>' if more > 0 else ""
+    return _table(("", "Today", "Since the start"), rows) + note
 
 
 def _held(positions: pd.DataFrame) -> list[list[str]]:

@@ -25,7 +25,7 @@ from quantkit.backtest.pieces import Terms, decide_rows
 from quantkit.backtest.run import backtest, default_costs, first_row
 from quantkit.backtest.universe import in_universe
 from quantkit.core.fold import plan_of
-from quantkit.core.prepare import dates_in, first_state, has_universe, inputs_of, valid_after_warmup
+from quantkit.core.prepare import dates_in, first_state, has_universe
 from quantkit.core.state import (
     DROPPED,
     FRESH_GOAL,
@@ -42,7 +42,7 @@ from quantkit.data.stamps import step_us
 from quantkit.errors import BadData, ConfigError
 from quantkit.hooks import silently
 from quantkit.live.book import Book
-from quantkit.live.deciding import Decider
+from quantkit.live.deciding import Decider, inputs_from
 from quantkit.live.dispatch import window_of
 from quantkit.live.sleeves import Sleeve
 from quantkit.live.windows import clock_text, next_span, session_of, windows_of
@@ -409,16 +409,10 @@ def _real(
     first = first_row(seen, start)
     if len(seen) - first < 2:
         raise BadData("orders: two bars at least are needed, to see what changes on the last")
-    models = models_of(strategy, seen.times, seen.days)
-    terms = replace(terms, models=models)
-    found = decide_rows(terms, seen, needed=first)
-    run, cut = seen.slice(first, len(seen)), found.rows(first)
-    inputs = inputs_of(
-        run, cut.targets, policy=terms.policy, flags=valid_after_warmup(seen.flags, terms.warmup)[first:],
-        rank=cut.rank, liquidity=cut.liquidity, volume=terms.reads_volume, scale=cut.scale,
-    )  # fmt: skip
+    inputs, weights = inputs_from(terms, seen, first=first)
+    run = seen.slice(first, len(seen))
     plan = plan_of(terms.policy, terms.costs, terms.limits, fill=terms.fill, minor_unit=run.minor_unit,
-                   grid=run.prices == "raw", float_targets=cut.weights,
+                   grid=run.prices == "raw", float_targets=weights,
                    has_universe=has_universe(inputs.flags))  # fmt: skip
     state = first_state(run.slice(len(run) - 2, len(run)), cash=round(cash * run.minor_unit), policy=terms.policy)
     strange = _lay_in(state, run, holdings)

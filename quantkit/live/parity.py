@@ -63,6 +63,8 @@ class Row:
     amount   minor units in equity at the last bar, actual less expected
     largest  the effect that was largest in absolute value at any bar, with its sign
     follows  differences that were booked under it after the first
+    row      number of the bar on which it began
+    part     of a fill: "price", or "quantity": shares that did not come, or too many
     """
 
     cause: str
@@ -72,6 +74,8 @@ class Row:
     amount: int
     largest: int
     follows: int
+    row: int = 0
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,14 @@ class Ledger:
 
     difference   (T,) equity of actual less expected, minor units
     effects      (R, T) each row's part of it; the rows sum to `difference`
-    decisions    orders that both runs decided alike, and all that either did
+    decided      (T, 2) orders decided on each bar: those that both runs decided alike, and all that either did
     """
 
     rows: tuple[Row, ...]
     times: tuple[str, ...]
     difference: Ints = field(repr=False)
     effects: Ints = field(repr=False)
-    decisions: tuple[int, int]
+    decided: Ints = field(repr=False)
     fills: tuple[int, int]
     unit: int = 1
 
@@ -105,6 +109,12 @@ class Ledger:
     def total(self) -> int:
         """Difference in equity at the last bar, minor units."""
         return int(self.difference[-1]) if len(self.difference) else 0
+
+    @property
+    def decisions(self) -> tuple[int, int]:
+        """Orders that both runs decided alike, and all that either did."""
+        alike, total = self.decided.sum(axis=0).tolist()
+        return alike, total
 
     @property
     def decision_parity(self) -> float:
@@ -193,14 +203,15 @@ def compare(expected: Tables, actual: Tables) -> Ledger:
     for cause, effect in zip(causes, effects, strict=True):
         biggest = int(effect[np.abs(effect).argmax()]) if len(effect) else 0
         symbol = first.symbols[cause.symbol] if cause.symbol >= 0 else ""
-        rows.append(Row(cause.kind, times[cause.row], symbol, cause.text(), int(effect[-1]), biggest, cause.follows))
+        rows.append(Row(cause.kind, times[cause.row], symbol, cause.text(), int(effect[-1]), biggest, cause.follows,
+                        cause.row, cause.part))  # fmt: skip
     order = sorted(range(len(rows)), key=lambda place: causes[place].row)
     return Ledger(
         rows=tuple(rows[place] for place in order),
         times=times,
         difference=difference,
         effects=effects[order],
-        decisions=walk.decisions,
+        decided=walk.decisions,
         fills=(len(first.fills.row), len(second.fills.row)),
         unit=first.unit,
     )

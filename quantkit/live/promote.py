@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from quantkit.data.bars import Bars
     from quantkit.strategy import Strategy
 
+    Sessions = Callable[[str, str], Sequence[SessionRecord]]
+
 __all__ = [
     "FILE",
     "STATES",
@@ -183,6 +185,13 @@ class Promotion:
         """Gates that have not been passed."""
         return tuple(one for one in self.gates if not one.passed)
 
+    def told(self) -> dict[str, Any]:
+        """What an account's journal holds of the promotion that it trades under, an override's reason in it."""
+        return {
+            "id": self.id, "after": self.after, "by": self.by, "override": self.override, "capital": self.capital,
+            "shut": [one.name for one in self.shut],
+        }  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         return {
@@ -233,6 +242,7 @@ def promote(
     symbols: Sequence[str] | None = None,
     override: str = "",
     replay: Replay | None = None,
+    sessions: Sessions | None = None,
     shorts: bool = False,
     tell: Callable[[Promotion], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -242,6 +252,8 @@ def promote(
     bars       those that the evidence is measured on; every step measures what research must show anew
     settings   arguments of `backtest` besides strategy and bars
     override   a reason, which opens gates that are not final
+    sessions   (digest, "paper" or "live") -> records of the sessions that the pinned code traded, oldest first, read
+               from the account's journal (`live.sessions.Compared.records`); asked only on the way to live
     tell       called with the attempt once it is stored: the hook of whoever keeps a journal (`entry_of`)
 
     Raises Refused NOT_PROMOTED where live is asked for before paper.
@@ -257,9 +269,9 @@ def promote(
     after = _next(before, to, pins)
     gates = measure(strategy, bars, settings, code=pins.code, replay=replay, shorts=shorts, progress=progress)
     if after == "live_capped":
-        gates += paper_gates(store.sessions(pins.digest, mode="paper"))
+        gates += paper_gates(() if sessions is None else sessions(pins.digest, "paper"))
     elif after == "live":
-        gates += live_gates(store.sessions(pins.digest, mode="live"))
+        gates += live_gates(() if sessions is None else sessions(pins.digest, "live"))
     shut = [one for one in gates if not one.passed]
     granted = not shut or (bool(override) and not any(one.final for one in shut))
     made = Promotion(

@@ -60,6 +60,12 @@ def test_a_session_on_paper_trades_the_opening_auction_and_ends_by_itself(
     assert kinds[-1] is Kind.RUN_ENDED
     account = json.loads((here / "data/journals/first.paper.json").read_text(encoding="utf-8"))
     assert sorted(account["ledger"]["shares"]) == ["000010", "000020"]
+    begun = next(entry.payload for entry in entries() if entry.kind is Kind.RUN_STARTED)
+    assert (begun["promotion"]["after"], begun["promotion"]["override"]) == ("paper", "a test")
+    report = json.loads((here / "data/journals/reports/drift-first-2025-10-01.json").read_text(encoding="utf-8"))
+    assert (report["filled"], len(report["fills"])) == (report["ordered"], 2)
+    equity = report["equity"]
+    assert sum(line["since"] for line in report["bridge"]) == equity["real"] - equity["expected"]
 
 
 def final(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -168,16 +168,24 @@ def test_what_it_measures_goes_into_the_record_of_the_session() -> None:
 
 
 def test_a_page_and_a_document_are_written_and_hold_what_was_found(tmp_path: Path) -> None:
-    found = replace(bad_day("2026-11-26", 1030.0, bad_day("2026-11-25", 1030.0).days), causes={"fill": -1120.0})
+    found = replace(bad_day("2026-11-26", 1030.0, bad_day("2026-11-25", 1030.0).days), equity=(100_000.0, 98_880.0),
+                    bridge=(("price", -120.0, -1120.0),))  # fmt: skip
     page, document = write_drift(found, tmp_path / "reports")
     assert (page.name, document.name) == ("drift-first-2026-11-26.html", "drift-first-2026-11-26.json")
     text = page.read_text(encoding="utf-8")
-    for words in ("Where it went", "Median shortfall, day by day", "005930", "09:00:01", "by first cause"):
+    for words in (
+        "Where it went",
+        "Median shortfall, day by day",
+        "005930",
+        "09:00:01",
+        "fills at another price",
+        "Real equity",
+    ):
         assert words in text
     assert "http://" not in text.replace("http://www.w3.org", "")
     read = json.loads(document.read_text(encoding="utf-8"))
     assert read["fills"][0]["price"] == 1030.0
-    assert read["causes"] == {"fill": -1120.0}
+    assert read["bridge"] == [{"cause": "price", "today": -120.0, "since": -1120.0}]
 
 
 def test_text_from_outside_is_escaped_and_an_empty_day_has_a_page() -> None:

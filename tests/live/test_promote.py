@@ -315,15 +315,17 @@ def test_ten_good_sessions_open_live_with_a_twentieth_of_the_capital_and_ten_mor
     pins = granted(strategy, store, bars).pins
     assert shut(attempt(strategy, bars, store, to="live").gates)[-5:] == [
         "sessions", "decisions", "unresolved", "data", "denials"]  # fmt: skip
-    for day in range(1, 11):
-        store.add_session(pins.digest, session(day), time=NOW)
-    capped = attempt(strategy, bars, store, to="live", override="its lake keeps no run log")
+    told = {"paper": [session(day) for day in range(1, 11)], "live": [session(day, "live") for day in range(11, 21)]}
+
+    def sessions(digest: str, mode: str) -> list[SessionRecord]:
+        assert digest == pins.digest
+        return told[mode]
+
+    capped = attempt(strategy, bars, store, to="live", override="its lake keeps no run log", sessions=sessions)
     assert shut(capped.gates) == ["out_of_sample"]
     assert (capped.granted, capped.after, capped.capital) == (True, "live_capped", 0.05)
     assert require_promotion(strategy, "live", store=store).state == "live_capped"
-    for day in range(11, 21):
-        store.add_session(pins.digest, session(day, "live"), time=NOW)
-    whole = attempt(strategy, bars, store, to="live", override="its lake keeps no run log")
+    whole = attempt(strategy, bars, store, to="live", override="its lake keeps no run log", sessions=sessions)
     assert (whole.before, whole.after, whole.capital, shut(whole.gates)) == (
         "live_capped", "live", 1.0, ["out_of_sample"])  # fmt: skip
 
@@ -357,24 +359,13 @@ def test_each_fault_with_little_money_shuts_its_own_gate() -> None:
 
 
 def test_the_file_itself_refuses_to_change_or_forget(file: Path, store: PromotionStore, bars: Bars) -> None:
-    pins = granted(made(file), store, bars).pins
-    store.add_session(pins.digest, session(1), time=NOW)
+    granted(made(file), store, bars)
     with sqlite3.connect(store.place) as database:
-        for statement in ("UPDATE promotions SET granted = 0", "DELETE FROM promotions", "DELETE FROM sessions",
-                          "UPDATE sessions SET mode = 'live'"):  # fmt: skip
+        for statement in ("UPDATE promotions SET granted = 0", "DELETE FROM promotions"):
             with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
                 database.execute(statement)
     database.close()
     assert len(store.promotions()) == 1
-
-
-def test_a_session_written_twice_counts_once_and_as_it_was_written_last(store: PromotionStore) -> None:
-    store.add_session("d", session(2), time=NOW)
-    store.add_session("d", session(1), time=NOW)
-    store.add_session("d", session(2, alike=1), time=NOW + 1)
-    store.add_session("d", session(2, "live"), time=NOW + 1)
-    assert [(one.date[-2:], one.alike) for one in store.sessions("d", mode="paper")] == [("01", 4), ("02", 1)]
-    assert len(store.sessions("d")) == 3
 
 
 def test_a_store_that_is_not_there_is_empty_and_one_that_is_none_is_an_error(tmp_path: Path) -> None:
@@ -385,8 +376,6 @@ def test_a_store_that_is_not_there_is_empty_and_one_that_is_none_is_an_error(tmp
     (tmp_path / "text.sqlite").write_text("no database, only words in a file that is long enough", encoding="utf-8")
     with pytest.raises(BadData, match="cannot be read"):
         PromotionStore(tmp_path / "text.sqlite").promotions()
-    with pytest.raises(BadData, match="cannot be written"):
-        PromotionStore(tmp_path / "text.sqlite").add_session("d", session(1), time=NOW)
     empty = tmp_path / "empty.sqlite"
     sqlite3.connect(empty).close()
-    assert PromotionStore(empty).sessions("d") == []
+    assert PromotionStore(empty).promotions() == []

@@ -43,12 +43,13 @@ _OF_THE_ACCOUNT = frozenset(
 @dataclass(slots=True, eq=False)
 class Cause:
     """A first cause and its bookings: money (bar, minor units), shares (bar, column, count), and marks, which count on
-    their bar alone."""
+    their bar alone. part: of a fill, "price" or "quantity"."""
 
     kind: str
     row: int
     symbol: int
     detail: str
+    part: str = ""
     follows: int = 0
     money: list[tuple[int, int]] = field(default_factory=list)
     shares: list[tuple[int, int, int]] = field(default_factory=list)
@@ -84,7 +85,7 @@ class Walk:
     def __init__(self, expected: Arrays, actual: Arrays) -> None:
         self.first, self.second = expected, actual
         self.causes: list[Cause] = []
-        self.decisions = (len(expected.orders.id), len(expected.orders.id))
+        self.decisions: NDArray[np.int64] = np.zeros((len(expected.equity), 2), np.int64)
         self._common: dict[str, Cause] = {}
         self._data: dict[tuple[int, int], Cause | None] = {}  # bars that differ; the cause, once something follows
         self._held: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
@@ -92,10 +93,12 @@ class Walk:
     def run(self) -> list[Cause]:
         """Walk all bars."""
         if same_runs(self.first, self.second):
+            np.add.at(self.decisions, self.first.orders.row, 1)
             return []
         pairs = pairs_of(self.first, self.second)
-        ours = [pair for pair in pairs if pair.kind != EXTERNAL]
-        self.decisions = (sum(pair.alike for pair in ours), len(ours))
+        for pair in pairs:
+            if pair.kind != EXTERNAL:
+                self.decisions[pair.row] += (pair.alike, 1)
         legs, decided = self._agenda(pairs)
         self._opening()
         self._find_data()
@@ -143,8 +146,8 @@ class Walk:
 
     # --- what comes from outside --------------------------------------------------------------------------------------
 
-    def _new(self, kind: str, row: int, symbol: int, detail: str) -> Cause:
-        cause = Cause(kind, row, symbol, detail)
+    def _new(self, kind: str, row: int, symbol: int, detail: str, *, part: str = "") -> Cause:
+        cause = Cause(kind, row, symbol, detail, part)
         self.causes.append(cause)
         return cause
 
@@ -253,9 +256,14 @@ class Walk:
         for name in first.prices.keys() & second.prices.keys():
             differs |= ~_equal(first.prices[name], second.prices[name])
         self._data = {(int(row), int(symbol)): None for row, symbol in zip(*np.nonzero(differs), strict=True)}
+        self._data.update({(row, -1): None for row in second.doubtful})
 
     def _data_cause(self, row: int, symbol: int) -> Cause:
         cause = self._data[row, symbol]
+        if cause is None and symbol < 0:
+            cause = self._data[row, symbol] = self._new(
+                "data", row, -1, "bars of names that were not held read otherwise"
+            )
         if cause is None:
             was, found = self.first.close[row, symbol], self.second.close[row, symbol]
             detail = f"close {found:,.10g}, expected {was:,.10g}" if was != found else "another open, high or low"
@@ -264,6 +272,8 @@ class Walk:
 
     def _mark(self, row: int, symbol: int) -> None:
         """What both runs hold is worth something else at another close."""
+        if symbol < 0:
+            return
         held = int(self._shares(symbol)[0][row])
         was, found = (
             int(np.floor(np.nan_to_num(run.close[row, symbol]) * held * run.unit + 0.5))
@@ -376,7 +386,8 @@ class Walk:
                 return older
         data = self._data_of((row,), pair.symbol)
         words = f"{side} missed" if piece.actual is None else f"{side} more than expected"
-        return data or self._new("fill", row, pair.symbol, f"{words} ({reason})" if reason else words)
+        return data or self._new("fill", row, pair.symbol, f"{words} ({reason})" if reason else words,
+                                 part="quantity")  # fmt: skip
 
     def _data_of(self, rows: tuple[int, ...], symbol: int) -> Cause | None:
         for row in rows:
@@ -413,7 +424,7 @@ class Walk:
             return self._shared("rounding", row, "value of a fill")
         side = "bought" if pair.side > 0 else "sold"
         detail = f"{side} at {actual.price:,.10g}, expected {expected.price:,.10g}"
-        return self._new("fill", row, pair.symbol, detail)
+        return self._new("fill", row, pair.symbol, detail, part="price")
 
 
 def _moves_at(moves: Moves, row: int) -> list[tuple[int, str, int, int]]:

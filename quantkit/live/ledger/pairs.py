@@ -221,7 +221,7 @@ def same_runs(expected: Arrays, actual: Arrays) -> bool:
     for one, other in ((expected.actions, actual.actions), (expected.flows, actual.flows)):
         columns += [(getattr(one, name), getattr(other, name)) for name in ("row", "symbol", "shares", "cash")]
     plain = (expected.start_cash, expected.start_shares) == (actual.start_cash, actual.start_shares)
-    foreign = len(expected.external.row) + len(actual.external.row)
+    foreign = len(expected.external.row) + len(actual.external.row) + len(actual.doubtful)
     if expected.targets is not None and actual.targets is not None:
         columns.append((expected.targets, actual.targets))
     return (

@@ -45,6 +45,7 @@ class Tables:
     external   time, symbol ("" for money alone), kind, shares, cash: foreign fills, adoptions, withdrawals
     deposits   (T,) int64 minor units paid in before each bar
     targets    (T, N) row values of the strategy, where they are known: they tell a decision from a size
+    doubtful   bars that are known to differ from the other run's in names whose prices were not kept
     """
 
     index: pd.DatetimeIndex
@@ -59,6 +60,7 @@ class Tables:
     external: pd.DataFrame | None = None
     deposits: Ints | None = None
     targets: Floats | None = None
+    doubtful: frozenset[int] = frozenset()
     start_cash: int = 0
     start_shares: Mapping[str, int] = field(default_factory=dict)
     unit: int = 1
@@ -140,6 +142,7 @@ class Arrays:
     external: Moves
     deposits: Ints
     targets: Floats | None
+    doubtful: frozenset[int]
     start_cash: int
     start_shares: dict[int, int]
     unit: int
@@ -207,6 +210,7 @@ def _arrays(run: Tables, symbols: tuple[str, ...], who: str) -> Arrays:
         external=reader.moves(run.external, "external"),
         deposits=np.zeros(shape[0], np.int64) if run.deposits is None else np.asarray(run.deposits, np.int64),
         targets=None if run.targets is None else wide(run.targets),
+        doubtful=run.doubtful,
         start_cash=int(run.start_cash),
         start_shares={places[symbol]: int(shares) for symbol, shares in run.start_shares.items() if shares},
         unit=int(run.unit),

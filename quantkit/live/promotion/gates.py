@@ -186,4 +186,14 @@ def _sessions(last: Sequence[SessionRecord], mode: str) -> Gate:
     span = f", {last[0].date} to {last[-1].date}" if last else ""
     return gate("sessions", more <= 0, f"{len(last)}{span}", f"{SESSIONS} sessions on {mode}",
                 f"{more} more session{'' if more == 1 else 's'} with this very code, parameters and policy",
-                sessions=len(last))  # fmt: skip
+                sessions=len(last), record=[_line(one) for one in last])  # fmt: skip
+
+
+def _line(one: SessionRecord) -> dict[str, Any]:
+    """A session in a line, as it is kept with a promotion and shown."""
+    shortfall = float(np.median(one.slippage_bps)) if one.slippage_bps else None
+    return {
+        "date": one.date, "decisions": f"{one.alike}/{one.decisions}", "filled": f"{one.filled}/{one.ordered}",
+        "median_bps": shortfall, "denied": sum(one.denials.values()), "unresolved": one.unresolved,
+        "mismatched": one.mismatched, "adoptions": one.adoptions, "restarts": one.restarts,
+    }  # fmt: skip

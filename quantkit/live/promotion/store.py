@@ -1,7 +1,4 @@
-"""Where promotions and the record of sessions are kept: one SQLite file, rows only ever added.
-
-    promotions   every attempt, granted or not, with the pins and the gates as they were found
-    sessions     one row a session on paper or live, by the digest of what traded
+"""Where promotions are kept: one SQLite file, every attempt, granted or not, with the pins and the gates as found.
 
 Contract: nothing is changed or deleted, and the file itself refuses to (triggers). Times are UTC nanoseconds, given.
 The place is a path, or an SQLAlchemy URL. A file that is not there is made by the first write; reading finds nothing.
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from quantkit.errors import BadData
-from quantkit.live.promotion.gates import Gate, SessionRecord
+from quantkit.live.promotion.gates import Gate
 from quantkit.plain import plain
 
 if TYPE_CHECKING:
@@ -46,26 +43,15 @@ _promotions = sa.Table(
     sa.Column("data", sa.Text, nullable=False),
     sa.Column("gates", sa.Text, nullable=False),
 )
-_sessions = sa.Table(
-    "sessions",
-    _meta,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("time", sa.BigInteger, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False, index=True),
-    sa.Column("mode", sa.Text, nullable=False),
-    sa.Column("date", sa.Text, nullable=False),
-    sa.Column("record", sa.Text, nullable=False),
-)
-for _table in (_promotions, _sessions):
-    for _act in ("UPDATE", "DELETE"):
-        sa.event.listen(
-            _table,
-            "after_create",
-            sa.DDL(  # type: ignore[no-untyped-call]
-                f"CREATE TRIGGER {_table.name}_{_act.lower()} BEFORE {_act} ON {_table.name} "
-                "BEGIN SELECT RAISE(ABORT, 'rows are only ever added'); END"
-            ).execute_if(dialect="sqlite"),
-        )
+for _act in ("UPDATE", "DELETE"):
+    sa.event.listen(
+        _promotions,
+        "after_create",
+        sa.DDL(  # type: ignore[no-untyped-call]
+            f"CREATE TRIGGER promotions_{_act.lower()} BEFORE {_act} ON promotions "
+            "BEGIN SELECT RAISE(ABORT, 'rows are only ever added'); END"
+        ).execute_if(dialect="sqlite"),
+    )
 
 
 class PromotionStore:
@@ -100,14 +86,6 @@ class PromotionStore:
             (number,) = connection.execute(sa.insert(_promotions).values(row)).inserted_primary_key or (0,)
         return int(number)
 
-    def add_session(self, digest: str, record: SessionRecord, *, time: int) -> int:
-        """Write what one session on paper or live was like; its number. A later row of the same day replaces it."""
-        row = {"time": time, "digest": digest, "mode": record.mode, "date": record.date,
-               "record": _json(record.to_dict())}  # fmt: skip
-        with self._writing() as connection:
-            (number,) = connection.execute(sa.insert(_sessions).values(row)).inserted_primary_key or (0,)
-        return int(number)
-
     def promotions(
         self, *, strategy: str | None = None, digest: str | None = None, granted: bool | None = None
     ) -> list[Promotion]:
@@ -125,14 +103,6 @@ class PromotionStore:
         if not rows:
             raise BadData(f"no promotion {number} in {self.place}")
         return _promotion(rows[0])
-
-    def sessions(self, digest: str, *, mode: str | None = None) -> list[SessionRecord]:
-        """Sessions of what has that digest, oldest first, one a day: the one written last."""
-        query = sa.select(_sessions).where(_sessions.c.digest == digest).order_by(_sessions.c.id)
-        if mode is not None:
-            query = query.where(_sessions.c.mode == mode)
-        found = {(row["mode"], row["date"]): row["record"] for row in self._rows(query)}
-        return [SessionRecord.from_dict(json.loads(found[key])) for key in sorted(found, key=lambda key: key[1])]
 
     def _rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         if self._path is not None and not self._path.is_file():
