@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from quantkit.cli.app import run
+from quantkit.live.alerts import Level
 from quantkit.live.journal import read_journal, verify
+from quantkit.live.schedule import FileRecord
 from quantkit.trading.events import Kind
 from tests.cli.trades import SYMBOLS, lay_out, promoted
 
@@ -195,3 +197,44 @@ def test_an_account_that_another_process_runs_is_left_alone(here: Path, capsys: 
         assert run([*RUN, *DAY]) == 1
         assert f"ACCOUNT_IN_USE: first is run by process {process.pid} (quantkit paper x.py)" in capsys.readouterr().err
         process.stdin.write("\n")
+
+
+def test_alerts_jobs_and_figures_of_a_session(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def sender(urls: list[str]) -> Any:
+        assert urls == ["json://127.0.0.1:9/x"]
+
+        def send(title: str, body: str, level: Level) -> bool:
+            told.append(body)
+            return len(told) > 1  # nobody is there the first time
+
+        return send
+
+    monkeypatch.setattr("quantkit.live.alerts.apprise_sender", sender)
+    with Path("quantkit.toml").open("a", encoding="utf-8") as file:
+        file.write('[alerts]\nurls = ["json://127.0.0.1:9/x"]\nleast = "info"\n')
+    assert run([*RUN, *DAY, "--metrics", "out/figures.prom"]) == 0, capsys.readouterr().err
+    assert "alerts not sent" in capsys.readouterr().err
+    said = [line for body in told[1:] for line in body.splitlines()]
+    alerts = [line for line in said if line.startswith("#")]
+    numbers = [int(line[1:].split()[0]) for line in alerts]
+    assert numbers == sorted(set(numbers))  # in order, each once
+    assert told[1].startswith(told[0])  # what nobody heard is told again
+    assert sum("OrderFilled" in line for line in alerts) == 2
+    assert "RunEnded" in alerts[-1]
+    journal = read_journal("data/journals/first.sqlite", "first")
+    hashes = {recorded.seq: recorded.hash for recorded in journal.read()}
+    journal.close()
+    (head,) = [line for line in said if "the journal's last entry is" in line]
+    seq, hash_ = head.rpartition(" is ")[2].split(", ")
+    assert hashes[int(seq)] == hash_
+    assert Path("data/journals/first.alerts").read_text(encoding="ascii") == f"{max(hashes)}\n"
+    runs = {each.job: each.result for each in FileRecord(Path("data/journals/first.jobs.jsonl")).runs()}
+    assert {"morning", "bar mismatch", "journal head"} <= set(runs)
+    assert set(runs.values()) == {"ok"}
+    figures = Path("out/figures.prom").read_text(encoding="utf-8")
+    assert 'quantkit_entries_total{account="first",kind="OrderFilled"}' in figures
+    assert 'quantkit_jobs_total{job="journal head",result="ok"}' in figures
