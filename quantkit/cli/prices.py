@@ -98,7 +98,8 @@ class EmulatedPrices:
         self.markets = dict(zip(bars.symbols, bars.markets, strict=True))
         self.market = "KOSPI"  # whose hours the exchange keeps
         self.step = max(1.0, tick_seconds / 60.0)  # seconds between two looks at the exchange
-        self.hub = HubSettings(silence=max(30.0, 20.0 * tick_seconds))
+        times = 1.0 if speed is None else max(1.0, speed)  # answers take the machine's seconds
+        self.hub = HubSettings(silence=max(30.0 * times, 20.0 * tick_seconds), answer=30.0 * times)
         self.days = _replayed(bars, first, last)
         self.until: int | None = _clock(self.days[-1]).close + AFTER
         self._exchange: Exchange | None = None
@@ -154,7 +155,12 @@ class EmulatedPrices:
         from quantkit.host import bar_ends
 
         ends = bar_ends(self.bars, market=self.market)
-        return self.bars.slice(0, int(ends.searchsorted(until, side="right")))
+        found = self.bars.slice(0, int(ends.searchsorted(until, side="right")))
+        traded = int(found.days.searchsorted(self.days[0]))
+        if self._exchange is None or traded == len(found):
+            return found
+        self._exchange.advance(until)
+        return as_traded(found, self._exchange, ends[traded : len(found)], traded)
 
     def feed(self, clock: Clock) -> Feed:
         """The exchange's prices."""
@@ -169,6 +175,29 @@ class EmulatedPrices:
         if self.speed is None:
             return run_virtual(main, start=start)
         return run_paced(main, start=start, speed=self.speed)
+
+
+def as_traded(bars: Bars, exchange: Exchange, ends: Any, first: int) -> Bars:
+    """The bars with the rows from `first` on as the exchange printed them: our own trades moved its prices."""
+    from quantkit.data.bars import Bars
+    from quantkit.emulator.candles import candles
+
+    names = [name for name in ("open", "high", "low", "close", "volume", "value") if bars.has(name)]
+    fields: dict[str, Any] = {name: bars.field(name).copy() for name in names}
+    if bars.has("base"):
+        fields["base"] = bars.field("base")
+    rows = {int(end): row for row, end in enumerate(ends, start=first)}
+    for column, symbol in enumerate(bars.symbols):
+        for candle in candles(exchange, symbol, bars.freq, int(ends[0]) - 1, int(ends[-1])):
+            row = rows.get(candle.close_time)
+            for name in names if row is not None and candle.volume else ():
+                fields[name][row, column] = getattr(candle, name)
+    return Bars(
+        times=bars.times, days=bars.days, symbols=bars.symbols, fields=fields, flags=bars.flags, actions=bars.actions,
+        markets=bars.markets, market_changes=bars.market_changes, names=bars.names, prices=bars.prices, freq=bars.freq,
+        version=bars.version, leverage=bars.leverage, source=bars.source, minor_unit=bars.minor_unit,
+        features=bars.features,
+    )  # fmt: skip
 
 
 def moment(time: int) -> str:

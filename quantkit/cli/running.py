@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from quantkit.cli.trading import Plan
     from quantkit.host import Host, Hosted
     from quantkit.live.clock import Clock
+    from quantkit.live.runner import RunnerSettings
 
 LOOK: Final = 0.5  # seconds of the machine between two looks at the journal
 AHEAD: Final = 30.0  # seconds of virtual time between them, where time does not pass by itself
@@ -44,6 +45,19 @@ def run(made: Plan) -> int:
             return running.whole()
         finally:
             running.close()
+
+
+def runner_settings(speed: float | None) -> RunnerSettings:
+    """Limits and looks of a run: where a clock is hurried on, they stay seconds of the machine, which answers no
+    faster for it."""
+    from quantkit.live.effects import Limits
+    from quantkit.live.runner import RunnerSettings
+
+    if speed is None:
+        return RunnerSettings(intake=INTAKE)
+    usual, times = Limits(), max(1.0, speed)
+    limits = Limits(order=usual.order * times, look=usual.look * times, connect=usual.connect * times)
+    return RunnerSettings(intake=LOOK * speed, limits=limits, close_wait=RunnerSettings().close_wait * times)
 
 
 class Running:
@@ -100,7 +114,6 @@ class Running:
         from quantkit.host import Host
         from quantkit.live.clock import seeded_random, system_random
         from quantkit.live.hub import MarketHub
-        from quantkit.live.runner import RunnerSettings
         from quantkit.live.schedule import FileRecord, Schedule
 
         made, prices = self.made, self.made.prices
@@ -108,7 +121,7 @@ class Running:
         feed, broker = made.way.join(made.told, self.asked.account, prices, clock)
         hub = MarketHub(feed, clock, chance=chance, market=prices.market, settings=prices.hub)
         account = self._account(broker)
-        settings = RunnerSettings(intake=LOOK * prices.speed if prices.speed else INTAKE)
+        settings = runner_settings(prices.speed)
         schedule = Schedule(clock, jobs_of(self), FileRecord(made.beside("jobs.jsonl")), alarm=self.alarm)
         self.host = Host(
             [account], hub, clock, chance=chance, owner=f"{getpass.getuser()} process {os.getpid()}",
