@@ -110,8 +110,9 @@ def show(report: DriftReport) -> None:
         return f"{amount:{sign},.{digits}f}"
 
     low, high = report.band
-    console.say(f"{report.date}, account {report.account}: {len(report.fills)} fills, {report.filled:,} of "
-                f"{report.ordered:,} shares (model {report.model_filled:,})")  # fmt: skip
+    fills = "1 fill" if len(report.fills) == 1 else f"{len(report.fills):,} fills"
+    shares = f"{report.filled:,} of {report.ordered:,} shares (model {report.model_filled:,})"
+    console.say(f"{report.date}, account {report.account}: {fills}, {shares}")
     if len(report.fills):
         parts = ", ".join(f"{name} {money(amount)}" for name, amount in report.parts.items() if amount)
         console.say(f"shortfall: median {report.median_bps:.1f} bp, model's band {low:.1f} to {high:.1f} bp; {parts}")

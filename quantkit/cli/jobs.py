@@ -2,7 +2,7 @@
 
     morning         30 minutes before the open: the day's hours, read anew, and what is known of each name
     bar mismatch    15 minutes after the close: own bars beside the feed's chart; over 0.5 % is an alarm
-    daily report    20 minutes after the close: drift, and the session's record for promotion
+    daily report    20 minutes after the close: the session's drift report; three days outside the band are an alarm
     journal head    25 minutes after the close: number and hash of the journal's last entry, to the addresses of alerts
 
 Contract: a job that fails alarms (`JOB_FAILED`) and holds up nothing; one that was missed because nobody ran is made up
@@ -12,6 +12,7 @@ for once, but for those that only concern the session that is on.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Final
 
 from quantkit.errors import BadData, RetryLater
@@ -75,8 +76,13 @@ class Jobs:
         return f"{len(found.differences)} of {found.compared} bars differ"
 
     async def report(self, date: dt.date) -> str:
-        """The day's drift report and the session's record."""
-        return await asyncio.to_thread(daily_report, self._running, date)
+        """The session's drift report; a median that left the model's band three days running is an alarm."""
+        said, alerts = await asyncio.to_thread(daily_report, self._running, date)
+        for alert in alerts:
+            code, _, detail = alert.partition(": ")
+            if code == "DRIFT_OUTSIDE_BAND":
+                self._running.alarm(code, detail)
+        return said
 
     async def head(self, date: dt.date) -> str:
         """Tell where the journal stands, so that nobody can rewrite it unseen. RetryLater where nobody was reached."""
@@ -96,18 +102,19 @@ class Jobs:
         return text
 
 
-def daily_report(running: Running, date: dt.date) -> str:
-    """Write the session's drift report into the folder of journals; what became of it, for the record of jobs."""
+def daily_report(running: Running, date: dt.date) -> tuple[str, list[str]]:
+    """Write the session's drift report into the folder of journals: (what became of it, its alerts)."""
     from quantkit.live import sessions
     from quantkit.live.journal import read_journal
 
     host, account = running.host, running.asked.account
     assert host is not None
-    found = []
+    found: list[str] = []
+    alerts: list[str] = []
     for name, decider in host.deciders.items():
         journal = read_journal(running.where, account)
         try:
-            page, _ = sessions.daily_report(
+            page, document = sessions.daily_report(
                 journal, decider.terms, decider.bars, account=account, day=date.isoformat(),
                 folder=running.made.folder / "reports", deployment=name, market=running.made.prices.market,
             )  # fmt: skip
@@ -115,7 +122,8 @@ def daily_report(running: Running, date: dt.date) -> str:
             found.append(f"{name}: no report: {problem}")
         else:
             found.append(str(page))
+            alerts += json.loads(document.read_text(encoding="utf-8"))["alerts"]
         finally:
             journal.close()
     running.log.info("session over", date=str(date), report=found)
-    return "; ".join(found)
+    return "; ".join(found), alerts

@@ -81,7 +81,7 @@ def _class(place: int, text: int) -> str:
 
 
 def _header(report: DriftReport) -> str:
-    lines = (f"<b>{escape(report.date)}</b>", f"{count(len(report.fills))} fills",
+    lines = (f"<b>{escape(report.date)}</b>", f"{count(len(report.fills))} fill{'' if len(report.fills) == 1 else 's'}",
              f"{count(report.filled)} of {count(report.ordered)} shares filled")  # fmt: skip
     said = "".join(f"<li>{line}</li>" for line in lines)
     lead = "What trading cost beside what the model says it costs, and where the account is not as expected."
@@ -101,14 +101,14 @@ def _cards(report: DriftReport) -> str:
     cost = float(report.fills["total"].sum())
     ratio, usual = (shares / report.ordered if report.ordered else math.nan
                     for shares in (report.filled, report.model_filled))  # fmt: skip
-    real = report.equity[1] - report.equity[0]
+    more = report.equity[1] - report.equity[0]
+    beside = f"{'+' if more > 0 else ''}{money(more, report.currency)} from expected"
     shown = (
         ("Median shortfall", _bps(report.median_bps), f"model's band {_bps(low)} to {_bps(high)}"),
         ("Cost of the fills", money(cost, report.currency), "against the prices decided on"),
         ("Filled", percent(ratio) if math.isfinite(ratio) else "–",
          f"model {percent(usual)}" if math.isfinite(usual) else "nothing ordered"),
-        ("Equity", money(report.equity[1], report.currency),
-         f"{money(real, report.currency)} from expected" if math.isfinite(real) else "nothing expected"),
+        ("Equity", money(report.equity[1], report.currency), beside if math.isfinite(more) else "nothing expected"),
     )  # fmt: skip
     cards = "".join(
         f'<div class="card"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
