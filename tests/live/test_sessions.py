@@ -160,6 +160,20 @@ def test_whatever_went_otherwise_the_parts_sum_to_the_won(data: st.DataObject) -
     assert found.ledger.explained, found.ledger.frame()
 
 
+def test_bars_inside_the_day_are_compared_from_the_bar_that_was_first() -> None:
+    """The deployment began in the middle of a session; what came before it is nobody's."""
+    bars, first = random_bars(39, 3, freq="1h"), 17
+    assert bars.days[first] == bars.days[first - 1]
+    result = qk.backtest(Rises(), bars, cash=CASH, costs=COSTS, start=bars.index[first].to_pydatetime())
+    number = sorted(set(result.fills["order_id"]))[2]
+    journal = journal_of(result, TERMS, bars, first, otherwise=Otherwise(worse={number: 30.0}))
+    found = Compared(read_record(journal.read(), "first"), TERMS, bars)
+    assert len(found.result.bars) == len(bars) - first
+    assert sums(found).keys() <= {"price", "cost"}
+    assert "price" in sums(found)
+    assert sum(one.decisions for one in found.records()) > 10
+
+
 # --- reports ----------------------------------------------------------------------------------------------------------
 
 
