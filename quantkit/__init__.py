@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from quantkit.data.lake import Lake
     from quantkit.errors import BadData, Bug, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
     from quantkit.market.costs import Costs
+    from quantkit.replay import replay
     from quantkit.research import runs
     from quantkit.research.checking.report import CheckReport
     from quantkit.research.holdout import holdout
@@ -55,6 +56,7 @@ __all__ = [
     "holdout",
     "load_strategy",
     "param",
+    "replay",
     "runs",
     "sweep",
     "ta",
@@ -81,6 +83,7 @@ _HOMES = {
 }
 _PACKAGES = {  # the name stands for the whole module
     "backtest": "quantkit.backtest",
+    "replay": "quantkit.replay",
     "runs": "quantkit.research.runs",
     "ta": "quantkit.indicators",
 }

@@ -13,7 +13,7 @@ import quantkit
 CONTRACT = {
     "BadData", "Bars", "Bug", "CheckReport", "ConfigError", "Context", "Costs", "Lake", "OutcomeUnknown", "Policy",
     "QuantkitError", "Refused", "Result", "RetryLater", "RiskLimits", "Strategy", "backtest", "check", "from_signals",
-    "holdout", "load_strategy",
+    "holdout", "load_strategy", "replay",
     "param", "runs", "ta", "walk_forward",
     "sweep",
 }  # fmt: skip

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quantkit.core.policy import Policy, RiskLimits
-    from quantkit.core.state import Bytes, Floats, Records, State
+    from quantkit.core.state import Bytes, Floats, Inputs, Record, Records, State
     from quantkit.data.bars import Bars
     from quantkit.market.costs import Costs
     from quantkit.strategy import Strategy
@@ -176,24 +176,28 @@ def _ranks(terms: Terms, bars: Bars, first: int, rank: object, needed: int) -> F
     )  # fmt: skip
 
 
-def fold_rows(
+class Folding(NamedTuple):
+    """What `simulate` is given besides the state, and whose `on_bar` it calls."""
+
+    inputs: Inputs
+    plan: Record
+    strategy: Strategy | None
+    signals: Signals | None  # of the rows folded
+    begins: int  # row of the bars before which a rule has no model
+
+
+def rows_to_fold(
     terms: Terms,
-    state: State,
     bars: Bars,
     decided: Decided,
     *,
     first: int,
     flags: Bytes,
-    events: Records,
     after: int | None = None,
     dates: Records | None = None,
     signals: Signals | None = None,
-) -> Output:
-    """Fold rows `first` on, the rows before being what `on_bar` may look back on; `state` is carried in place.
-
-    decided, flags, dates, signals: of the rows folded. flags: names still warming up not valid. events: counted from
-    `first`. dates: where the run has more rows than these. signals: `strategy.rules.signals_of`; None: computed here.
-    """
+) -> Folding:
+    """Rows `first` on as the fold reads them; arguments as for `fold_rows`."""
     own = bars.slice(first, len(bars)) if first else bars
     strategy, begins, targets = terms.strategy, 0, decided.targets
     if strategy is not None and strategy.is_rule and terms.models is not None:
@@ -218,11 +222,33 @@ def fold_rows(
         float_targets=decided.weights,
         has_universe=has_universe(inputs.flags),
     )
+    return Folding(inputs, plan, strategy, signals, begins)
+
+
+def fold_rows(
+    terms: Terms,
+    state: State,
+    bars: Bars,
+    decided: Decided,
+    *,
+    first: int,
+    flags: Bytes,
+    events: Records,
+    after: int | None = None,
+    dates: Records | None = None,
+    signals: Signals | None = None,
+) -> Output:
+    """Fold rows `first` on, the rows before being what `on_bar` may look back on; `state` is carried in place.
+
+    decided, flags, dates, signals: of the rows folded. flags: names still warming up not valid. events: counted from
+    `first`. dates: where the run has more rows than these. signals: `strategy.rules.signals_of`; None: computed here.
+    """
+    given = rows_to_fold(terms, bars, decided, first=first, flags=flags, after=after, dates=dates, signals=signals)
     with rule_over(
-        strategy, bars, lead=first, state=state, inputs=inputs, plan=plan, signals=signals,
-        interpret=terms.interpret, begins=begins,
+        given.strategy, bars, lead=first, state=state, inputs=given.inputs, plan=given.plan, signals=given.signals,
+        interpret=terms.interpret, begins=given.begins,
     ) as rule:  # fmt: skip
-        return simulate(state, inputs, events, plan, rule)
+        return simulate(state, given.inputs, events, given.plan, rule)
 
 
 def events_from(bars: Bars, first: int, deposits: list[tuple[int, float]]) -> Records:

@@ -29,13 +29,13 @@ from quantkit import hooks
 from quantkit.backtest.benchmark import benchmark_levels
 from quantkit.backtest.manifest import Record
 from quantkit.backtest.output import FLOW_FIELDS, RunOutput
-from quantkit.backtest.pieces import Terms, decide_rows, fold_rows
+from quantkit.backtest.pieces import Decided, Terms, decide_rows, fold_rows
 from quantkit.backtest.universe import in_universe
 from quantkit.compiling import with_deep_stack
 from quantkit.core.codes import STAGE_OVER
 from quantkit.core.policy import FILLS, Policy, RiskLimits
 from quantkit.core.prepare import events_of, first_state, valid_after_warmup
-from quantkit.core.state import N_ORDERS, Floats, Ints, State
+from quantkit.core.state import N_ORDERS, Bytes, Floats, Ints, Records, State
 from quantkit.data.bars import Bars
 from quantkit.data.dates import day_text, epoch_day
 from quantkit.errors import BadData, ConfigError
@@ -100,15 +100,9 @@ def backtest(
             changes["bars"] = changes["bars"](bars)
         return backtest(**(given | changes))
 
-    bars = _checked(strategy, bars, targets=targets, cash=cash, fill=fill)
-    rules = policy or (strategy.policy if strategy is not None else Policy())
-    terms = Terms(
-        strategy=strategy,
-        policy=rules if short is None else replace(rules, short=short),
-        costs=default_costs(bars.intraday) if costs is None else costs,
-        limits=limits,
-        fill=fill,
-        interpret=interpret,
+    bars = checked(strategy, bars, targets=targets, cash=cash, fill=fill)
+    terms = terms_of(
+        strategy, policy, costs, limits, intraday=bars.intraday, fill=fill, short=short, interpret=interpret
     )
     span = Span(cash=float(cash), start=start, end=end, benchmark=benchmark, deposits=deposits, again=again)
     if not isinstance(bars, Bars):
@@ -117,28 +111,92 @@ def backtest(
         if targets is not None or rank is not None:
             raise ConfigError("backtest: targets and rank are arrays of all rows; a stream is run with a strategy")
         return run_stream(terms, bars, span)
-    seen = bars.window(None, end) if end is not None else bars
-    if strategy is not None:
-        seen = in_universe(seen, strategy)
-    first = first_row(seen, start)
-    terms = replace(terms, models=models_of(strategy, seen.times, seen.days))
-    found = decide_rows(terms, seen, targets=targets, rank=rank, needed=first)
-    given = None if strategy is not None else found.targets
-    run_bars = seen.slice(first, len(seen)) if first else seen
-    paid = deposit_rows(run_bars.days, deposits)
-    state = with_room(strategy, first_state(run_bars, cash=round(span.cash * bars.minor_unit), policy=terms.policy))
-    output = fold_rows(
-        terms,
-        state,
-        seen,
-        found.rows(first),
-        first=first,
-        flags=valid_after_warmup(seen.flags, terms.warmup)[first:],
-        events=events_of(run_bars, paid),
+    run = prepared(terms, span, bars, targets=targets, rank=rank)
+    state = run.first_state()
+    return run.result(run.fold(state), state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run in memory, ready to be folded: by the simulator, or bar by bar by a replay.
+
+    bars: those that are folded; seen: with the ones before, which only warm up; first: row of `seen` they begin at.
+    paid: (row, amount) of deposits; after: epoch day of the bar that follows the last; history: of the first.
+    """
+
+    terms: Terms
+    span: Span
+    seen: Bars
+    bars: Bars
+    first: int
+    found: Decided
+    paid: list[tuple[int, float]]
+    after: int | None
+    history: int
+
+    @property
+    def events(self) -> Records:
+        """Actions, transfers, deposits, names that are gone."""
+        return events_of(self.bars, self.paid)
+
+    @property
+    def flags(self) -> Bytes:
+        """Of the bars, names still warming up not valid."""
+        return valid_after_warmup(self.seen.flags, self.terms.warmup)[self.first :]
+
+    def first_state(self) -> State:
+        """The account before the first bar."""
+        money = round(self.span.cash * self.bars.minor_unit)
+        return with_room(self.terms.strategy, first_state(self.bars, cash=money, policy=self.terms.policy))
+
+    def fold(self, state: State) -> Output:
+        """All bars, filled by the simulator."""
+        return fold_rows(
+            self.terms, state, self.seen, self.found.rows(self.first), first=self.first, flags=self.flags,
+            events=self.events, after=self.after,
+        )  # fmt: skip
+
+    def result(self, output: Output, state: State, *, told: bool = True) -> Result:
+        """What came of it. told: False keeps it out of the run log."""
+        given = None if self.terms.strategy is not None else self.found.targets
+        return result_of(
+            self.terms, self.span, self.bars, output, state, self.paid,
+            benchmark_levels(self.span.benchmark, self.bars), history=self.history, targets=given, told=told,
+        )  # fmt: skip
+
+
+def prepared(
+    terms: Terms, span: Span, bars: Bars, *, targets: object = None, rank: object = None, needed: int | None = None
+) -> Prepared:
+    """Cut the bars, decide them, place the deposits. needed: first row of `bars` whose decisions are read."""
+    seen = bars.window(None, span.end) if span.end is not None else bars
+    if terms.strategy is not None:
+        seen = in_universe(seen, terms.strategy)
+    first = first_row(seen, span.start)
+    terms = replace(terms, models=models_of(terms.strategy, seen.times, seen.days))
+    found = decide_rows(terms, seen, targets=targets, rank=rank, needed=first if needed is None else needed)
+    own = seen.slice(first, len(seen)) if first else seen
+    return Prepared(
+        terms=terms, span=span, seen=seen, bars=own, first=first, found=found,
+        paid=deposit_rows(own.days, span.deposits), history=int(bars.days[0]),
         after=int(bars.days[len(seen)]) if len(seen) < len(bars) else None,
+    )  # fmt: skip
+
+
+def terms_of(
+    strategy: Strategy | None, policy: Policy | None, costs: Costs | None, limits: RiskLimits | None, *,
+    intraday: bool, fill: str, short: Literal["simulate"] | None, interpret: bool,
+) -> Terms:  # fmt: skip
+    """What a run is made under, with what stands for arguments that were not given."""
+    rules = policy or (strategy.policy if strategy is not None else Policy())
+    return Terms(
+        strategy=strategy,
+        policy=rules if short is None else replace(rules, short=short),
+        costs=default_costs(intraday) if costs is None else costs,
+        limits=limits,
+        fill=fill,
+        interpret=interpret,
     )
-    levels = benchmark_levels(benchmark, run_bars)
-    return result_of(terms, span, run_bars, output, state, paid, levels, history=int(bars.days[0]), targets=given)
 
 
 def default_costs(intraday: bool) -> Costs:
@@ -171,10 +229,12 @@ def result_of(
     history: int,
     targets: Floats | None = None,
     data_digest: Callable[[], str] | None = None,
+    told: bool = True,
 ) -> Result:
     """The result of a fold over `bars` (one row each), with the settings that repeat it.
 
-    history: epoch day of the first bar the strategy saw. data_digest: in place of one over the bars' matrices.
+    history: epoch day of the first bar the strategy saw. data_digest: in place of one over the bars' matrices. told:
+    False keeps it out of the run log.
     """
     from quantkit.backtest.result import Result
 
@@ -205,11 +265,12 @@ def result_of(
         again=span.again,
         cost_model=terms.costs,
     )
-    result.entry = hooks.call("run_made", result, record)
+    if told:
+        result.entry = hooks.call("run_made", result, record)
     return result
 
 
-def _checked(strategy: object, bars: object, *, targets: object, cash: object, fill: str) -> Bars | BarStream:
+def checked(strategy: object, bars: object, *, targets: object, cash: object, fill: str) -> Bars | BarStream:
     """The bars, when every argument is of the kind and in the range it must be; else ConfigError naming it."""
     if not isinstance(bars, Bars) and not (hasattr(bars, "chunks") and hasattr(bars, "cuts")):
         raise ConfigError(

@@ -29,7 +29,7 @@ from quantkit.core.state import (
     State,
     copy_state,
 )
-from quantkit.core.steps import MARKET, MARKET_AGAIN
+from quantkit.core.steps import MARKET, MARKET_AGAIN, MORNING
 from quantkit.errors import Bug
 
 if TYPE_CHECKING:
@@ -61,6 +61,20 @@ class BarBroker:
         """A morning's deposits, dividends, splits and interest, as both sides know them."""
         self.cash = _money(state)
         self.shares[:] = state.names["shares"]
+
+    def bases(self, row: Inputs, events: Records | None, state: State) -> NDArray[np.float64]:
+        """(N,) base prices of a session.
+
+        row, events: its first bar, as the morning knows it; state: the engine's of the evening before. Later in the
+        session there are no events.
+        """
+        bench = self._bench
+        bench.copy_from(state)
+        bench.lay(row, events)
+        if events is not None:
+            bench.take(MORNING)
+            bench.drained()
+        return bench.bases()
 
     def match(self, row: Inputs, state: State, *, again: bool = False, refused: Collection[int] = ()) -> Outcome:
         """What a bar fills. state: the engine's after its morning (again: after its evening, with `fill="close"`).

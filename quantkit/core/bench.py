@@ -8,7 +8,7 @@ bars of a whole `Panel` in one call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from quantkit.core.outside import (
     STANDING,
     alert_levels,
     collar_price,
+    day_bases,
     list_standing,
     new_id,
     stop_ended,
@@ -53,6 +54,7 @@ from quantkit.jit import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -119,11 +121,20 @@ def before(row: Inputs) -> Inputs:
     )  # fmt: skip
 
 
-class Panel:
-    """Many rows, for one bench to run over. rule: over these rows, with what lies before them as its past."""
+class ReadyRule(Protocol):
+    """A rule, and what says where it failed."""
 
-    def __init__(self, bench: Bench, inputs: Inputs, events: Records, rule: Rule | None = None) -> None:
-        self.inputs, self.events, self.rule = inputs, events, rule
+    @property
+    def rule(self) -> Rule: ...
+    def reported(self) -> AbstractContextManager[None]: ...
+
+
+class Panel:
+    """Many rows, for one bench to run over. ready: the rule over these rows, with what lies before them as its past."""
+
+    def __init__(self, bench: Bench, inputs: Inputs, events: Records, ready: ReadyRule | None = None) -> None:
+        rule = None if ready is None else ready.rule
+        self.inputs, self.events, self.ready, self.rule = inputs, events, ready, rule
         rows = len(inputs.dates)
         self.equity: Ints = np.zeros(rows, np.int64)
         self.cash: Ints = np.zeros(rows, np.int64)
@@ -222,6 +233,12 @@ class Bench:
     def collar(self, s: int, side: int, price: float) -> float:
         """The worst price an order may be sent with that acts at `price`; nan: a market order."""
         return float(collar_price(self._kept[0], s, side, price))
+
+    def bases(self) -> NDArray[np.float64]:
+        """(N,) the day's base prices, after a morning."""
+        found = np.zeros(len(self.state.names))
+        day_bases(self._kept[0], found)
+        return found
 
     def adopt(self, outcome: Outcome) -> None:
         """Take over what fills alone do not tell: the table of orders, peaks, triggers, which orders ended."""

@@ -16,7 +16,7 @@ from quantkit.core.account import apply, end_goal, write_fill, write_order
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import print_limit
 from quantkit.core.orders import PARKED, close_order, end_order, is_limit, is_print, own_filled
-from quantkit.core.pricing import order_limit
+from quantkit.core.pricing import base_price, day_limits, order_limit
 from quantkit.core.resting import level_of
 from quantkit.core.short import drop_opening
 from quantkit.core.state import (
@@ -195,6 +195,9 @@ def list_standing(desk: Address, t: int, known: int, out: Records) -> int:
         if order.own == 0 or is_print(order):
             if known or (order.own and order.limit == order.limit):
                 limit = print_limit(state, inputs, plan, t, k)
+            if known and order.own == 0 and 0.0 < limit < np.inf:  # a collar may reach beyond what the exchange takes
+                lower, upper = day_limits(state, inputs, plan, t, order.symbol)
+                limit = max(lower, min(upper, limit))
         elif at_once and order.limit != order.limit:
             if known:
                 limit = order_limit(state, inputs, plan, t, order.symbol, order.side, i64(KIND_OPEN))
@@ -265,4 +268,17 @@ def collar_price(desk: Address, s: int, side: int, price: float) -> float:
     if plan.collar < 0.0:
         return np.nan
     row, market, worst = inputs.dates[0].row, state.names[s].market, price * (1.0 + side * plan.collar)
-    return floor_tick(plan, row, market, worst) if side > 0 else ceil_tick(plan, row, market, worst)
+    lower, upper = day_limits(state, inputs, plan, i64(0), s)
+    if side > 0:
+        return min(floor_tick(plan, row, market, worst), upper)
+    return max(ceil_tick(plan, row, market, worst), lower)
+
+
+@njit_entry
+def day_bases(desk: Address, out: Floats) -> int:
+    """Write the day's base price of every name, after the morning of the row that is laid; nan or 0: none."""
+    frame = frame_at(desk)
+    state, inputs, plan = state_of(frame), inputs_of(frame), plan_of(frame)
+    for s in range(len(state.names)):
+        out[s] = base_price(state, inputs, plan, i64(0), i64(s))
+    return i64(0)

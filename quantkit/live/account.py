@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from quantkit.live import windows
 from quantkit.live.switch import Switches
 from quantkit.trading.orders import NOT_FOUND, WORKING, Order, Side, Status
 from quantkit.trading.ports import Capabilities
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from quantkit.live.risk.view import Denied, View
     from quantkit.live.sleeves import Sleeve
     from quantkit.trading.approval import Approved
+    from quantkit.trading.orders import Window
     from quantkit.trading.ports import BrokerOrder, Notice, Quote
 
 SECOND: Final = 1_000_000_000
@@ -30,16 +32,26 @@ SEOUL: Final = dt.timezone(dt.timedelta(hours=9))
 WAITING: Final = frozenset({Status.INITIALIZED, Status.TRIGGERED})
 
 
+class Hours(Protocol):
+    """When orders may be sent: `live.windows`, from the calendar; in a replay the bars say it."""
+
+    def session_of(self, date: Any, *, market: str = ...) -> windows.Span | None: ...
+    def next_window(self, kind: str, after: int, *, market: str = ..., venue: Any = ...) -> Window: ...
+    def phase_at(self, time: int, *, market: str = ..., venue: Any = ...) -> str | None: ...
+    def date_of(self, time: int, *, market: str = ...) -> dt.date: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Of one account. external: what an order that is not ours means: "tolerate" (its shares stay unassigned), "claim"
-    (the sleeve of its name takes it) or "halt"."""
+    (the sleeve of its name takes it) or "halt". hours: when orders may be sent."""
 
     external: str = "tolerate"
     capabilities: Capabilities = field(default_factory=lambda: Capabilities(name="broker"))
     user: str = ""
     market: str = "KOSPI"
     skew: int = 3 * SECOND  # between the broker's clock and ours
+    hours: Hours = windows
 
 
 @dataclass(slots=True)

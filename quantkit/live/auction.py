@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.live import life
 from quantkit.live.turn import SECOND, Turn
-from quantkit.live.windows import date_of, session_of
 from quantkit.trading.orders import Order, Status
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def printed(turn: Turn, tick: Tick) -> None:
 def end(turn: Turn) -> None:
     """Take back what the opening auction has left; ask for the moment when that is due."""
     engine, before = turn.engine, turn.engine.now.opening
+    if engine.settings.capabilities.cuts:
+        return  # it ends them itself, when it has seen the whole bar
     engine.now.opening = {}
     for name in list(engine.working):
         order = engine.orders[name]
@@ -56,6 +57,7 @@ def end(turn: Turn) -> None:
 
 def _open_of(turn: Turn, order: Order) -> int:
     """When the session opens, in whose call an order waits."""
-    market, window = turn.engine.settings.market, order.intent.window
-    session = session_of(date_of(window.opens, market=market), market=market)
+    settings, window = turn.engine.settings, order.intent.window
+    day = settings.hours.date_of(window.opens, market=settings.market)
+    session = settings.hours.session_of(day, market=settings.market)
     return window.closes if session is None else session.opens

@@ -16,7 +16,7 @@ In a replay of bars somebody else watches the path (`brokers.sim.BarBroker`) and
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,12 +149,13 @@ class Book:
 
     def panel(self, inputs: Inputs, events: Records, ready: ReadyRule | None = None) -> Panel:
         """Rows to `advance` over."""
-        return Panel(self.bench, inputs, events, None if ready is None else ready.rule)
+        return Panel(self.bench, inputs, events, ready)
 
     def advance(self, panel: Panel, start: int) -> Advanced:
         """Fold bars of a panel, from row `start` on, for as long as nobody could fill an order on them."""
         self.watcher.forget_levels()
-        row = self.bench.run(panel, start)
+        with nullcontext() if panel.ready is None else panel.ready.reported():
+            row = self.bench.run(panel, start)
         decided: tuple[Wanted, ...] = ()
         if row > start and self.state.account[N_ORDERS]:
             last = int(self.state.account[BARS]) - 1
@@ -217,7 +218,8 @@ class Book:
         names = self.state.names
         short = np.flatnonzero(names["shares"] < 0)
         if len(short):
-            worth = np.floor(names["last_close"][short] * -names["shares"][short] * self.plan.unit + 0.5).sum()
+            close = np.nan_to_num(names["last_close"][short])
+            worth = np.floor(close * -names["shares"][short] * self.plan.unit + 0.5).sum()
             kept += int(np.floor(worth * (1.0 + self.plan.short_margin) + 0.5))
         return self.cash - kept
 

@@ -21,7 +21,6 @@ from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
 from quantkit.live import auction, dispatch, life, signals
 from quantkit.live.prints import aims_of, held_of, seen_of
 from quantkit.live.switch import next_session
-from quantkit.live.windows import date_of, session_of
 from quantkit.market import KRX_MARKETS
 from quantkit.plain import plain
 from quantkit.trading.events import Kind, intent_to_json
@@ -29,12 +28,15 @@ from quantkit.trading.orders import Intent, OrderType, Side, TimeInForce, Window
 from quantkit.trading.ports import InstrumentDay, Tick
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from quantkit.live.messages import BarClosed, MarketData, SessionOpens
     from quantkit.live.sleeves import Sleeve, Wanted
     from quantkit.live.turn import Turn
     from quantkit.trading.ports import Quote
 
 _AUCTION: Final = 600_000_000_000  # closing auction, nanoseconds
+_UNPRICED: Final = frozenset({"market", "same_close"})
 _NOT_SENT: Final = frozenset({"stop_loss", "trailing_stop", "take_profit"})
 STOP_WINDOW: Final = 60_000_000_000  # a triggered order that could not go for so long is dead; its price is old
 
@@ -45,21 +47,11 @@ STOP_WINDOW: Final = 60_000_000_000  # a triggered order that could not go for s
 def opens(turn: Turn, given: SessionOpens) -> None:
     """A session begins for one deployment."""
     engine, sleeve = turn.engine, turn.engine.sleeves[given.deployment]
-    date = np.datetime64(given.day, "D").item().isoformat()
     engine.due = True
     sleeve.instruments = {each.symbol: each for each in given.instruments}
     if sleeve.day == given.day:
         return  # a restart within the session: the names are read anew, the morning has been
-    _stale(turn, date)
-    if engine.day is None or date > engine.day:
-        _, lifted = next_session(engine.switches, turn.time)
-        for entry in lifted:
-            turn.keep(entry)
-    bases = {each.symbol: each.base for each in given.instruments}
-    turn.write(Kind.SESSION_OPENED, {
-        "date": date, "actions": plain(_rows(given.events)), "bases": plain(bases), "equity": sleeve.equity(),
-        "deployment": sleeve.name,
-    }, deployment=sleeve.name)  # fmt: skip
+    begin_day(turn, sleeve, given, sleeve.equity())
     if sleeve.opened and sleeve.bar:
         turn.alarm("BAR_MISSING", f"{sleeve.name}: the bar of the session before was never closed", key=sleeve.name)
     elif not sleeve.opened:
@@ -69,9 +61,24 @@ def opens(turn: Turn, given: SessionOpens) -> None:
     _actions(turn, sleeve)
     if engine.now.phase == "ready":
         turn.look("morning", positions=True, cash=True)
-    session = session_of(turn.date(), market=engine.settings.market)
+    session = turn.session()
     if session is not None and turn.time < session.closes:
         turn.wake("sweep", session.closes + _AUCTION)
+
+
+def begin_day(turn: Turn, sleeve: Sleeve, given: SessionOpens, equity: int) -> None:
+    """What a new day ends and lifts; its entry."""
+    engine, date = turn.engine, np.datetime64(given.day, "D").item().isoformat()
+    _stale(turn, date)
+    if engine.day is None or date > engine.day:
+        _, lifted = next_session(engine.switches, turn.time)
+        for entry in lifted:
+            turn.keep(entry)
+    bases = {each.symbol: each.base for each in given.instruments}
+    turn.write(Kind.SESSION_OPENED, {
+        "date": date, "actions": plain(_rows(given.events)), "bases": plain(bases), "equity": equity,
+        "deployment": sleeve.name,
+    }, deployment=sleeve.name)  # fmt: skip
 
 
 def _rows(events: Any) -> list[dict[str, Any]]:
@@ -124,7 +131,7 @@ def morning(turn: Turn, sleeve: Sleeve, row: Inputs, events: Any) -> None:
     said = sleeve.book.morning(row, events)
     sleeve.opened, sleeve.row = True, row
     for gone in said.ended:
-        _fold_ended(turn, sleeve, gone.order, gone.reason)
+        fold_ended(turn, sleeve, gone.order, gone.reason)
     standing = set()
     for wanted in said.wanted:
         standing.add(wanted.order)
@@ -137,7 +144,7 @@ def morning(turn: Turn, sleeve: Sleeve, row: Inputs, events: Any) -> None:
                 life.cancel(turn, turn.engine.orders[name], "NOT_WANTED")
 
 
-def _fold_ended(turn: Turn, sleeve: Sleeve, fold_order: int, reason: str) -> None:
+def fold_ended(turn: Turn, sleeve: Sleeve, fold_order: int, reason: str) -> None:
     """The fold has ended an order: so must the exchange."""
     sleeve.wanted.pop(fold_order, None)
     for name in list(sleeve.ids.get(fold_order, ())):
@@ -154,12 +161,12 @@ def _should_stand(turn: Turn, sleeve: Sleeve, wanted: Wanted) -> None:
         close = sleeve.bar or turn.time
         if sleeve.book.intraday:
             close = max(close, _session_start(turn))
-        _intend(turn, sleeve, wanted, kind, price, close)
+        intend(turn, sleeve, wanted, kind, price, close)
         return
     for order in live:
         if order.id in turn.engine.waiting:
             if order.intent.type is not kind:
-                _intend(turn, sleeve, wanted, kind, price, order.intent.bar, instead=order.intent.window)
+                intend(turn, sleeve, wanted, kind, price, order.intent.bar, instead=order.intent.window)
                 life.cancel(turn, order, "REPRICED")
         elif "~" not in order.id and (wanted.quantity < order.leaves or (price is not None and price != order.price)):
             turn.engine.now.standing[order.id] = order.filled + int(wanted.quantity), price or order.price
@@ -167,8 +174,7 @@ def _should_stand(turn: Turn, sleeve: Sleeve, wanted: Wanted) -> None:
 
 def _session_start(turn: Turn) -> int:
     """When today's orders may first be sent; 0 on a day without a session."""
-    market = turn.engine.settings.market
-    session = session_of(date_of(turn.time, market=market), market=market)
+    session = turn.session()
     return 0 if session is None else session.opens - 30 * 60_000_000_000
 
 
@@ -179,27 +185,29 @@ def _type_of(sleeve: Sleeve, wanted: Wanted, price: float | None, *, known: bool
     """How the exchange is asked to price it. known: False before the morning, when a limit may still be missing."""
     if wanted.kind == "conditional":
         return OrderType.CONDITIONAL
-    if price is not None or (not known and sleeve.book.plan.collar >= 0 and wanted.kind != "market"):
+    if price is not None or (not known and sleeve.book.plan.collar >= 0 and wanted.kind not in _UNPRICED):
         return OrderType.LIMIT
     return OrderType.MARKET
 
 
-def _intend(
+def intend(
     turn: Turn, sleeve: Sleeve, wanted: Wanted, kind: OrderType, price: float | None, close: int,
     *, instead: Window | None = None, window: Window | None = None, strength: float | None = None,
+    held: int | None = None, last: float | None = None,
 ) -> None:  # fmt: skip
     """Journal an intent for an order of the fold."""
-    market = turn.engine.settings.market
     name = f"{sleeve.name}:{close}:{wanted.order}"
     while name in turn.engine.orders:
         name += "r"
     symbol = sleeve.book.symbols[wanted.symbol]
-    held = sleeve.shares(symbol)
-    last = sleeve.last_close(symbol)
+    held = sleeve.shares(symbol) if held is None else held
+    last = sleeve.last_close(symbol) if last is None else last
     intent = Intent(
         id=name, deployment=sleeve.name, symbol=symbol, side=Side.BUY if wanted.side > 0 else Side.SELL,
         quantity=int(wanted.quantity), type=kind,
-        window=instead or window or dispatch.window_of(sleeve, wanted.kind, close, market), price=price,
+        window=instead or window or dispatch.window_of(
+            sleeve, wanted.kind, close, turn.engine.settings, tif=wanted.tif
+        ), price=price,
         tif=TimeInForce(wanted.tif), venue=sleeve.venue, bar=close, fold_order=int(wanted.order), rule=wanted.rule,
         kind=wanted.kind, reduces=0 < wanted.quantity <= abs(held) and held * wanted.side < 0,
         decision_price=last if math.isfinite(last) else None, strength=strength,
@@ -249,13 +257,21 @@ def _watch(turn: Turn, sleeve: Sleeve, place: int, price: float) -> None:
     if wanted or followed(sleeve, place) != before:
         turn.entries.append(watched(turn, sleeve, place, price))
     for each in wanted:
-        limit = None if math.isnan(each.limit) else float(each.limit)
-        sleeve.wanted[each.order] = (int(each.quantity), limit)
-        turn.engine.due = True
-        window = Window("continuous", turn.time, turn.time + STOP_WINDOW)
-        _intend(turn, sleeve, each, OrderType.MARKET if limit is None else OrderType.LIMIT, limit, turn.time,
-                window=window)  # fmt: skip
-        turn.write(Kind.ORDER_TRIGGERED, {"price": price}, order=sleeve.ids[each.order][-1], deployment=sleeve.name)
+        trigger(turn, sleeve, each, price)
+
+
+def trigger(
+    turn: Turn, sleeve: Sleeve, wanted: Wanted, price: float, *, phase: str = "continuous", held: int | None = None
+) -> None:
+    """Journal an order that we held ourselves and whose price was met: it may go now. held: shares of the name."""
+    limit = None if math.isnan(wanted.limit) else float(wanted.limit)
+    sleeve.wanted[wanted.order] = (int(wanted.quantity), limit)
+    turn.engine.due = True
+    intend(
+        turn, sleeve, wanted, OrderType.MARKET if limit is None else OrderType.LIMIT, limit, turn.time,
+        window=Window(phase, turn.time, turn.time + STOP_WINDOW), held=held,
+    )  # fmt: skip
+    turn.write(Kind.ORDER_TRIGGERED, {"price": price}, order=sleeve.ids[wanted.order][-1], deployment=sleeve.name)
 
 
 def followed(sleeve: Sleeve, place: int) -> bytes:
@@ -288,24 +304,32 @@ def closes(turn: Turn, given: BarClosed) -> None:
         morning(turn, sleeve, given.row, given.events)
     targets = signals.kept(sleeve)
     said = sleeve.book.evening(given.row, signals=given.signals)
-    _count_bars(sleeve, given.close)
-    sleeve.opened = False
+    count_bars(sleeve, given.close)
+    sleeve.opened = getattr(sleeve.book, "closing", False)  # then orders for this very close may go
     for gone in said.ended:
-        _fold_ended(turn, sleeve, gone.order, gone.reason)
+        fold_ended(turn, sleeve, gone.order, gone.reason)
     turn.write(Kind.BAR_FOLDED, {
         "bar": given.close, "equity": int(said.equity), "cash": int(said.cash), "digest": sleeve.digest(),
         "complete": given.complete, "backfill": given.backfill, **_told(sleeve, given.row),
     }, deployment=sleeve.name)  # fmt: skip
-    signals.write(turn, sleeve, given, targets, said.decided)
-    for wanted in said.decided:
-        price = None if math.isnan(wanted.limit) else float(wanted.limit)
-        sleeve.wanted[wanted.order] = (int(wanted.quantity), price)
-        kind = _type_of(sleeve, wanted, price, known=False)
-        _intend(turn, sleeve, wanted, kind, price, given.close, strength=_strength(given, wanted))
-    if sleeve.book.intraday:
+    decide(turn, sleeve, given, targets, said.decided)
+    if sleeve.book.intraday and not given.alone:
         row = coming(turn, sleeve, given)
         if row is not None:
             morning(turn, sleeve, row, given.events[:0])
+
+
+def decide(turn: Turn, sleeve: Sleeve, given: BarClosed, targets: Any, decided: Sequence[Any]) -> None:
+    """Signals and intents of a bar. targets: those before it."""
+    signals.write(turn, sleeve, given, targets, decided)
+    for wanted in decided:
+        price = None if math.isnan(wanted.limit) else float(wanted.limit)
+        sleeve.wanted[wanted.order] = (int(wanted.quantity), price)
+        last = float(given.row.close[0, wanted.symbol]) if sleeve.opened else None  # the book knows it tomorrow
+        intend(
+            turn, sleeve, wanted, _type_of(sleeve, wanted, price, known=False), price, given.close, last=last,
+            strength=_strength(given, wanted),
+        )  # fmt: skip
 
 
 def _strength(given: BarClosed, wanted: Wanted) -> float | None:
@@ -319,7 +343,7 @@ def _told(sleeve: Sleeve, row: Inputs) -> dict[str, Any]:
     return {"held": held, "seen": seen_of(row), "aims": aims_of(row)}
 
 
-def _count_bars(sleeve: Sleeve, close: int) -> None:
+def count_bars(sleeve: Sleeve, close: int) -> None:
     """Keep the close, and learn how long a bar is: the shortest distance seen."""
     step = close - sleeve.bar
     if sleeve.bar and step > 0 and (sleeve.step == 0 or step < sleeve.step):
@@ -330,7 +354,8 @@ def _count_bars(sleeve: Sleeve, close: int) -> None:
 def coming(turn: Turn, sleeve: Sleeve, given: BarClosed) -> Inputs | None:
     """The row of the next bar of the session as far as it is known; None where none is left."""
     market = sleeve.markets[0] if sleeve.markets else turn.engine.settings.market
-    session = session_of(date_of(given.close - 1, market=market), market=market)
+    hours = turn.engine.settings.hours
+    session = hours.session_of(hours.date_of(given.close - 1, market=market), market=market)
     if session is None or given.close >= session.closes:
         return None
     dates = given.row.dates.copy()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from quantkit.live import life, outcomes
@@ -17,34 +18,38 @@ from quantkit.live.messages import Submit
 from quantkit.live.risk import Denied, GateLimits, View
 from quantkit.live.switch import Mode, Modes, Scope
 from quantkit.live.turn import SECOND, Turn
-from quantkit.live.windows import date_of, next_window, phase_at
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import TERMINAL, Order, OrderType, Side, Status, Window
 
 if TYPE_CHECKING:
     from quantkit.live.sleeves import Sleeve
+    from quantkit.live.turn import Settings
 
 MINUTE: Final = 60 * SECOND
 _PHASES: Final = ("opening_auction", "continuous", "closing_auction")
 _PASSING: Final = frozenset({"STALE_QUOTE", "STREAM_RECONCILING"})
 _STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
+_AT_ONCE: Final = frozenset({"ioc", "fok"})
 _CHANGING: Final = frozenset({Status.SUBMITTED, Status.PENDING_CANCEL, Status.PENDING_UPDATE})
 _QUOTED: Final = frozenset({"continuous", "session"})
 _PRICED: Final = frozenset({OrderType.LIMIT, OrderType.CONDITIONAL})
 
 
-def window_of(sleeve: Sleeve, kind: str, close: int, market: str) -> Window:
+def window_of(sleeve: Sleeve, kind: str, close: int, settings: Settings, *, tif: str = "day") -> Window:
     """When an order decided at a bar's close may be sent.
 
     Daily bars: the next session's opening auction ("open"), its closing auction ("close"), or all of it until the
-    closing auction. Intraday bars: the next bar, and at the closing auction for "close".
+    closing auction. Intraday bars: the next bar, and at the closing auction for "close". No auction takes what has to
+    fill at once ("ioc", "fok").
     """
-    venue = sleeve.venue
     if kind == "same_close":
         return Window("closing_auction", close, close + 60 * MINUTE)
+    find = partial(settings.hours.next_window, market=settings.market, venue=sleeve.venue)
     if kind == "close":
-        return next_window("closing_auction", close, market=market, venue=venue)  # type: ignore[arg-type]
-    ahead = [next_window(phase, close, market=market, venue=venue) for phase in _PHASES]  # type: ignore[arg-type]
+        return find("closing_auction", close)
+    ahead = [find(phase, close) for phase in _PHASES]
+    if tif in _AT_ONCE:
+        return ahead[1]
     if sleeve.book.intraday:
         first = min(ahead, key=lambda window: max(window.opens, close))
         opens = max(first.opens, close)
@@ -52,7 +57,7 @@ def window_of(sleeve: Sleeve, kind: str, close: int, market: str) -> Window:
         return Window(first.phase, opens, max(closes, opens + 1))
     if kind == "open":
         return ahead[0]
-    return Window("session", ahead[0].opens, next_window("continuous", ahead[0].opens, market=market).closes)
+    return Window("session", ahead[0].opens, find("continuous", ahead[0].opens).closes)
 
 
 def pump(turn: Turn) -> None:
@@ -202,6 +207,8 @@ def _cost(turn: Turn, order: Order) -> int:
 def _orderable(turn: Turn, order: Order) -> int:
     """Shares of an order that the broker can take, by what it said last."""
     engine = turn.engine
+    if engine.settings.capabilities.cuts:
+        return order.quantity
     if order.intent.side is Side.SELL:
         return min(order.quantity, _free(turn, order)) if order.intent.reduces else order.quantity
     if engine.now.orderable is None:
@@ -246,7 +253,7 @@ def modes_of(turn: Turn, order: Order) -> Modes:
 def view_of(turn: Turn, order: Order, *, ask: Literal["new", "modify"] = "new") -> View:
     """Everything that the gates may look at."""
     engine, intent, now = turn.engine, order.intent, turn.engine.now
-    sleeve = engine.sleeve_of(order)
+    sleeve, hours = engine.sleeve_of(order), engine.settings.hours
     symbol, root = intent.symbol, intent.id.partition("~")[0]
     knows = next((s for s in (sleeve, *engine.sleeves.values()) if s is not None and symbol in s.columns), None)
     market = engine.settings.market if knows is None else knows.market(symbol)
@@ -257,8 +264,9 @@ def view_of(turn: Turn, order: Order, *, ask: Literal["new", "modify"] = "new") 
     positions = engine.unassigned if sleeve is None else sleeve.positions()
     times = engine.sent.get(intent.deployment, [])
     return View(
-        now=turn.time, ask=ask, modes=modes_of(turn, order), market=market, date=date_of(turn.time, market=market),
-        phase=phase_at(turn.time, market=market, venue=intent.venue),  # type: ignore[arg-type]
+        now=turn.time, ask=ask, modes=modes_of(turn, order), market=market,
+        date=hours.date_of(turn.time, market=market),
+        phase=hours.phase_at(turn.time, market=market, venue=intent.venue),
         slot_busy=intent.source == "manual" and slot_busy(turn, order), reconciling=now.phase != "ready",
         seen=engine.seen, working=working, available=available, sellable=_free(turn, order), equity=equity,
         positions=positions, prices=_prices(turn, sleeve, positions, symbol),
@@ -286,6 +294,7 @@ def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, i
         available, equity = engine.unassigned_cash, engine.cash()
     else:
         available, equity = sleeve.book.available(), live_equity(turn, sleeve)
+        available += round((sleeve.limits.min_cash or 0.0) * sleeve.unit)  # the gate takes it off itself
     available -= bound
     if engine.now.orderable is not None:
         available = min(available, engine.now.orderable)

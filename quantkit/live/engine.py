@@ -18,15 +18,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from quantkit.live import auction, commands, days, dispatch, life, outcomes, reconcile
+from quantkit.live import auction, commands, days, dispatch, life, outcomes, reconcile, replaying
 from quantkit.live.messages import (
+    Acted,
     Answered,
     BarClosed,
+    BarsAhead,
     Command,
     ConnectionChanged,
     Looked,
     MarketData,
     Noticed,
+    PathSeen,
     SessionOpens,
     TimerFired,
 )
@@ -80,6 +83,12 @@ def _hand(turn: Turn, given: Input) -> None:
             commands.command(turn, given)
         case ConnectionChanged():
             reconcile.connection(turn, given)
+        case BarsAhead():
+            replaying.ahead(turn, given)
+        case Acted():
+            replaying.acted(turn, given)
+        case PathSeen():
+            replaying.seen(turn, given)
         case _:
             assert_never(given)
 

@@ -93,7 +93,7 @@ def _fold_fill(engine: Engine, sleeve: Sleeve | None, order: Order, entry: Entry
     if sleeve is not None:
         sleeve.book_fill(
             order, quantity=quantity, price=given["price"] or 0.0, value=value, commission=given["commission"],
-            tax=given["tax"],
+            tax=given["tax"], simulated=given.get("simulated"),
         )  # fmt: skip
     else:
         _move_unassigned(engine, order.intent.symbol, order.intent.side.sign, quantity, value)

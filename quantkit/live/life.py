@@ -12,7 +12,7 @@ What the stream said is provisional until the broker's list of orders shows it (
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from quantkit.core.amounts import money
 from quantkit.live import outcomes
@@ -48,17 +48,19 @@ def costs(turn: Turn, order: Order, value: int) -> tuple[int, int]:
 def book(
     turn: Turn, order: Order, *, trade: str, quantity: int, price: float, value: int, provisional: bool = False,
     inferred: bool = False, commission: int | None = None, tax: int | None = None,
-    confirmed: tuple[int, int] | None = None,
+    confirmed: tuple[int, int] | None = None, simulated: dict[str, int] | None = None,
 ) -> Order:  # fmt: skip
     """Book a fill; the order after it. An order that had ended ends again after a late fill."""
-    modelled = costs(turn, order, value)
-    payload = {
+    modelled = (0, 0) if simulated is not None else costs(turn, order, value)
+    payload: dict[str, Any] = {
         "trade": trade, "quantity": quantity, "price": price, "value": value,
         "commission": modelled[0] if commission is None else commission,
         "tax": modelled[1] if tax is None else tax,
         "provisional": provisional, "inferred": inferred,
         "confirmed": None if confirmed is None else list(confirmed),
     }  # fmt: skip
+    if simulated is not None:
+        payload["simulated"] = simulated
     if order.status is Status.FILLED:  # more than was asked for: the broker's word counts, and a person looks
         turn.alarm("OVERFILL", f"order {order.id}: {quantity} shares beyond {order.quantity}", key=order.id)
         return turn.order(Kind.FILL_CORRECTED, order, {**payload, "detail": "overfill"})
@@ -312,6 +314,7 @@ def _filled(turn: Turn, order: Order, notice: Notice) -> None:
     book(
         turn, order, trade=trade, quantity=quantity, price=notice.price, value=value, provisional=True,
         commission=None if split else notice.commission, tax=None if split else notice.tax,
+        simulated=None if split else notice.simulated,
     )  # fmt: skip
 
 

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from quantkit.core.bench import Outcome, Panel
     from quantkit.core.state import Inputs, Records
+    from quantkit.live.wanted import Wanted
     from quantkit.trading.approval import Approved
     from quantkit.trading.orders import Side
     from quantkit.trading.ports import BrokerOrder, Cash, InstrumentDay, Notice, Position, Quote, Tick
@@ -47,6 +54,7 @@ class BarClosed:
     signals: tuple[Any, ...] = ()  # addresses or arrays of an on_bar rule's columns
     complete: bool = True
     backfill: bool = False
+    alone: bool = False  # the next bar's morning is not to follow at once: another input will say when (`BarsAhead`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,53 @@ class ConnectionChanged:
     detail: str = ""
 
 
-Input = SessionOpens | BarClosed | MarketData | Answered | Noticed | Looked | TimerFired | Command | ConnectionChanged
+# --- inputs of a replay, whose bars and fills are there already -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BarsAhead:
+    """Rows that follow: to be folded in one go for as long as nobody could fill an order on them, and then the morning
+    of the first that is left, where it is of the session that is open.
+
+    quick: False folds none, so that every bar is gone through part by part. session: what the morning of a row's
+    session says, for the last one that begins on the way.
+    """
+
+    time: int
+    deployment: str
+    panel: Panel
+    start: int
+    ends: NDArray[np.int64]  # (T,) of the rows, UTC nanoseconds
+    session: Callable[[int], SessionOpens]
+    quick: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """Orders and stops that we hold ourselves were met on a bar's path, says a broker that has seen all of it:
+    `wanted` are `live.wanted.Wanted`, `prices` what each was met at, `held` the shares there were by then."""
+
+    time: int
+    deployment: str
+    wanted: tuple[Wanted, ...]
+    prices: tuple[float, ...]
+    held: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathSeen:
+    """What a bar's path was, after its fills were booked. again: its close, with `fill="close"`."""
+
+    time: int
+    deployment: str
+    outcome: Outcome
+    again: bool = False
+
+
+Input = (
+    SessionOpens | BarClosed | MarketData | Answered | Noticed | Looked | TimerFired | Command | ConnectionChanged
+    | BarsAhead | Acted | PathSeen
+)  # fmt: skip
 
 
 # --- effects ----------------------------------------------------------------------------------------------------------

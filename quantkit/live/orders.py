@@ -45,6 +45,7 @@ from quantkit.live.book import Book
 from quantkit.live.deciding import Decider, inputs_from
 from quantkit.live.dispatch import window_of
 from quantkit.live.sleeves import Sleeve
+from quantkit.live.turn import Settings
 from quantkit.live.windows import clock_text, next_span, session_of, windows_of
 from quantkit.plain import plain
 from quantkit.strategy.fitting import models_of
@@ -253,7 +254,9 @@ class _Evening:
         if asked is not None and wanted.quantity + int(asked["filled"]) < int(asked["want"]):
             cut = f"{int(asked['want']) - int(asked['filled']):,} wanted: {REASONS[int(asked['reason'])]}"
         held = int(state.names["shares"][s])
-        window = window_of(self._sleeve, wanted.kind, _end(self.bars), _market(self.bars))
+        window = window_of(
+            self._sleeve, wanted.kind, _end(self.bars), Settings(market=_market(self.bars)), tif=wanted.tif
+        )
         return NextOrder(
             *self._name(s),
             side="buy" if wanted.side > 0 else "sell",

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final
 from quantkit.core.amounts import money
 from quantkit.live.risk import exchange
 from quantkit.live.turn import SECOND, Hunt, Turn
-from quantkit.live.windows import date_of, session_of
 from quantkit.trading.events import Kind, intent_to_json
 from quantkit.trading.orders import IN_FLIGHT, NOT_FOUND, Order, Side, Status
 
@@ -153,7 +152,7 @@ def _not_there(turn: Turn, order: Order, given: Looked) -> None:
 
 def _span(turn: Turn, since: int) -> int:
     """How long a list must not have shown it."""
-    session = session_of(turn.date(), market=turn.engine.settings.market)
+    session = turn.session()
     near = session is not None and any(abs(since - edge) <= EDGE for edge in (session.opens, session.closes))
     return SPAN_AT_EDGES if near else SPAN
 
@@ -206,7 +205,12 @@ def _upper(turn: Turn, order: Order, sleeve: Sleeve | None) -> float | None:
         return None
     market = sleeve.market(symbol)
     _, upper = exchange.limits(
-        today.base, date_of(turn.time, market=market), market, today.leverage, today.first_day, today.liquidation
+        today.base,
+        turn.engine.settings.hours.date_of(turn.time, market=market),
+        market,
+        today.leverage,
+        today.first_day,
+        today.liquidation,
     )
     return upper if math.isfinite(upper) else None
 

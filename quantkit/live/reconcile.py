@@ -22,7 +22,6 @@ from quantkit.live import life, looks, outcomes
 from quantkit.live.messages import Backfill
 from quantkit.live.switch import Mode, Scope
 from quantkit.live.turn import SECOND, Purpose, Turn, over
-from quantkit.live.windows import session_of
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import Status
 
@@ -134,7 +133,7 @@ def _started(turn: Turn, given: Looked, *, complete: bool) -> None:
         if sleeve.bar:
             turn.send(Backfill(sleeve.book.symbols, sleeve.bar, turn.time))
     turn.wake_by("positions", turn.time + POSITIONS)
-    session = session_of(turn.date(), market=engine.settings.market)
+    session = turn.session()
     if session is not None and engine.swept != turn.date().isoformat():
         turn.wake("sweep", max(session.closes + SWEEP, turn.time + SECOND))
 

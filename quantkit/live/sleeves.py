@@ -112,7 +112,7 @@ class Book(Protocol):
     def morning(self, row: Inputs, events: Records) -> Morning: ...
     def fill(
         self, *, order: int, symbol: int, side: int, quantity: int, price: float, value: int, commission: int, tax: int,
-        rule: int | None,
+        rule: int | None, slippage: int = 0, from_proceeds: int = 0, ambiguous: int = 0,
     ) -> None: ...  # fmt: skip
     def drop(self, order: int, reason: str) -> None: ...
     def watch(self, symbol: int, price: float, row: Inputs) -> tuple[Any, ...]: ...
@@ -222,8 +222,14 @@ class Sleeve:
 
     # --- what fills change -------------------------------------------------------------------------------------------
 
-    def book_fill(self, order: Order, *, quantity: int, price: float, value: int, commission: int, tax: int) -> None:
-        """Book a fill of one of its orders, or a correction: then figures may be 0 or below."""
+    def book_fill(
+        self, order: Order, *, quantity: int, price: float, value: int, commission: int, tax: int,
+        simulated: dict[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Book a fill of one of its orders, or a correction: then figures may be 0 or below.
+
+        simulated: what a simulator knows besides: the fold's rule, slippage, from_proceeds, ambiguous.
+        """
         place, sign = self.columns[order.intent.symbol], order.intent.side.sign
         if quantity == 0:
             self.book_cash(-sign * value - commission - tax)
@@ -233,7 +239,7 @@ class Sleeve:
         self._count_trade(place, sign, quantity, value, commission + tax)
         self.book.fill(
             order=order.intent.fold_order, symbol=place, side=sign, quantity=quantity, price=price, value=value,
-            commission=commission, tax=tax, rule=self._rule(order),
+            commission=commission, tax=tax, **({"rule": self._rule(order)} if simulated is None else simulated),
         )  # fmt: skip
 
     def _rule(self, order: Order) -> int | None:

@@ -13,12 +13,12 @@ from quantkit.live.account import SECOND, Engine, External, Fleeting, Hunt, Purp
 from quantkit.live.entries import fold
 from quantkit.live.messages import CancelOrder, Effect, Look, Submit, Wake
 from quantkit.live.switch import Mode, Scope, change, rule
-from quantkit.live.windows import date_of, session_of
 from quantkit.trading.events import Entry, Kind
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    from quantkit.live.windows import Span
     from quantkit.trading.orders import Order, Side
 
 __all__ = ["SECOND", "Engine", "External", "Fleeting", "Hunt", "Purpose", "Settings", "Turn", "fold", "over"]
@@ -36,7 +36,13 @@ class Turn:
 
     def date(self, time: int | None = None) -> dt.date:
         """The exchange's day, of a moment or now."""
-        return date_of(self.time if time is None else time, market=self.engine.settings.market)
+        settings = self.engine.settings
+        return settings.hours.date_of(self.time if time is None else time, market=settings.market)
+
+    def session(self) -> Span | None:
+        """Today's session; None on a day without one."""
+        settings = self.engine.settings
+        return settings.hours.session_of(self.date(), market=settings.market)
 
     def write(
         self, kind: Kind, payload: dict[str, Any], *, order: str | None = None, deployment: str | None = None
@@ -99,6 +105,5 @@ class Turn:
 
 def over(turn: Turn) -> bool:
     """Whether the day's session is over, or there is none."""
-    market = turn.engine.settings.market
-    session = session_of(turn.date(), market=market)
+    session = turn.session()
     return session is None or turn.time >= session.closes

@@ -31,6 +31,7 @@ class Capabilities:
     caller_tag: bool = False  # an order carries something of ours back (OpenAPI+: the screen number)
     modify: bool = True
     witnesses: bool = True  # orderable cash and sellable shares can be asked for
+    cuts: bool = False  # it takes every order, and cuts what there is nothing for when it fills (a replay's)
     venues: tuple[str, ...] = ("KRX",)
     list_lag: float = 90.0  # seconds that the order list may lag behind the exchange
     orders_per_second: float = 1.0
@@ -84,6 +85,7 @@ class Notice:
     commission: int | None = None
     tax: int | None = None
     generation: int = 0  # of the connection it came over
+    simulated: dict[str, int] | None = None  # what else a simulator knows of a fill: value, rule, slippage, ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,8 +135,10 @@ def test_bars_that_come_one_by_one_are_decided_as_the_whole(cls: type[Strategy])
         opened = decider.opens(day, told, 1)
         assert (opened.day, opened.deployment, len(opened.events)) == (day, "d", 0)
         candles = [
-            Candle(symbol, int(bars.times[t]) * NANO, *(float(bars.field(n)[t, s]) for n in
-                   ("open", "high", "low", "close")), int(bars.volume[t, s]))
+            Candle(
+                symbol, int(bars.times[t]) * NANO, bars.raw.open[t, s].item(), bars.raw.high[t, s].item(),
+                bars.raw.low[t, s].item(), bars.raw.close[t, s].item(), int(bars.volume[t, s]),
+            )
             for s, symbol in enumerate(bars.symbols)
         ]  # fmt: skip
         after = int(bars.days[t + 1]) if t + 1 < len(bars) else None

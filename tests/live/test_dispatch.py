@@ -9,6 +9,7 @@ import pytest
 from quantkit.live.dispatch import window_of
 from quantkit.live.risk import GateLimits
 from quantkit.live.switch import Mode
+from quantkit.live.turn import Settings
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import OrderType, Status
 from tests.live.accounts import CASH, FRIDAY, MONDAY, NAMES, Account, Over, Scripted, Want, at, line
@@ -225,7 +226,7 @@ DAILY = {
 def test_windows_of_daily_bars_are_the_next_sessions(kind: str) -> None:
     sleeve = Account().engine.sleeves["sma"]
     phase, opens, closes = DAILY[kind]
-    window = window_of(sleeve, kind, at("15:30", FRIDAY), "KOSPI")
+    window = window_of(sleeve, kind, at("15:30", FRIDAY), Settings())
     assert window == (type(window))(phase, at(opens), at(closes))
 
 
@@ -242,13 +243,13 @@ def test_windows_of_daily_bars_are_the_next_sessions(kind: str) -> None:
 def test_windows_of_intraday_bars_are_the_next_bar(kind: str, close: str, phase: str, opens: str, closes: str) -> None:
     sleeve = Account(Scripted(intraday=True)).engine.sleeves["sma"]
     sleeve.step = 300 * 1_000_000_000
-    window = window_of(sleeve, kind, at(close), "KOSPI")
+    window = window_of(sleeve, kind, at(close), Settings())
     assert (window.phase, window.opens, window.closes) == (phase, at(opens), at(closes))
 
 
 def test_the_first_bar_of_the_next_session_is_its_opening_auction() -> None:
     sleeve = Account(Scripted(intraday=True)).engine.sleeves["sma"]
-    window = window_of(sleeve, "open", at("15:30", FRIDAY), "KOSPI")
+    window = window_of(sleeve, "open", at("15:30", FRIDAY), Settings())
     assert (window.phase, window.opens, window.closes) == ("opening_auction", at("08:30"), at("08:59"))
 
 

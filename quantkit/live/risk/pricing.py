@@ -54,7 +54,8 @@ def collar(order: Order, view: View, facts: Judged) -> Denied | None:
     """8. Not far beyond the market: a buy above, a sale below the reference. An order that waits on the other side of
     the market harms nobody.
 
-    In auctions the reference is the day's base price and the room the policy's own collar. In continuous trading the
+    In auctions the reference is the day's base price (in the closing one the last price, too: an order passes that one
+    of them lets pass) and the room the policy's own collar. In continuous trading the
     reference is the last price: a person's order may go `collar` beyond it, one that the fold priced as far beyond the
     policy's collar. Exits have `exit_collar`.
     """
@@ -63,7 +64,10 @@ def collar(order: Order, view: View, facts: Judged) -> Denied | None:
         return None
     if not positive(facts.reference):
         return Denied("PRICE_COLLAR", f"price={price:g} reference={facts.reference}: nothing to measure it against")
-    beyond = (price / facts.reference - 1.0) * (1.0 if facts.buy else -1.0)
+    references = [facts.reference]
+    if facts.into_call and view.phase == "closing_auction" and positive(view.last_price):
+        references.append(view.last_price)
+    beyond = min((price / reference - 1.0) * (1.0 if facts.buy else -1.0) for reference in references)
     if facts.exit:
         room = limits.exit_collar
     elif facts.into_call:
