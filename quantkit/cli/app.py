@@ -31,6 +31,7 @@ from quantkit.cli import (
     orders,
     paper,
     promote,
+    replay,
     runs,
     sweep,
     walkforward,
@@ -75,6 +76,7 @@ app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)
+app.command("replay")(replay.replay)
 app.command("reproduce")(runs.reproduce)
 app.command("paper")(paper.paper)
 app.command("live")(live.live)
