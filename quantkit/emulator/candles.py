@@ -1,8 +1,8 @@
 """Finished bars of an exchange, as a broker's chart shows them: everything that traded, ours too.
 
-Contract: a bar of length d that ends at t holds the trades of [t - d, t); a daily bar ends at its session's close and
-holds the closing print, which comes up to half a minute later. Only finished bars with a trade are told. Days before
-the source's first come from the source's own history.
+Contract: a bar of length d that ends at t holds the trades of [t - d, t). The last bar of a session, and the daily one,
+end with its close, hold the closing print, which comes up to half a minute later, and are finished by it. Only finished
+bars with a trade are told. Days before the source's first come from the source's own history.
 """
 
 from __future__ import annotations
@@ -31,19 +31,23 @@ def candles(exchange: Exchange, symbol: str, freq: str, since: int, until: int) 
         if clock.orders > min(until, exchange.now) or late <= since:
             continue
         trades = _trades(exchange, symbol, day)
+        done = day != exchange.day or exchange.issues[symbol].phase == "after" if trades else False
         if freq == "1d":
-            done = day != exchange.day or exchange.issues[symbol].phase == "after" if trades else False
             if done and since < clock.close <= until:
                 found.append(_candle(symbol, clock.close, trades))
             continue
-        found += _cut(symbol, trades, step_us(freq) * 1_000, since, min(until, exchange.now))
+        step = step_us(freq) * 1_000
+        last = -(-clock.close // step) * step
+        found += _cut(
+            symbol, trades, step, since, min(until, exchange.now if done else min(exchange.now, last - 1)), last
+        )
     return found
 
 
-def _cut(symbol: str, trades: Iterable[Trade], step: int, since: int, until: int) -> list[Candle]:
+def _cut(symbol: str, trades: Iterable[Trade], step: int, since: int, until: int, last: int) -> list[Candle]:
     bars: dict[int, list[Trade]] = {}
     for trade in trades:
-        end = (trade[0] // step + 1) * step
+        end = min((trade[0] // step + 1) * step, last)
         if since < end <= until:
             bars.setdefault(end, []).append(trade)
     return [_candle(symbol, end, inside) for end, inside in sorted(bars.items())]
