@@ -67,6 +67,7 @@ class Envelope:
     text: str
     body: Mapping[str, Any] = field(repr=False)
     more: bool = False  # another page follows
+    said: str = ""  # rt_cd; "" where there is none
 
     def block(self, name: str) -> Any:
         """An output by its name, whatever its capitals; None where there is none."""
@@ -116,9 +117,10 @@ def read(answer: Answer) -> Envelope | None:
     text = _text(body.get("msg1")) or _text(body.get("error_description"))
     if said is None and not code:
         return None
+    word = "" if said is None else str(said)
     return Envelope(
-        answer.status, answer.status == 200 and str(said) == "0", code, text, body,
-        answer.headers.get("tr_cont", "").strip() in _MORE,
+        answer.status, 200 <= answer.status < 300 and word == "0", code, text, body,
+        answer.headers.get("tr_cont", "").strip() in _MORE, word,
     )  # fmt: skip
 
 
@@ -150,6 +152,8 @@ def failure(envelope: Envelope, transaction: str, *, order: bool, trust_throttle
         return Throttled(f"{what}; nothing was done, ask again")
     if act is Act.TEMPORARY:
         return OutcomeUnknown(f"{what}; whether it was taken must be looked up") if order else RetryLater(what)
+    if order and (envelope.said == "0" or (not envelope.said and envelope.status < 400)):
+        return OutcomeUnknown(f"{what}; that is neither yes nor no, it must be looked up")
     return Refusal(code, f"{text}{'; ' if advice else ''}{advice}", transaction)
 
 

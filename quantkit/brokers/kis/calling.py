@@ -91,6 +91,11 @@ def arguments(call: Call, given: Mapping[str, object], account: Account) -> dict
     return {field.wire: said[field.wire] for field in call.request if field.wire in said}
 
 
+def is_password(wire: str) -> bool:
+    """Whether a field's value is to be shown nowhere."""
+    return "PWD" in wire.upper() or "SECRET" in wire.upper()
+
+
 def _unknown(call: Call, name: str, places: Mapping[str, Field]) -> str:
     near = difflib.get_close_matches(name.lower(), places, n=3, cutoff=0.5)
     known = [f"{field.wire} ({field.name})" for field in call.request]
@@ -101,6 +106,10 @@ def _unknown(call: Call, name: str, places: Mapping[str, Field]) -> str:
 def _text(call: Call, field: Field, value: object) -> str:
     """A value as it is sent."""
     where = f"{call.name}: {field.wire} ({field.name})"
+    if is_password(field.wire):
+        if isinstance(value, str) and value.isprintable() and len(value) <= (field.length or len(value)):
+            return value
+        raise ConfigError(f"{where}: expected text of at most {field.length or 'some'} characters")
     if isinstance(value, bool):
         shown = ("Y" if value else "N") if field.wire.upper().endswith("_YN") else None
     elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):

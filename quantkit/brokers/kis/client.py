@@ -212,7 +212,7 @@ class KisClient:
         }  # fmt: skip
         pages = await self._list("orders" if first >= young else "orders_old", "inquire-daily-ccld", params, lane)
         lines = [ledger.order_line_of(row) for page in pages for row in page.rows("output1")]
-        return list({(line.time // _DAY_NS, line.number): line for line in lines}.values())
+        return list({(day_of(line.time), line.number): line for line in lines}.values())
 
     async def open_orders(self, *, lane: Lane = Lane.QUERY) -> list[ledger.OpenOrder]:
         """주식정정취소가능주문조회, all pages. Real only; on 모의투자 `orders` has `leaves`."""
@@ -372,4 +372,3 @@ def _shares(quantity: int) -> str:
 
 
 _FIRST_PAGE: Final = {"CTX_AREA_FK100": "", "CTX_AREA_NK100": ""}
-_DAY_NS: Final = 86_400 * 1_000_000_000

@@ -25,6 +25,7 @@ SECOND: Final = 1_000_000_000
 _NUMBER: Final = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?|([+-]?)\.([0-9]+)")
 _DATE: Final = re.compile(r"[0-9]{8}")
 _CLOCK: Final = re.compile(r"[0-9]{6}")
+LONGEST: Final = 64  # characters of a number; what is longer is none of money or shares
 _WHOLE, _PART = 7, 4
 
 
@@ -48,7 +49,7 @@ def text(row: Mapping[str, Any], name: str, default: str | None = None) -> str:
 
 def plain_number(value: str) -> str | None:
     """The number in a text as Python writes it, without needless zeros and plus; None where it is not one number."""
-    found = _NUMBER.fullmatch(value.strip())
+    found = _NUMBER.fullmatch(value.strip()) if len(value) <= LONGEST else None
     if found is None:
         return None
     sign, front, back = found[1] or found[4] or "", found[2] or "0", found[3] or found[5] or ""

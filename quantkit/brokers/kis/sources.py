@@ -101,9 +101,10 @@ def _from_file(path: Path, wanted: Environment | None) -> Keys:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = "" if mark is None else f" in line {mark.line + 1}"
-        document = f"no YAML{where}"
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: expected lines such as KIS_APP_KEY: ...; found {document or 'nothing'}"[:200])
+        raise ConfigError(f"{path} is no YAML{where}; expected lines such as KIS_APP_KEY: ...") from None
+    if not isinstance(document, dict):  # what it is instead may be a secret
+        found = "a list" if isinstance(document, list) else "one text" if document else "nothing"
+        raise ConfigError(f"{path}: expected lines such as KIS_APP_KEY: ...; found {found}")
     said = {str(name): value.strip() for name, value in document.items() if isinstance(value, str)}
     if said.get("KIS_APP_KEY"):
         return _checked(said, str(path), wanted)
@@ -133,7 +134,7 @@ def _checked(
         raise ConfigError(f"{source}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     paper = said.get("KIS_IS_PAPER", "").strip().lower()
     if paper and paper not in (*_YES, *_NO):
-        raise ConfigError(f"{source}: KIS_IS_PAPER={paper!r}, expected true or false")
+        raise ConfigError(f"{source}: KIS_IS_PAPER is neither true nor false")
     kind = default if not paper and default is not None else Environment.REAL if paper in _NO else Environment.PAPER
     if wanted is not None and kind is not wanted:
         raise ConfigError(

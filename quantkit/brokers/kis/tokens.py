@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EARLY_NS: Final = 600 * SECOND
 BETWEEN_NS: Final = 61 * SECOND
+TRIES: Final = 3  # how often a minute is waited for, and one try more
 _UNTOLD_NS: Final = 3600 * SECOND  # life of a token whose answer does not say
 
 
@@ -77,7 +78,7 @@ class Tokens:
         self._folder = folder
         self._vault_key = vault_key
         self._file = self._file_of(server.environment)
-        self._between = FileLock(self._file.path.with_suffix(".lock"), clock)
+        self._between = FileLock(self._file.path.with_suffix(".lock"), clock, patience_s=30.0)
         self._one = asyncio.Lock()
         self._kept: Issued | None = None
         self._dead: set[str] = set()
@@ -89,14 +90,19 @@ class Tokens:
 
     async def token(self, *, wait: bool = True) -> str:
         """A token that lives. RetryLater where a new one may not be asked for yet, and `wait` is False."""
-        if self._fresh(self._kept) and self._kept is not None:
-            return self._kept.token
-        async with self._one:
-            if not self._fresh(self._kept):
+        for tries in range(TRIES):
+            async with self._one:
+                if self._fresh(self._kept) and self._kept is not None:
+                    return self._kept.token
                 self._refuse_other_world()
-                self._kept = await self._renewed(wait=wait)
-            assert self._kept is not None
-            return self._kept.token
+                found = await self._renewed(last=not wait or tries == TRIES - 1)
+                if isinstance(found, Issued):
+                    self._kept = found
+                    return found.token
+            if not wait:
+                raise RetryLater(f"KIS issues one token a minute; the next in {found / SECOND:.0f} s. Nothing was sent")
+            await self._clock.sleep_until(self._clock.now_ns() + found)  # others may ask meanwhile, and need not wait
+        raise RetryLater("KIS gave no token. Nothing was sent")
 
     def reject(self, token: str) -> None:
         """The server says that this token is dead."""
@@ -110,26 +116,21 @@ class Tokens:
     def _fresh(self, kept: Issued | None, early: int = EARLY_NS) -> bool:
         return kept is not None and kept.token not in self._dead and self._clock.now_ns() < kept.expires - early
 
-    async def _renewed(self, *, wait: bool) -> Issued:
-        for again in (True, True, False):
-            async with self._between.held():
-                asked, kept = self._look()
-                if kept is not None and self._fresh(kept):
-                    return kept
-                pause = min(BETWEEN_NS, asked + BETWEEN_NS - self._clock.now_ns())
-                if pause <= 0:
-                    try:
-                        return await self._ask(kept, asked)
-                    except IssueLimit:  # somebody asked from another machine
-                        if not wait or not again:
-                            raise
-                        pause = BETWEEN_NS
-            if kept is not None and self._fresh(kept, early=SECOND):
+    async def _renewed(self, *, last: bool) -> Issued | int:
+        """A token that lives, another process's or a new one; or how long nobody may ask for one, in nanoseconds."""
+        async with self._between.held():
+            asked, kept = self._look()
+            if kept is not None and self._fresh(kept):
                 return kept
-            if not wait:
-                raise RetryLater(f"KIS issues one token a minute; the next in {pause / SECOND:.0f} s. Nothing was sent")
-            await self._clock.sleep_until(self._clock.now_ns() + pause)
-        raise RetryLater("KIS gave no token")
+            pause = min(BETWEEN_NS, asked + BETWEEN_NS - self._clock.now_ns())
+            if pause <= 0:
+                try:
+                    return await self._ask(kept, asked)
+                except IssueLimit:  # somebody asked from another machine
+                    if last:
+                        raise
+                    pause = BETWEEN_NS
+        return kept if kept is not None and self._fresh(kept, early=SECOND) else pause
 
     async def _ask(self, kept: Issued | None, asked: int) -> Issued:
         """A new token. While the old one lives a failure is not one."""

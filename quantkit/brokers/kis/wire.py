@@ -29,6 +29,7 @@ from quantkit.brokers.kis.answers import (
     read,
     unreadable,
 )
+from quantkit.brokers.kis.calling import is_password
 from quantkit.brokers.kis.codes import HASHKEY_PATH, TOKEN_PATH, Act, act_of
 from quantkit.brokers.kis.limiter import Clock, Lane, Limiter
 from quantkit.brokers.kis.tokens import Issued, Tokens, read_issue
@@ -217,12 +218,15 @@ class Wire:
             "tr_id": transaction, "tr_cont": "N" if again else "", "custtype": "P", **(extra or {}),
         }  # fmt: skip
         text = json.dumps(dict(fields), ensure_ascii=False)
+        told = json.dumps(
+            {name: "***" if is_password(name) else value for name, value in fields.items()}, ensure_ascii=False
+        )
         request = (
             Request(method, path, headers, params=fields)
             if method == "GET"
             else Request(method, path, headers, body=text)
         )
-        answer = await self._travel(request, transaction, text, lane=lane, order=order)
+        answer = await self._travel(request, transaction, told, lane=lane, order=order)
         envelope = read(answer)
         if envelope is None:
             raise unreadable(answer.status, transaction, order=order)
@@ -234,7 +238,7 @@ class Wire:
     def _failed(self, envelope: Envelope, transaction: str, *, order: bool = False) -> QuantkitError:
         if envelope.code == "EGW02004":
             self.tokens.forget()
-        shown = Envelope(envelope.status, ok=False, code=envelope.code, text=self.masked(envelope.text), body={})
+        shown = replace(envelope, ok=False, text=self.masked(envelope.text), body={})
         return failure(shown, transaction, order=order, trust_throttle=self._trust)
 
     async def _travel(self, request: Request, transaction: str, told: str, *, lane: Lane, order: bool) -> Answer:

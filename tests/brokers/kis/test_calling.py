@@ -68,6 +68,16 @@ def test_wrong_arguments_are_named(changes: dict[str, Any], words: str) -> None:
         chart(**changes)
 
 
+def test_a_password_is_shown_nowhere() -> None:
+    call = find("futures_inquire_ngt_balance")
+    given = {"MGNA_DVSN": "01", "EXCC_STAT_CD": "1"}
+    assert arguments(call, given | {"ACNT_PWD": "hunter22"}, ACCOUNT)["ACNT_PWD"] == "hunter22"
+    for wrong in (12345678, "hunter22" * 90):
+        with pytest.raises(ConfigError, match="ACNT_PWD") as said:
+            arguments(call, given | {"ACNT_PWD": wrong}, ACCOUNT)
+        assert str(wrong) not in str(said.value)
+
+
 def test_what_is_missing_is_listed_with_its_korean_name() -> None:
     with pytest.raises(
         ConfigError, match=r"missing FID_COND_MRKT_DIV_CODE \(market, 조건 시장 분류 코드\), FID_INPUT_ISCD"

@@ -132,7 +132,8 @@ async def test_an_order_without_an_answer_is_unknown_and_not_sent_again(opened: 
     Reply(b"<html>bad gateway</html>", 502), Reply(b"", 200), Reply([], 200), Reply({"output": {}}, 200),
     Reply(refused("EGW00302", "TRANSACTION TIMEOUT"), 500), Reply(refused("EGW00201", "초당 거래건수 초과"), 500),
     Reply(refused("EGW99999", "?"), 500), Reply(done(output={"ODNO": ""})), Reply(done(output=[])), Reply(done()),
-    Reply(done(output={"ODNO": "12345678901"})),
+    Reply(done(output={"ODNO": "12345678901"})), Reply(TAKEN, 404),
+    Reply({"msg_cd": "APBK0013", "output": {"ODNO": "1"}}),
 ])  # fmt: skip
 async def test_what_does_not_prove_a_refusal_leaves_an_order_unknown(opened: Opened, reply: Reply) -> None:
     async with opened() as bench:
@@ -272,6 +273,9 @@ async def test_orders_of_the_day_are_read_by_their_numbers(opened: Opened) -> No
         bench.kis.at("GET", f"{TRADING}/inquire-daily-ccld", "TTTC0081R", Reply(done(output1=[line, line], output2={})))
         lines = await bench.client().orders()
         assert len(lines) == 1
+        days = [line, line | {"ord_dt": "20260106", "ord_tmd": "083000"}]
+        bench.kis.at("GET", f"{TRADING}/inquire-daily-ccld", "TTTC0081R", Reply(done(output1=days, output2={})))
+        assert len(await bench.client().orders(dt.date(2026, 1, 5), dt.date(2026, 1, 6))) == 2
         assert (lines[0].number, lines[0].original, lines[0].side, lines[0].venue) == (
             "0000117057", None, Side.BUY, "NXT"
         )  # fmt: skip

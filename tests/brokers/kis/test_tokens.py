@@ -215,3 +215,23 @@ def test_keys_have_no_text() -> None:
     )
     assert "planted" not in f"{made!r} {made}"
     assert "73019482" not in f"{made!r} {made}"
+
+
+async def test_an_order_does_not_wait_behind_a_question_that_waits_for_a_minute(tmp_path: Path) -> None:
+    given = list[str]()
+
+    class Standing(JumpClock):
+        async def sleep_until(self, at: int) -> None:
+            while self.now < at:
+                await asyncio.sleep(0)
+
+    clock = Standing()
+    tokens = store(tmp_path, clock, given)
+    tokens.reject(await tokens.token())
+    patient = asyncio.create_task(tokens.token())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    with pytest.raises(RetryLater, match="Nothing was sent"):
+        await asyncio.wait_for(tokens.token(wait=False), 5)
+    clock.now += 61 * SECOND
+    assert await patient == "token-1"
