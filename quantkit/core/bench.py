@@ -47,6 +47,7 @@ from quantkit.core.state import (
     State,
     new_log,
     no_events,
+    room_for_bar,
 )
 from quantkit.core.steps import RUN, Desk, packed, step
 from quantkit.data.bars import FIRST_DAY, MEMBER, TRADED, VALID
@@ -147,6 +148,8 @@ class Bench:
     def __init__(self, state: State, plan: Record, *, rule: Rule | None = None) -> None:
         self.state, self.plan, self.rule = state, plan, rule
         self.log: Log = new_log(len(state.names), orders=len(state.orders))
+        self._room = len(self.log.fills) - room_for_bar(len(state.names), len(state.orders))
+        self._full: list[Tables] = []
         self.row: Inputs | None = None
         self._shapes: list[tuple[int, ...]] = []
         self._events = NO_EVENTS
@@ -201,7 +204,8 @@ class Bench:
         return self._step(panel.kept[0], start, RUN, panel.rule)
 
     def fill(self, fill: Fill) -> int:
-        """Book a fill; see `outside.take_fill`."""
+        """Book a fill; see `outside.take_fill`. Any number may come between two bars."""
+        self._make_room()
         return int(
             take_fill(
                 self._kept[0], fill.order, fill.symbol, fill.side, fill.quantity, fill.price, fill.value,
@@ -211,6 +215,7 @@ class Bench:
 
     def end(self, order: int, reason: int) -> bool:
         """End what is left of an order; False where there is none."""
+        self._make_room()
         return bool(take_end(self._kept[0], order, reason))
 
     def new_id(self) -> int:
@@ -219,6 +224,7 @@ class Bench:
 
     def stop_ended(self, order: int, s: int, side: int, quantity: int, filled: int, rule: int, reason: int) -> None:
         """Write the row of a policy's stop that is over."""
+        self._make_room()
         stop_ended(self._kept[0], order, s, side, quantity, filled, rule, reason)
 
     def standing(self, *, known: bool) -> Records:
@@ -256,7 +262,17 @@ class Bench:
 
     def drained(self) -> Tables:
         """What was written since the last call."""
-        return Tables(*emptied(self.log)) if self.log.used.any() else _NOTHING
+        last = Tables(*emptied(self.log)) if self.log.used.any() else _NOTHING
+        if not self._full:
+            return last
+        whole = [*self._full, last]
+        self._full = []
+        return Tables(*(np.concatenate(rows).view(np.recarray) for rows in zip(*whole, strict=True)))
+
+    def _make_room(self) -> None:
+        """The buffers hold a bar and some thousand fills more; compiled code does not look whether they are full."""
+        if int(self.log.used.max()) >= self._room:
+            self._full.append(Tables(*emptied(self.log)))
 
     def copy_from(self, state: State) -> None:
         """Be as another state of the same shape."""

@@ -11,6 +11,7 @@ from quantkit import ta
 from quantkit.core.state import State, to_bytes
 from quantkit.emulator.sources import random_bars
 from quantkit.host import Deployment, new_sleeve
+from quantkit.live.book import Book
 from tests.core.markets import Case, cases, scripted_cases
 from tests.core.runs import compiled
 from tests.core.shapings import shaped, shorted
@@ -80,3 +81,18 @@ def test_a_book_takes_fills_before_any_bar_also_after_its_bytes_were_read() -> N
     sleeve.book.drop(7, "CANCELED")
     assert sleeve.positions() == {bars.symbols[1]: 6}
     assert sleeve.cash() == 10_000_000 - 2 * 3001
+
+
+def test_any_number_of_fills_may_come_between_two_bars() -> None:
+    """The rows that the steps write have buffers of some thousand; more fills than that wrote behind their end."""
+    bars = random_bars(seed=1, symbols=2, sessions_count=8)
+    book = new_sleeve(Deployment(name="much", strategy=Above(), bars=bars, capital=1e12)).book
+    assert isinstance(book, Book)
+    for number in range(12_000):
+        side = 1 if number % 2 == 0 else -1
+        book.fill(order=-1, symbol=0, side=side, quantity=1, price=70_000.0, value=70_000, commission=1, tax=0, rule=0)
+    written = book.bench.drained()
+    assert len(written.fills) == 12_000
+    assert written.fills["side"].tolist() == [1, -1] * 6_000
+    assert (book.cash, int(book.state.names["shares"][0])) == (10**12 - 12_000, 0)
+    assert len(book.bench.drained().fills) == 0
