@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from quantkit.live.journal import open_journal, read_journal, verify
 from quantkit.live.switch import Mode
 from quantkit.trading.orders import NOT_FOUND, Status
 from tests.live.accounts import CASH, MONDAY, NAMES, Account, S, Want, at, line
@@ -51,6 +53,17 @@ def test_adopting_cash_does_not_open_what_a_person_closed() -> None:
     account.command("adopt", key="c2", cash=True, amount=CASH + 5)
     assert account.engine.unassigned_cash == 5
     assert mode(account) is Mode.HALTED
+
+
+def test_adopted_cash_can_be_kept_in_a_database(tmp_path: Path) -> None:
+    account = running()
+    account.command("adopt", cash=True, amount=CASH + 5)
+    stored = open_journal(tmp_path / "acc.sqlite", "acc", owner="test", now=0)
+    stored.append(account.entries)
+    stored.close()
+    reader = read_journal(tmp_path / "acc.sqlite")
+    assert verify(reader).good
+    reader.close()
 
 
 def test_adopting_shares_does_not_open_what_a_person_closed() -> None:

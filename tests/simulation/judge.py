@@ -33,6 +33,7 @@ ENDS = {
     Kind.ORDER_EXPIRED: "expired", Kind.ORDER_FILLED: "filled",
 }  # fmt: skip
 FILLS = (Kind.ORDER_FILLED, Kind.ORDER_PARTIALLY_FILLED, Kind.FILL_CORRECTED)
+ROUNDING = 100  # won
 NEVER = ("BUG", "BROKER_BUG", "EFFECT_FAILED", "STRATEGY_FAILED", "SERVICE_FAILED", "OVERFILL", "FILL_OF_REJECTED",
          "COST_DIFFERENCE", "BAR_MISSING", "CAPITAL_TOO_LARGE")  # fmt: skip
 """Alarms that no fault of a broker or a network may bring about."""
@@ -151,13 +152,14 @@ class Judge:
                     self.cash -= sign * (given["value"] - before[1]) + given["costs"]
             case Kind.ACCOUNT_STATE if given.get("first"):
                 self.cash, self.shares = given["cash"][2], Counter(given["positions"])
+                self.given = self.exchange.desk.accounts[self.account].total - self.cash  # paid in since it was asked
             case Kind.COST_CORRECTED:
                 self.cash -= given["amount"]
             case Kind.RISK_STATE_CHANGED:
                 self.modes[given["scope"], given.get("name", self.account)] = given["mode"]
             case Kind.ACCOUNT_STATE if given.get("adopted"):
                 self.given = 0
-                self.cash = given["cash"][0]
+                self.cash = given["amount"]
             case Kind.POSITION_ADOPTED:
                 self.shares[given["symbol"]] += given["after"] - given["before"]
             case Kind.ALARM:
@@ -239,7 +241,8 @@ class Judge:
             wrong = {s: (ours.get(s, 0), theirs.get(s, 0)) for s in sorted({*ours, *theirs})
                      if ours.get(s, 0) != theirs.get(s, 0)}  # fmt: skip
             self.say("I2", f"shares in the journal and at the exchange: {wrong}")
-        if self.cash + self.given != account.total:
+        rounding = ROUNDING if self.given else 0  # what brokers round is booked once the rest agrees
+        if abs(self.cash + self.given - account.total) > rounding:
             self.say("I2", f"money in the journal {self.cash} (+{self.given}), at the exchange {account.total}")
         self._owners(over=over)
 

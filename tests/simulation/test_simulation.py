@@ -14,8 +14,8 @@ from tests.simulation.judge import Judge
 from tests.simulation.scenario import Scenario, drawn, drawn_short, fault, short
 from tests.simulation.world import World
 
-FEW = 12
-CRASHES = 15  # of the points of the script, evenly
+FEW = 5
+CRASHES = 10  # of the points of the script, evenly
 
 
 def played(scenario: Scenario, folder: Path) -> World:
@@ -29,6 +29,11 @@ def test_the_invariants_hold_in_the_first_minutes(seed: int, tmp_path: Path) -> 
     world = played(drawn_short(seed), tmp_path)
     assert world.judge.broken == [], f"replay it with: python -m tests.simulation --quick --seed {seed}"
     assert world.judge.kinds["RunEnded"] > 0
+
+
+@pytest.mark.parametrize("seed", [18, 20, 25])  # money paid in: beside roundings, with a stored journal, at the start
+def test_the_invariants_hold_where_they_once_did_not(seed: int, tmp_path: Path) -> None:
+    assert played(drawn_short(seed), tmp_path).judge.broken == []
 
 
 @pytest.mark.slow
@@ -54,12 +59,6 @@ def test_the_same_seed_writes_the_same_journal_to_the_byte(tmp_path: Path) -> No
         journals.append([repr(one).encode() for one in world.records()])
     assert journals[0] == journals[1]
     assert len(journals[0]) > 50
-
-
-def test_a_stored_journal_holds_too(tmp_path: Path) -> None:
-    world = played(replace(drawn_short(5), stored=True), tmp_path)
-    assert world.judge.broken == []
-    assert (tmp_path / "sim.sqlite").stat().st_size > 10_000
 
 
 def test_killed_at_points_of_a_day_it_goes_on() -> None:

@@ -39,7 +39,7 @@ from quantkit.live.messages import Command, Effect
 from quantkit.live.recovery import recover
 from quantkit.trading.orders import OrderType, Side
 from tests.simulation import market
-from tests.simulation.judge import Judge
+from tests.simulation.judge import ROUNDING, Judge
 from tests.simulation.process import OWNER, Fenced, Process, Wire, own_tasks
 from tests.simulation.scenario import Act, Scenario
 
@@ -432,7 +432,7 @@ class World:
                 number = next((p.number for p in account.orders.values() if p.tag == order.id), None)
                 told = {"number": number} if number else {"outcome": "not_found"}
                 self._tell("adopt", {"order": order.id, **told})
-        if self.judge.given and engine.cash() + self.judge.given == account.total:
+        if self.judge.given and abs(engine.cash() + self.judge.given - account.total) <= ROUNDING:
             self._tell("adopt", {"cash": True, "amount": account.total})
         for (scope, name), latch in engine.switches.latches.items():
             if latch.by.startswith("rule") and not self.judge.given:
