@@ -33,7 +33,7 @@ def drift(
     prices: given.Prices = "raw",
     freq: given.Freq = "1d",
     fill: given.Fill = "next_open",
-    costs: given.CostsName = "kis",
+    costs: Annotated[str | None, typer.Option(help="kis, kiwoom, free. Default: what the account pays.")] = None,
     slippage_ticks: given.SlippageTicks = None,
     slippage_bps: given.SlippageBps = 0.0,
     html: Annotated[Path | None, typer.Option(help="Folder for the report as page and JSON.")] = None,
@@ -44,8 +44,8 @@ def drift(
 
     quantkit drift strategies/sma_cross.py --account first --symbols 005930,000660 --html reports
 
-    The backtest is run anew, from the day the account began, over the bars of the lake: give the symbols, parameters
-    and costs that the account trades with.
+    The backtest is run anew, from the day the account began, over the bars of the lake: give the symbols and
+    parameters that the account trades with.
     """
     from quantkit import Bars
     from quantkit.live.drift import write_drift
@@ -54,8 +54,8 @@ def drift(
     given.check_dates(date, None)
     asked = given.Request(
         strategy=strategy, params=given.parse_params(param), symbols=given.parse_symbols(symbols), lake=lake,
-        data=data, market=market, prices=prices, freq=freq, fill=fill, costs=costs, slippage_ticks=slippage_ticks,
-        slippage_bps=slippage_bps,
+        data=data, market=market, prices=prices, freq=freq, fill=fill, costs=costs or paid_by(account),
+        slippage_ticks=slippage_ticks, slippage_bps=slippage_bps,
     )  # fmt: skip
     rule = load_strategy(strategy)
     made = rule(**rule.parse(asked.params))
@@ -79,6 +79,13 @@ def limits_of(account: str) -> RiskLimits | None:
     from quantkit import settings
 
     return settings.load().account(account).risk_limits
+
+
+def paid_by(account: str) -> str:
+    """Whose commission an account pays."""
+    from quantkit import settings
+
+    return str(settings.load().account(account).options.get("costs", "kis"))
 
 
 def recorded(

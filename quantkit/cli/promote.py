@@ -204,9 +204,11 @@ def _sessions_of(account: str, strategy: Strategy, bars: Bars, given_settings: d
     """Who reads the sessions of some code and mode out of an account's journal; none where there is no journal yet."""
 
     def sessions(digest: str, mode: str) -> list[SessionRecord]:
-        from quantkit.cli.drift import recorded
+        from quantkit.backtest.run import default_costs
+        from quantkit.cli.drift import paid_by, recorded
 
-        found = recorded(account, strategy, bars, costs=given_settings["costs"], limits=given_settings["limits"],
+        paid = given.costs_named(paid_by(account), ticks=default_costs(bars.intraday).slippage_ticks)
+        found = recorded(account, strategy, bars, costs=paid, limits=given_settings["limits"],
                          fill=given_settings["fill"])  # fmt: skip
         return [one for one in found.records(artifact=digest) if one.mode == mode]
 

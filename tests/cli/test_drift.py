@@ -77,6 +77,15 @@ def test_a_day_is_shown_with_what_lies_between_and_why(account: list[str], capsy
     assert "Real equity" in page.read_text(encoding="utf-8")
 
 
+def test_the_backtest_pays_what_the_account_pays(account: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("quantkit.toml").write_text('[accounts.first]\noptions = { costs = "free" }\n', encoding="utf-8")
+    assert run(["drift", *account, "--json"]) == 0
+    free = {line["cause"]: line["since"] for line in json.loads(capsys.readouterr().out)["bridge"]}
+    assert free["cost"] < 0
+    assert run(["drift", *account, "--json", "--costs", "kis"]) == 0
+    assert "cost" not in {line["cause"] for line in json.loads(capsys.readouterr().out)["bridge"]}
+
+
 def test_an_account_without_a_journal_and_a_day_without_a_session_are_errors(
     account: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
