@@ -162,9 +162,9 @@ class Driver:
             return row
         begun = self.sleeve.bar
         time = self.hours.ends[row - 1] if row else self.hours.of(0).morning
-        self._reduce(
-            BarsAhead(time, NAME, self.panel, row, self.hours.array, self._session, quick=self.quick)
-        )  # fmt: skip
+        given = BarsAhead(time, NAME, self.panel, row, self.hours.array, self._session, quick=self.quick)
+        effects = self._reduce(given)
+        self._do(effects, max(time, self.sleeve.bar))  # a morning may end orders
         if self.sleeve.bar == begun:
             return row
         reached = int(np.searchsorted(self.hours.array, self.sleeve.bar)) + 1

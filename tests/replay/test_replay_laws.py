@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantkit.core.policy import RiskLimits
 from quantkit.core.state import to_bytes
 from tests.core.markets import Case, cases, scripted_cases
 from tests.core.shapings import shaped, shorted
@@ -34,6 +35,12 @@ def check(case: Case, *, wide: bool = False, stopped: tuple[str, ...] = ()) -> N
 @given(TARGETS)
 def test_targets_are_replayed_as_they_are_simulated(case: Case) -> None:
     check(case)
+
+
+@SOME
+@given(RULES)
+def test_rules_are_replayed_as_they_are_simulated(case: Case) -> None:
+    check(case.but(limits=RiskLimits()), wide=True, stopped=("PRICE_LIMIT",))
 
 
 @SOME
