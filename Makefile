@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 TEST ?= tests
 N ?= 2
 SEEDS ?= 20
+KILLS ?= 200
 INSTALL := sh tools/setup-venv.sh $(VENV)
 REQUIREMENTS := pyproject.toml constraints.txt tools/setup-venv.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance check lint types imports sizes rules format bench sim clean
+.PHONY: help setup demo test test-all conformance check lint types imports sizes rules format bench sim kill clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,9 @@ bench: $(VENV)/.dev  ## speed and memory against the peers, both sides in one ru
 
 sim: $(VENV)/.dev  ## whole sessions on virtual time under faults and crashes (SEEDS=500)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+kill: $(VENV)/.dev  ## kill -9 of real processes at random moments: no order lost, none sent twice (KILLS=200)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m tests.kill --sqlite $(KILLS) --postgres 20
 
 clean:  ## remove .venv, caches and reports; data/ stays
 	rm -rf $(VENV) .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports build dist
