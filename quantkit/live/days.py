@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
-from quantkit.live import auction, dispatch, life, signals
+from quantkit.live import auction, dispatch, life, reconcile, signals
 from quantkit.live.prints import aims_of, held_of, seen_of
-from quantkit.live.switch import next_session
+from quantkit.live.switch import Mode, Scope, next_session
 from quantkit.market import KRX_MARKETS
 from quantkit.plain import plain
 from quantkit.trading.events import Kind, intent_to_json
@@ -52,18 +52,18 @@ def opens(turn: Turn, given: SessionOpens) -> None:
     if sleeve.day == given.day:
         return  # a restart within the session: the names are read anew, the morning has been
     begin_day(turn, sleeve, given, sleeve.equity())
-    if sleeve.opened and sleeve.bar:
-        turn.alarm("BAR_MISSING", f"{sleeve.name}: the bar of the session before was never closed", key=sleeve.name)
-    elif not sleeve.opened:
+    if sleeve.opened:
+        detail = f"{sleeve.name}: the bar of the session before was never closed"
+        turn.alarm("BAR_MISSING", detail, key=sleeve.name)
+        turn.restrict(Scope.DEPLOYMENT, sleeve.name, Mode.REDUCING, reason=detail, code="BAR_MISSING")
+    else:
         morning(turn, sleeve, given.row, given.events)
     sleeve.day, sleeve.row = given.day, given.row
     _halted(turn, sleeve)
     _actions(turn, sleeve)
     if engine.now.phase == "ready":
         turn.look("morning", positions=True, cash=True)
-    session = turn.session()
-    if session is not None and turn.time < session.closes:
-        turn.wake("sweep", session.closes + _AUCTION)
+    reconcile.plan_sweep(turn)
 
 
 def begin_day(turn: Turn, sleeve: Sleeve, given: SessionOpens, equity: int) -> None:
@@ -88,10 +88,8 @@ def _rows(events: Any) -> list[dict[str, Any]]:
 
 def _stale(turn: Turn, date: str) -> None:
     """Orders of a day before: the exchange has ended them; those nobody answered keep the account shut."""
-    from quantkit.live.reconcile import end_of_day
-
     if turn.engine.day is not None and date > turn.engine.day:
-        end_of_day(turn)
+        reconcile.end_of_day(turn)
 
 
 def _moved(today: InstrumentDay) -> bool:
@@ -244,7 +242,7 @@ def _quoted(latest: dict[str, tuple[float, int]], quote: Quote) -> None:
         return  # in a call the book tells no price
     bid = quote.bids[0][0] if quote.bids else 0.0
     ask = quote.asks[0][0] if quote.asks else math.inf
-    if 0.0 < bid < ask or ask < math.inf:
+    if bid < ask and (bid > 0.0 or ask < math.inf):
         latest[quote.symbol] = (min(max(last[0], bid), ask), quote.time)
 
 

@@ -69,8 +69,6 @@ def pump(turn: Turn) -> None:
         return
     queue = sorted((engine.orders[i] for i in engine.waiting), key=lambda order: order.intent.side is Side.BUY)
     for order in queue:
-        if order.id not in engine.waiting:
-            continue
         window = order.intent.window
         if turn.time >= window.closes:
             life.finish(turn, order, Status.EXPIRED, "WINDOW_CLOSED")
@@ -184,7 +182,7 @@ def _send(turn: Turn, order: Order) -> None:
     if ready.quantity < quantity:
         payload |= {"wanted": quantity, "cut": "ORDERABLE_CASH" if order.intent.side is Side.BUY else "SELLABLE"}
     sent = turn.order(Kind.ORDER_SUBMITTING, order, payload)
-    if order.intent.side is Side.BUY and engine.now.orderable is not None:
+    if order.intent.side is Side.BUY:
         engine.now.orderable -= _cost(turn, sent)
     engine.now.last_sent = turn.time
     turn.send(Submit(judged))
@@ -211,13 +209,10 @@ def _orderable(turn: Turn, order: Order) -> int:
         return order.quantity
     if order.intent.side is Side.SELL:
         return min(order.quantity, _free(turn, order)) if order.intent.reduces else order.quantity
-    if engine.now.orderable is None:
-        return order.quantity
     cost = _cost(turn, order)
-    if cost <= engine.now.orderable:
+    if cost <= max(0, engine.now.orderable):
         return order.quantity
-    each = cost / order.quantity
-    fits = max(0, math.floor(engine.now.orderable / each)) if each > 0 else order.quantity
+    fits = max(0, math.floor(engine.now.orderable / (cost / order.quantity)))
     while fits and _cost(turn, replace(order, quantity=fits)) > engine.now.orderable:
         fits -= 1
     return fits
@@ -258,7 +253,8 @@ def view_of(turn: Turn, order: Order, *, ask: Literal["new", "modify"] = "new") 
     knows = next((s for s in (sleeve, *engine.sleeves.values()) if s is not None and symbol in s.columns), None)
     market = engine.settings.market if knows is None else knows.market(symbol)
     last = now.prices.get(symbol)
-    today = None if knows is None else knows.instruments.get(symbol)
+    told = (s.instruments.get(symbol) for s in (knows, *engine.sleeves.values()) if s is not None)
+    today = next((each for each in told if each is not None), None)
     working = tuple(other for other in (engine.orders[i] for i in engine.working) if other.id.partition("~")[0] != root)
     available, equity = _means(turn, order, working)
     positions = engine.unassigned if sleeve is None else sleeve.positions()
@@ -295,10 +291,7 @@ def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, i
     else:
         available, equity = sleeve.book.available(), live_equity(turn, sleeve)
         available += round((sleeve.limits.min_cash or 0.0) * sleeve.unit)  # the gate takes it off itself
-    available -= bound
-    if engine.now.orderable is not None:
-        available = min(available, engine.now.orderable)
-    return available, equity
+    return min(available - bound, engine.now.orderable), equity
 
 
 def live_equity(turn: Turn, sleeve: Sleeve) -> int:

@@ -49,16 +49,14 @@ def reduce(engine: Engine, given: Input) -> tuple[Engine, list[Entry], list[Effe
     if not engine.now.awake:
         engine.now.awake = True
         outcomes.begin_all(turn)
-    if isinstance(given, MarketData):
-        days.prices(turn, given)
-        if turn.entries or engine.now.standing:
-            dispatch.pump(turn)
-        return engine, turn.entries, turn.effects
     _hand(turn, given)
-    dispatch.pump(turn)
-    if engine.working:
-        auction.end(turn)
-    reconcile.keep_asking(turn)
+    prices = isinstance(given, MarketData)
+    if not prices or turn.entries or engine.now.standing:
+        dispatch.pump(turn)
+    if not prices:
+        if engine.working:
+            auction.end(turn)
+        reconcile.keep_asking(turn)
     return engine, turn.entries, turn.effects
 
 

@@ -5,7 +5,7 @@ Contract: pure; the only way an entry changes an Engine, so memory and journal c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from quantkit.live.account import WAITING, External
 from quantkit.live.switch import fold_switches
@@ -13,6 +13,7 @@ from quantkit.trading.events import Kind, fold_orders
 from quantkit.trading.orders import TERMINAL, WORKING, Side, Status, TimeInForce
 
 if TYPE_CHECKING:
+    from quantkit.core.state import Inputs
     from quantkit.live.account import Engine
     from quantkit.live.sleeves import Sleeve
     from quantkit.trading.events import Entry
@@ -35,7 +36,7 @@ def fold(engine: Engine, entry: Entry) -> Order | None:
         case Kind.RISK_STATE_CHANGED:
             engine.switches = fold_switches(engine.switches, entry)
         case Kind.SESSION_OPENED:
-            _new_day(engine, given)
+            _new_day(engine, entry)
         case Kind.EXTERNAL_ORDER_ADOPTED:
             _fold_external(engine, given)
         case Kind.POSITION_ADOPTED:
@@ -142,11 +143,10 @@ def _ours_after_all(engine: Engine, number: str) -> None:
         engine.unassigned_cash += other.costs
 
 
-def _new_day(engine: Engine, given: dict[str, Any]) -> None:
+def _new_day(engine: Engine, entry: Entry) -> None:
     """Forget what ended on the days before."""
-    sleeve = engine.sleeves.get(given.get("deployment", ""))
-    if sleeve is not None:
-        sleeve.day_start = given.get("equity")
+    given = entry.payload
+    engine.sleeves[entry.deployment or ""].day_start = given["equity"]
     if engine.day is not None and given["date"] <= engine.day:
         return
     engine.day = given["date"]
@@ -218,8 +218,8 @@ def _fold_account(engine: Engine, given: dict[str, Any]) -> None:
 def _watch_again(engine: Engine, entry: Entry) -> None:
     """A watched price moved a peak: in recovery it moves it again."""
     sleeve = engine.sleeves[entry.deployment or ""]
-    if sleeve.row is not None:
-        sleeve.book.watch(sleeve.columns[entry.payload["symbol"]], entry.payload["price"], sleeve.row)
+    row = cast("Inputs", sleeve.row)  # a morning was before any price
+    sleeve.book.watch(sleeve.columns[entry.payload["symbol"]], entry.payload["price"], row)
 
 
 def _fold_costs(engine: Engine, entry: Entry) -> None:

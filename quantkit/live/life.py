@@ -20,7 +20,7 @@ from quantkit.live.messages import Answered, CancelOrder, ModifyOrder
 from quantkit.live.sleeves import costs_of
 from quantkit.live.turn import SECOND, Turn, over
 from quantkit.trading.events import Kind
-from quantkit.trading.orders import IN_FLIGHT, NOT_FOUND, TERMINAL, Order, Status
+from quantkit.trading.orders import NOT_FOUND, TERMINAL, Order, Status
 
 if TYPE_CHECKING:
     from quantkit.trading.ports import Notice
@@ -143,8 +143,6 @@ def follow(turn: Turn, order: Order) -> None:
 
 def modify(turn: Turn, order: Order, *, quantity: int, price: float | None) -> Order:
     """Ask the broker to replace what is left of an order that stands; `quantity` is what shall be left."""
-    if order.status not in _STANDS or order.number is None:
-        return order
     order = turn.order(Kind.ORDER_PENDING_UPDATE, order, {"quantity": quantity, "price": price})
     turn.engine.now.asked_at[order.id] = turn.time
     turn.send(ModifyOrder(order.id, order.numbers[-1], order.intent.symbol, quantity, price))
@@ -249,8 +247,7 @@ def on_notice(turn: Turn, notice: Notice) -> None:
         return
     match notice.kind:
         case "accepted":
-            if order.status is Status.SUBMITTED:
-                accept(turn, order, notice.number)
+            pass  # its number is known, so that was known before
         case "rejected":
             _refused(turn, order, notice)
         case "filled":
@@ -302,8 +299,6 @@ def _filled(turn: Turn, order: Order, notice: Notice) -> None:
         return
     if notice.price is None:
         return  # the list knows the price
-    if order.status is Status.SUBMITTED:
-        order = accept(turn, order, notice.number)
     if order.status is Status.REJECTED and order.reason != NOT_FOUND:
         turn.alarm("FILL_OF_REJECTED", f"order {order.id}: {quantity} shares after its refusal", key=order.id)
     if notice.number in order.numbers[:-1] and order.status not in TERMINAL:
@@ -324,13 +319,12 @@ def _new_shares(turn: Turn, order: Order, notice: Notice) -> tuple[int, str]:
     What the list showed first, without names, is taken off what the stream tells later.
     """
     now, room = turn.engine.now, order.quantity - order.filled
-    match notice.execution, notice.cumulative:
-        case None, None:
-            trade = f"{notice.number}:{notice.time}:{notice.price}:{notice.quantity}"
-        case None, cumulative:
-            trade = f"{notice.number}@{cumulative}"
-        case execution, _:
-            trade = f"{notice.number}:{execution}"
+    if notice.execution is not None:
+        trade = f"{notice.number}:{notice.execution}"
+    elif notice.cumulative is not None:
+        trade = f"{notice.number}@{notice.cumulative}"
+    else:
+        trade = f"{notice.number}:{notice.time}:{notice.price}:{notice.quantity}"
     if trade in order.trades or (order.id, trade) in now.heard:
         return 0, trade
     now.heard.add((order.id, trade))
@@ -362,11 +356,10 @@ def _canceled(turn: Turn, order: Order, notice: Notice) -> None:
 def _replaced(turn: Turn, order: Order, notice: Notice) -> None:
     if order.status in TERMINAL or notice.number in order.numbers:
         return
-    if order.status in IN_FLIGHT or order.status in _STANDS:
-        price = order.price if notice.price is None else notice.price
-        turn.order(
-            Kind.ORDER_UPDATED, order,
-            {"number": notice.number, "quantity": order.filled + notice.quantity, "price": price},
-        )  # fmt: skip
-        follow(turn, adopt_orphans(turn, turn.engine.orders[order.id], notice.number))
-        turn.wake_by("ask", turn.time + SOON)
+    price = order.price if notice.price is None else notice.price
+    turn.order(
+        Kind.ORDER_UPDATED, order,
+        {"number": notice.number, "quantity": order.filled + notice.quantity, "price": price},
+    )  # fmt: skip
+    follow(turn, adopt_orphans(turn, turn.engine.orders[order.id], notice.number))
+    turn.wake_by("ask", turn.time + SOON)

@@ -40,7 +40,7 @@ def settle(turn: Turn, given: Looked) -> None:
     groups, rest = _by_owner(turn, given.orders)
     shown = turn.engine.now.shown
     for name, lines in groups.items():
-        if shown.get(name) != lines:  # else it has ended, and nothing is new
+        if shown.get(name) != lines or name in turn.engine.unconfirmed:  # else it has ended, and nothing is new
             order = settle_one(turn, turn.engine.orders[name], lines, given.asked)
             if order.status in TERMINAL and name not in turn.engine.unconfirmed and not any(e.leaves for e in lines):
                 shown[name] = lines

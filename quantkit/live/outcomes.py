@@ -171,13 +171,22 @@ def _nothing_bound(turn: Turn, order: Order, given: Looked, *, free: bool) -> bo
             return free
         selling = sum(o.leaves for o in _others(turn, order) if o.intent.side is Side.SELL
                       and o.intent.symbol == order.intent.symbol)  # fmt: skip
+        selling += sum(line.leaves for line in _foreign(turn, given, Side.SELL) if line.symbol == order.intent.symbol)
         return reported > engine.shares(order.intent.symbol) - selling - order.leaves / 2
     reported = given.orderable.get(order.id)
     if reported is None:
         return free
     needed = cost_of(turn, order)
     buying = sum(cost_of(turn, o) for o in _others(turn, order) if o.intent.side is Side.BUY)
+    buying += sum(cost_of(turn, replace(order, price=line.price, quantity=line.leaves, filled=0))
+                  for line in _foreign(turn, given, Side.BUY))  # fmt: skip
     return reported > engine.cash() - buying - needed / 2
+
+
+def _foreign(turn: Turn, given: Looked, side: Side) -> list[BrokerOrder]:
+    """Orders of others that stand: they bind money and shares too."""
+    return [line for line in given.orders or () if line.side is side and line.leaves
+            and line.number not in turn.engine.number]  # fmt: skip
 
 
 def _others(turn: Turn, order: Order) -> list[Order]:

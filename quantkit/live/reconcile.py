@@ -133,9 +133,7 @@ def _started(turn: Turn, given: Looked, *, complete: bool) -> None:
         if sleeve.bar:
             turn.send(Backfill(sleeve.book.symbols, sleeve.bar, turn.time))
     turn.wake_by("positions", turn.time + POSITIONS)
-    session = turn.session()
-    if session is not None and engine.swept != turn.date().isoformat():
-        turn.wake("sweep", max(session.closes + SWEEP, turn.time + SECOND))
+    plan_sweep(turn)
 
 
 def _absent(turn: Turn, given: Looked) -> None:
@@ -290,6 +288,13 @@ def positions(turn: Turn) -> None:
     if turn.engine.now.phase == "ready":
         turn.look("positions", positions=True, cash=True)
         turn.wake("positions", turn.time + POSITIONS)
+
+
+def plan_sweep(turn: Turn) -> None:
+    """Ask for the moment of the day's sweep, once; one that was missed comes at once."""
+    session = turn.session()
+    if session is not None and turn.engine.swept != turn.date().isoformat():
+        turn.wake("sweep", max(session.closes + SWEEP, turn.time + SECOND))
 
 
 def sweep(turn: Turn) -> None:

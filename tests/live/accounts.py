@@ -108,15 +108,19 @@ class Scripted:
         self.dropped: list[list[Any]] = []
         self.filled: list[list[Any]] = []
 
-    def says(self, *, morning: Sequence[Want] = (), evening: Sequence[Want] = (), ended: Sequence[Over] = ()) -> None:
-        """What the next morning wants, what the next evening decides and ends."""
+    def says(
+        self, *, morning: Sequence[Want | Over] = (), evening: Sequence[Want] = (), ended: Sequence[Over] = ()
+    ) -> None:
+        """What the next morning wants and ends, what the next evening decides and ends."""
         if morning:
             self.mornings.append([list(each) for each in morning])
         if evening or ended:
             self.evenings.append([[list(each) for each in evening], [list(each) for each in ended]])
 
     def morning(self, row: Inputs, events: Any) -> Said:
-        return Said(wanted=tuple(Want(*each) for each in (self.mornings.pop(0) if self.mornings else ())))
+        said = self.mornings.pop(0) if self.mornings else ()
+        return Said(wanted=tuple(Want(*each) for each in said if len(each) > 3),
+                    ended=tuple(Over(*each) for each in said if len(each) == 3))  # fmt: skip
 
     def evening(self, row: Inputs, *, signals: tuple[Any, ...] = ()) -> Said:
         decided, ended = self.evenings.pop(0) if self.evenings else ((), ())

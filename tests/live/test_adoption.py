@@ -78,6 +78,12 @@ def test_adopting_shares_does_not_open_what_a_person_closed() -> None:
     assert mode(account, NAMES[1]) is Mode.RUNNING
 
 
+def test_adopting_what_is_here_already_moves_nothing() -> None:
+    account = running()
+    account.command("adopt", symbol=NAMES[0], quantity=0, deployment="sma")
+    assert (account.book.filled, account.engine.unassigned) == ([], {})
+
+
 def test_a_number_belongs_to_one_order() -> None:
     account = Account()
     first, second = account.sending(Want(1), Want(2))

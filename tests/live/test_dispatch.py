@@ -99,16 +99,11 @@ def test_a_morning_that_prices_otherwise_makes_another_intent() -> None:
     assert account.book.dropped == []
 
 
-def test_a_limit_that_no_morning_gave_is_denied() -> None:
-    account = Account(Scripted(intraday=True))
-    account.ready()
-    account.opens(at("08:05"))
-    account.book.says(evening=[Want(1, limit=float("nan"), kind="limit")])
-    account.closes(at("09:01"))
-    (order,) = account.engine.orders.values()
-    assert (order.status, order.reason) in [
-        (Status.DENIED, "NO_PRICE"), (Status.CANCELED, "NOT_WANTED"), (Status.CANCELED, "REPRICED")
-    ]  # fmt: skip
+def test_an_order_that_needs_a_limit_is_not_sent_without_one() -> None:
+    account = Account()
+    account.sending(Want(1, limit=float("nan"), kind="conditional"))
+    assert (account.sent(), account.order().reason) == ([], "NO_PRICE")
+    assert account.book.dropped == [[1, "NO_PRICE"]]
 
 
 def test_what_the_morning_does_not_want_is_dropped() -> None:

@@ -465,3 +465,15 @@ def test_only_the_gates_approve() -> None:
 def test_approved_cannot_be_made_by_hand() -> None:
     with pytest.raises(Bug, match="did not pass the gates"):
         Approved(order(BUY), 10, 70_000.0, object())
+
+
+def test_every_code_of_the_gates_is_asked_for_here_and_stands_on_the_page() -> None:
+    gates = [path.read_text() for path in (REPOSITORY / "quantkit" / "live" / "risk").glob("*.py")]
+    calls = [node for text in gates for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    codes = {
+        call.args[0].value for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "Denied" and isinstance(call.args[0], ast.Constant)
+    }  # fmt: skip
+    assert len(codes) > 20
+    page, tests = (REPOSITORY / "docs" / "live.md").read_text(), Path(__file__).read_text()
+    assert [code for code in sorted(codes) if f"`{code}`" not in page or f'"{code}"' not in tests] == []

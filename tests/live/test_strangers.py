@@ -56,6 +56,22 @@ def test_what_others_trade_costs_what_ours_would() -> None:
     assert (mode(account), account.alarms()) == (Mode.RUNNING, ["EXTERNAL_ORDER"] * 2)
 
 
+@pytest.mark.parametrize("side", list(Side))
+def test_what_orders_of_others_bind_is_not_bound_for_a_lost_one(side: Side) -> None:
+    account = Account(lawful=False)
+    account.book.fill(order=-1, symbol=0, side=1, quantity=20, price=0.0, value=0, commission=0, tax=0, rule=None)
+    (name,) = account.decided(Want(1, side=side.sign, quantity=7))
+    account.connect()
+    account.look()
+    account.feed_timer("windows", at("08:40"))
+    account.answer(name, "unknown")
+    other = line("7", side=side, quantity=9, time=at("08:39"))
+    free = {name: CASH - 630_000} if side is Side.BUY else {name: 11}
+    while account.order(name).unresolved_since is not None and account.time < at("08:50"):
+        hunt(account, name, other, orderable=free, sellable=free)
+    assert account.order(name).reason == NOT_FOUND
+
+
 def test_an_order_that_was_taken_for_somebody_elses_is_ours_after_all() -> None:
     account, name = lost(time=at("08:40"))
     seek(account, name, at("08:50"), orderable={name: CASH})
@@ -232,6 +248,23 @@ def test_a_late_fill_of_the_first_number_is_no_answer_to_the_next_replacement() 
     assert account.order(name).status is Status.PENDING_UPDATE
     account.notice("1", "filled", 3, execution="a")
     assert (account.order(name).status, account.order(name).quantity) == (Status.PENDING_UPDATE, 10)
+
+
+def test_a_late_fill_that_the_list_never_shows_is_taken_back_though_the_order_has_ended() -> None:
+    account = Account()
+    name = account.working()
+    over = line("1", filled=4, leaves=0, status="canceled")
+    account.feed_timer("ask", at("09:00"))
+    account.look(over)
+    assert account.order(name).status is Status.CANCELED
+    account.notice("1", "filled", 4, execution="y", time=at("09:01"))
+    account.notice("1", "filled", 2, execution="z")
+    assert account.order(name).filled == 6
+    while account.order(name).filled == 6 and account.time < at("09:10"):
+        account.timer("ask")
+        account.look(over)
+    assert account.order(name).filled == 4
+    assert "FILL_TAKEN_BACK" in account.alarms()
 
 
 def test_the_days_last_list_lacks_an_order() -> None:
