@@ -1,4 +1,8 @@
-"""Whatever the strategy, the market and the policy: the live engine makes the backtest, to the last won and share."""
+"""Whatever the strategy, the market and the policy: the live engine makes the backtest, to the last won and share.
+
+Of rules with orders of their own it is said for daily bars without short sales. On bars within the day, and beside
+`short="simulate"`, such orders may end otherwise; `docs/live.md` says so, and a replay that differs tells where.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from tests.core.shapings import shaped, shorted
 from tests.replay.running import replayed, simulated
 
 TARGETS = st.one_of(cases(max_bars=30, max_names=4), shaped(cases(max_bars=30, max_names=4)), shorted(cases()))
-RULES = st.one_of(scripted_cases(), shaped(scripted_cases()), shorted(scripted_cases()))
+RULES = st.one_of(scripted_cases(), shaped(scripted_cases())).filter(
+    lambda case: not case.bars.intraday and case.fill != "close"  # which replay refuses of a rule
+)
 SOME = settings(max_examples=30)
 
 
@@ -40,7 +46,7 @@ def test_targets_are_replayed_as_they_are_simulated(case: Case) -> None:
 @SOME
 @given(RULES)
 def test_rules_are_replayed_as_they_are_simulated(case: Case) -> None:
-    check(case.but(limits=RiskLimits()), wide=True, stopped=("PRICE_LIMIT",))
+    check(case.but(limits=RiskLimits()), wide=True, stopped=("PRICE_LIMIT", "PRICE_COLLAR"))
 
 
 @SOME
