@@ -15,7 +15,7 @@ from quantkit.errors import ConfigError
 from quantkit.progress import shown
 
 if TYPE_CHECKING:
-    from quantkit import Bars, Strategy
+    from quantkit import Bars, Result, Strategy
     from quantkit.live.promote import Promotion, PromotionStore
     from quantkit.live.promotion.gates import SessionRecord
 
@@ -79,7 +79,7 @@ def promote(
     with shown(True, "looking for tomorrow") as advance:
         promotion = attempt(
             made, bars, to=to, store=PromotionStore(store or beside(lake)), time=time.time_ns(), by=getpass.getuser(),
-            settings=settings, symbols=asked.symbols, override=override, progress=advance,
+            settings=settings, symbols=asked.symbols, override=override, progress=advance, replay=_replayed,
             sessions=None if account is None else _sessions_of(account, made, bars, settings),
         )  # fmt: skip
     if as_json:
@@ -88,6 +88,13 @@ def promote(
         show(promotion)
     if not promotion.granted:
         raise typer.Exit(1)
+
+
+def _replayed(strategy: Strategy, bars: Bars, /, **settings: Any) -> Result:
+    """The same run through the live engine; a gate of its own asks whether the strategy looks ahead."""
+    from quantkit.replay.run import replay
+
+    return replay(strategy, bars, checked_before=True, **settings).result
 
 
 def promotions(
