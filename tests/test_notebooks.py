@@ -37,6 +37,9 @@ TOLD = {
         "6 set aside", "OHLC_ORDER", "NO_SESSION", "DUPLICATE_CONFLICT", "again: 0 added, 0 replaced",
         "no as-of column", "eps passes the check", "eps_early passes the check",
     ]),
+    "06_backtest_to_paper": (0, [
+        "the same", "not promoted:", "killed: -9", "goes on", "chain, tables and snapshots agree", "NOT_PROMOTED",
+    ]),
     "05_a_factor_from_idea_to_verdict": (3, [
         "nothing looks ahead", "full-sample normalisation", "4 of 9 points do not stand", "5 of 9 points do not stand",
     ]),
@@ -44,7 +47,9 @@ TOLD = {
 
 
 @pytest.mark.filterwarnings("ignore")  # Jupyter's own
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name.startswith("06") else name for name in TOLD]
+)
 def test_a_research_notebook_runs_and_shows_what_its_text_tells(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
