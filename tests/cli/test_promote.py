@@ -19,10 +19,8 @@ def place(tmp_path: Path) -> list[str]:
 
 
 def test_a_promotion_shows_every_gate_and_ends_with_1_where_one_is_shut(
-    in_demo: Path, sma_cross: str, place: list[str], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setenv("COLUMNS", "200")  # a narrow table breaks its words
+    in_demo: Path, sma_cross: str, place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["promote", sma_cross, "--to", "paper", *RUN, *place]) == 1
     said = capsys.readouterr().out
     for words in ("research -> paper", "no_look_ahead", "run `quantkit walkforward`", "not promoted:"):
