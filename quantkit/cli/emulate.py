@@ -79,8 +79,10 @@ def _bars(random: int | None, names: int, sessions: int, lake: Path, symbols: st
         from quantkit.emulator.exchange import random_bars
 
         return random_bars(seed=random, symbols=names, sessions_count=max(61, sessions + 60))
+    from quantkit.market import KRX_MARKETS
+
     bars = given.open_lake(lake).bars(given.parse_symbols(symbols), freq=freq)
-    if (strange := sorted(set(bars.markets) - {"KOSPI", "KOSDAQ", "KONEX", "ETF", "ETN", "ELW"})) != []:
+    if (strange := sorted(set(bars.markets) - set(KRX_MARKETS))) != []:
         raise ConfigError(
             f"{lake}: names of {', '.join(strange)} are no names of the Korea Exchange; give --symbols, or --random 1"
         )
@@ -91,11 +93,13 @@ def exchange_over(bars: Bars, *, date: str | None, sessions: int, since: str, se
     """An exchange over sessions of these bars, and when its clock begins, UTC nanoseconds."""
     import numpy as np
 
+    from quantkit.data.dates import epoch_day
     from quantkit.emulator.exchange import BarSource, Exchange
     from quantkit.emulator.session import SECOND, midnight
 
+    given.check_dates(date, None, names=("--date", "--date"))
     days = np.unique(bars.days)
-    first = int(days[-min(sessions, len(days))]) if date is None else _epoch_day(date)
+    first = int(days[-min(sessions, len(days))]) if date is None else epoch_day(date)
     if first not in days:
         low, high = (str(np.datetime64(int(each), "D")) for each in (days[0], days[-1]))
         raise ConfigError(f"--date {date}: there is no bar of that day; bars run from {low} to {high}")
@@ -109,17 +113,10 @@ def exchange_over(bars: Bars, *, date: str | None, sessions: int, since: str, se
     return Exchange(source, seed=seed), begins
 
 
-def _epoch_day(date: str) -> int:
-    try:
-        return (dt.date.fromisoformat(date) - dt.date(1970, 1, 1)).days
-    except ValueError as error:
-        raise ConfigError(f"--date {date}: a date such as 2024-05-02 is needed") from error
-
-
 async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) -> None:
     """Until the sessions are over, or somebody ends it."""
     from quantkit.emulator.kis import KisEmulator
-    from quantkit.emulator.session import SECOND, day_of, seoul, session_clock
+    from quantkit.emulator.session import SECOND, date_of, day_of, seoul, session_clock
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -137,7 +134,7 @@ async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) 
         told = ""
         while not ended.is_set() and server.pace.now() < over:
             now = server.pace.now()
-            stamp = f"{dt.date(1970, 1, 1) + dt.timedelta(days=day_of(now))} {seoul(now)[:5]}"
+            stamp = f"{date_of(day_of(now))} {seoul(now)[:5]}"
             state = server.state()
             if stamp[:-1] != told:  # each ten emulated minutes
                 told = stamp[:-1]

@@ -34,7 +34,7 @@ def candles(exchange: Exchange, symbol: str, freq: str, since: int, until: int) 
         done = day != exchange.day or exchange.issues[symbol].phase == "after" if trades else False
         if freq == "1d":
             if done and since < clock.close <= until:
-                found.append(_candle(symbol, clock.close, trades))
+                found.append(candle_of(symbol, clock.close, trades))
             continue
         step = step_us(freq) * 1_000
         last = -(-clock.close // step) * step
@@ -50,10 +50,11 @@ def _cut(symbol: str, trades: Iterable[Trade], step: int, since: int, until: int
         end = min((trade[0] // step + 1) * step, last)
         if since < end <= until:
             bars.setdefault(end, []).append(trade)
-    return [_candle(symbol, end, inside) for end, inside in sorted(bars.items())]
+    return [candle_of(symbol, end, inside) for end, inside in sorted(bars.items())]
 
 
-def _candle(symbol: str, end: int, trades: list[Trade]) -> Candle:
+def candle_of(symbol: str, end: int, trades: list[Trade]) -> Candle:
+    """Trades of one name, at least one, as a bar."""
     prices = [price for _, price, _ in trades]
     shares = sum(part for _, _, part in trades)
     value = sum(price * part for _, price, part in trades)

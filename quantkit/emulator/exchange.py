@@ -21,7 +21,6 @@ the source's days (`session`).
 
 from __future__ import annotations
 
-import datetime as dt
 import zlib
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,7 @@ import numpy as np
 from quantkit.emulator import crowd
 from quantkit.emulator.desk import Desk
 from quantkit.emulator.issue import FINISHED, Issue
-from quantkit.emulator.session import BEGINS, CALLS, RANDOM_END, SECOND, Clock, midnight, session_clock
+from quantkit.emulator.session import BEGINS, CALLS, RANDOM_END, SECOND, Clock, date_of, midnight, session_clock
 from quantkit.emulator.sources import BarSource, random_bars
 from quantkit.emulator.volatility import CALL_SECONDS
 from quantkit.errors import BadData
@@ -184,7 +183,7 @@ class Exchange:
         for issue in self._names:
             if self.day is not None:
                 self.past[issue.symbol, self.day] = (issue.own, issue.clip)
-        date = dt.date(1970, 1, 1) + dt.timedelta(days=day)
+        date = date_of(day)
         self.day, self.clock = day, session_clock(day)
         facts = self.source.day(day)
         self._names = [

@@ -51,6 +51,11 @@ def day_of(time: int) -> int:
     return (time + SEOUL) // DAY
 
 
+def date_of(day: int) -> dt.date:
+    """The date of an epoch day."""
+    return dt.date(1970, 1, 1) + dt.timedelta(days=day)
+
+
 def seoul(time: int) -> str:
     """The time of day in Seoul, HH:MM:SS."""
     return str(dt.timedelta(seconds=(time + SEOUL) % DAY // SECOND)).rjust(8, "0")
@@ -59,7 +64,7 @@ def seoul(time: int) -> str:
 def session_clock(date: Date | int) -> Clock:
     """The moments of a day."""
     day = date if isinstance(date, int) else int(epoch_days(date))
-    when = dt.date(1970, 1, 1) + dt.timedelta(days=day)
+    when = date_of(day)
     if day < int(epoch_days(SINCE)):
         raise BadData(f"{when}: the emulator runs sessions since {SINCE}; before, trading stopped for lunch")
     found = {phase.name: phase for phase in phases(when)}

@@ -6,6 +6,7 @@ with 403 and keys of its own. `msg1` is padded with blanks to 80 characters.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -112,6 +113,14 @@ def number(value: float | None, places: int = 0) -> str:
 def signed(value: float) -> str:
     """prdy_vrss_sign of a difference without limits: 2 up, 3 flat, 5 down."""
     return "2" if value > 0 else "5" if value < 0 else "3"
+
+
+def day_asked(said: str, what: str) -> int:
+    """The epoch day of a parameter such as 20250709. Business names `what` where it is none."""
+    try:
+        return (dt.datetime.strptime(said, "%Y%m%d").date() - dt.date(1970, 1, 1)).days  # noqa: DTZ007  a date
+    except ValueError:
+        raise Business("OPSQ2002", f"ERROR : INPUT FIELD {what}") from None
 
 
 def page(rows: Sequence[dict[str, str]], given: dict[str, str], cont: str, size: int, *, width: int = 100) -> Page:

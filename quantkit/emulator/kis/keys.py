@@ -8,7 +8,6 @@ once a minute a key (403 EGW00133). A key of the other profile is turned away.
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import hashlib
 import json
 from collections import deque
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.kis.envelope import Gateway
-from quantkit.emulator.session import SECOND, day_of, seoul
+from quantkit.emulator.session import SECOND, date_of, day_of, seoul
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -207,4 +206,4 @@ def _granted(body: dict[str, str]) -> None:
 
 
 def _date(time: int) -> str:
-    return str(dt.date(1970, 1, 1) + dt.timedelta(days=day_of(time)))
+    return str(date_of(day_of(time)))

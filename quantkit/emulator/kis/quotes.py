@@ -8,13 +8,12 @@ foreigners' holdings) are "0", as unknown.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from quantkit.emulator.candles import candles
-from quantkit.emulator.kis.envelope import Answer, Business, number, signed
-from quantkit.emulator.session import DAY, SECOND, day_of, midnight, seoul
+from quantkit.emulator.candles import candle_of, candles
+from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, signed
+from quantkit.emulator.session import DAY, SECOND, date_of, day_of, midnight, seoul
 from quantkit.market.calendar import is_session
 from quantkit.trading.ports import Candle
 
@@ -121,7 +120,7 @@ class Quotes:
         issue, facts = day.issue, day.issue.facts
         opened, high, low = day.prices
         rows = dict.fromkeys(_OF_A_PRICE, "0")
-        rows |= dict.fromkeys(_YES_NO, "N") | dict.fromkeys(_DATES, f"{_date(self.exchange.day or 0):%Y%m%d}")
+        rows |= dict.fromkeys(_YES_NO, "N") | dict.fromkeys(_DATES, f"{date_of(self.exchange.day or 0):%Y%m%d}")
         rows |= day.versus() | {
             "iscd_stat_cls_code": "58" if facts.halted else "51" if facts.liquidation else "55", "marg_rate": "100.00",
             "rprs_mrkt_kor_name": {"KOSPI": "KOSPI", "KOSDAQ": "KOSDAQ"}.get(facts.market, facts.market),
@@ -239,7 +238,7 @@ class Quotes:
             value = candle.value or candle.close * candle.volume
             totals[on] = totals.get(on, self._before(day, found[0], on)) + value
             rows.append({
-                "stck_bsop_date": f"{_date(on):%Y%m%d}", "stck_cntg_hour": seoul(begun).replace(":", ""),
+                "stck_bsop_date": f"{date_of(on):%Y%m%d}", "stck_cntg_hour": seoul(begun).replace(":", ""),
                 "stck_prpr": number(candle.close), "stck_oprc": number(candle.open), "stck_hgpr": number(candle.high),
                 "stck_lwpr": number(candle.low), "cntg_vol": number(candle.volume), "acml_tr_pbmn": number(totals[on]),
             })  # fmt: skip
@@ -257,10 +256,7 @@ class Quotes:
         inside = [trade for trade in day.trades if trade[0] >= begun]
         if not inside or begun + MINUTE > until:
             return None
-        prices = [price for _, price, _ in inside]
-        shares = sum(part for _, _, part in inside)
-        value = sum(price * part for _, price, part in inside)
-        return Candle(day.issue.symbol, begun + MINUTE, prices[0], max(prices), min(prices), prices[-1], shares, value)
+        return candle_of(day.issue.symbol, begun + MINUTE, inside)
 
     def _days(self, day: Today, since: int, until: int) -> list[Candle]:
         """Daily bars, today's as it stands now."""
@@ -287,7 +283,7 @@ class Quotes:
             factor = factors[place]
             change = bar.close * factor - before if place else 0.0
             rows.append({
-                "stck_bsop_date": f"{_date(day_of(bar.close_time)):%Y%m%d}", "stck_clpr": number(bar.close * factor),
+                "stck_bsop_date": f"{date_of(day_of(bar.close_time)):%Y%m%d}", "stck_clpr": number(bar.close * factor),
                 "stck_oprc": number(bar.open * factor), "stck_hgpr": number(bar.high * factor),
                 "stck_lwpr": number(bar.low * factor), "acml_vol": number(bar.volume / factor),
                 "acml_tr_pbmn": number(bar.value or bar.close * bar.volume), "flng_cls_code": "00",
@@ -320,7 +316,7 @@ class Quotes:
     def recent(self, given: dict[str, str]) -> Answer:
         """inquire-daily-price: 30 days."""
         today = self.exchange.day or 0
-        span = {"FID_INPUT_DATE_1": f"{_date(today - 60):%Y%m%d}", "FID_INPUT_DATE_2": f"{_date(today):%Y%m%d}"}
+        span = {"FID_INPUT_DATE_1": f"{date_of(today - 60):%Y%m%d}", "FID_INPUT_DATE_2": f"{date_of(today):%Y%m%d}"}
         rows = self.days({"FID_PERIOD_DIV_CODE": "D", **given, **span}).blocks["output2"][:30]
         names = ("stck_bsop_date", "stck_oprc", "stck_hgpr", "stck_lwpr", "stck_clpr", "acml_vol", "prdy_vrss",
                  "prdy_vrss_sign", "flng_cls_code")  # fmt: skip
@@ -334,7 +330,7 @@ class Quotes:
         begun = _epoch(given.get("BASS_DT", ""))
         rows = []
         for day in range(begun, begun + 24):
-            date = _date(day)
+            date = date_of(day)
             opened = "Y" if is_session(date) else "N"
             rows.append({
                 "bass_dt": f"{date:%Y%m%d}", "wday_dvsn_cd": f"{date.isoweekday() % 7 + 1:02d}", "bzdy_yn": opened,
@@ -365,7 +361,7 @@ def _together(bars: Sequence[Candle], period: str) -> list[Candle]:
         return list(bars)
 
     def key(bar: Candle) -> tuple[int, ...]:
-        date = _date(day_of(bar.close_time))
+        date = date_of(day_of(bar.close_time))
         return date.isocalendar()[:2] if period == "W" else (date.year, date.month) if period == "M" else (date.year,)
 
     groups: dict[tuple[int, ...], list[Candle]] = {}
@@ -378,12 +374,5 @@ def _together(bars: Sequence[Candle], period: str) -> list[Candle]:
     ]  # fmt: skip
 
 
-def _date(day: int) -> dt.date:
-    return dt.date(1970, 1, 1) + dt.timedelta(days=day)
-
-
 def _epoch(said: str) -> int:
-    try:
-        return (dt.datetime.strptime(said, "%Y%m%d").date() - dt.date(1970, 1, 1)).days  # noqa: DTZ007  a date
-    except ValueError:
-        raise Business("OPSQ2002", f"ERROR : INPUT FIELD DATE {said!r}") from None
+    return day_asked(said, f"DATE {said!r}")

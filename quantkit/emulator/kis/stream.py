@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from quantkit.emulator.faults import FaultKind
 from quantkit.emulator.kis.frames import Running, book_record, frame, notice_record
 from quantkit.emulator.kis.trading import CODE_OF
-from quantkit.emulator.session import SECOND, day_of, seoul
+from quantkit.emulator.session import SECOND, date_of, day_of, seoul
 from quantkit.trading.orders import Side
 from quantkit.trading.ports import Quote, Tick
 
@@ -153,7 +152,7 @@ class Stream:
                 await session.socket.send(text)
 
     def _date(self) -> str:
-        return f"{dt.date(1970, 1, 1) + dt.timedelta(days=day_of(self.exchange.now)):%Y%m%d}"
+        return f"{date_of(day_of(self.exchange.now)):%Y%m%d}"
 
     # --- registrations --------------------------------------------------------------------------------------------
 

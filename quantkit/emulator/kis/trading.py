@@ -7,11 +7,10 @@ row of the order says what was cancelled (an assumption: no capture was seen).
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from quantkit.emulator.kis.envelope import Answer, Business, number, page
-from quantkit.emulator.session import day_of, seoul
+from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, page
+from quantkit.emulator.session import date_of, day_of, seoul
 from quantkit.errors import Refused
 from quantkit.market.costs import Costs
 from quantkit.trading.orders import OrderType, Side, TimeInForce
@@ -90,26 +89,28 @@ class Trading:
         self.branch = "00950" if paper else "06010"
         self.cancels: dict[str, str] = {}  # of the day: the cancel's number by the order's
         self._taken: dict[str, list[Taken]] = {}
-        self._day, self._base = -1, 0
+        self._day = -1
+        self._bases: dict[int, int] = {}  # by day: the exchange's number before its first
 
     # --- numbers -------------------------------------------------------------------------------------------------
 
     def odno(self, number: str) -> str:
         """The number of an order as customers know it: of the day."""
         self._today()
-        return f"{int(number) - self._base:010d}"
+        return self._of_day(self._day, number)
 
     def number(self, odno: str) -> str:
         self._today()
         if not odno.isdigit():
             raise self._refusal("UNKNOWN_ORDER")
-        return f"{int(odno) + self._base:010d}"
+        return f"{int(odno) + self._bases[self._day]:010d}"
 
     def _today(self) -> None:
         day = self.exchange.day
         if day is not None and day != self._day:
             placed = [int(each) for each in self.exchange.desk.placed]
-            self._day, self._base = day, min(placed, default=self.exchange.desk.last_number + 1) - 1
+            self._day = day
+            self._bases[day] = min(placed, default=self.exchange.desk.last_number + 1) - 1
             self.cancels = {}
 
     def _refusal(self, code: str, detail: str = "") -> Business:
@@ -225,27 +226,30 @@ class Trading:
 
     # --- lists ---------------------------------------------------------------------------------------------------
 
-    def _lines(self, owner: Customer, since: int, until: int, at: int | None) -> Iterable[tuple[int, BrokerOrder]]:
+    def _lines(self, owner: Customer, since: int, until: int, at: int | None) -> Iterable[tuple[Taken, BrokerOrder]]:
         for taken in self._taken.get(owner.name, ()):
             if since <= taken.day <= until and (line := taken.order.line(at)) is not None:
-                yield taken.day, line
+                yield taken, line
 
     def daily(self, owner: Customer, given: dict[str, str], cont: str, at: int | None = None) -> Answer:
         """inquire-daily-ccld: at: as the list stood then."""
         self.check_account(owner, given)
         self._today()
-        since, until = _day(given, "INQR_STRT_DT"), _day(given, "INQR_END_DT")
+        since, until = (
+            day_asked(given.get("INQR_STRT_DT", ""), "INQR_STRT_DT"),
+            day_asked(given.get("INQR_END_DT", ""), "INQR_END_DT"),
+        )
         side, done = given.get("SLL_BUY_DVSN_CD", "00"), given.get("CCLD_DVSN", "00")
         hidden = given.get("EXCG_ID_DVSN_CD", "KRX") == "NXT"
         rows, ordered, filled, value, costs = [], 0, 0, 0, 0
-        for day, line in self._lines(owner, since, until, at):
+        for taken, line in self._lines(owner, since, until, at):
             wanted = not hidden and side in ("", "00", "01" if line.side is Side.SELL else "02")
             wanted &= given.get("PDNO", "") in ("", line.symbol)
             wanted &= done in ("", "00") or (line.leaves == 0) == (done == "01")
-            wire = self._of_day(day, line.number)
+            wire = self._of_day(taken.day, line.number)
             wanted &= given.get("ODNO", "") in ("", wire)
             if wanted:
-                rows.append(self._row(day, line, wire))
+                rows.append(self._row(taken, line, wire))
                 ordered, filled, value = ordered + line.quantity, filled + line.filled, value + line.value
                 costs += (line.commission or 0) + (line.tax or 0)
         if given.get("INQR_DVSN", "00") == "00":
@@ -262,20 +266,17 @@ class Trading:
 
     def _of_day(self, day: int, number_: str) -> str:
         """An order's number of its own day."""
-        if day == self._day:
-            return self.odno(number_)
-        first = min(int(t.order.number) for all_ in self._taken.values() for t in all_ if t.day == day)
-        return f"{int(number_) - first + 1:010d}"
+        return f"{int(number_) - self._bases[day]:010d}"
 
-    def _row(self, day: int, line: BrokerOrder, wire: str) -> dict[str, str]:
-        code = CODE_OF[(line.type, self._tif(line))]
+    def _row(self, taken: Taken, line: BrokerOrder, wire: str) -> dict[str, str]:
+        code = CODE_OF[(line.type, taken.order.tif)]
         sell = line.side is Side.SELL
         gone = line.quantity - line.filled - line.leaves
-        original = "" if line.original is None else self._of_day(day, line.original)
+        original = "" if line.original is None else self._of_day(taken.day, line.original)
         word = f"{'매도' if sell else '매수'}{'정정' if original else ''}"
         price = line.price if code in PRICED else 0
         return {
-            "ord_dt": f"{_date(day):%Y%m%d}", "ord_gno_brno": self.branch, "odno": wire, "orgn_odno": original,
+            "ord_dt": f"{date_of(taken.day):%Y%m%d}", "ord_gno_brno": self.branch, "odno": wire, "orgn_odno": original,
             "ord_dvsn_name": KINDS[code][2], "sll_buy_dvsn_cd": "01" if sell else "02",
             "sll_buy_dvsn_cd_name": f"{word}*" if gone and not line.leaves else word, "pdno": line.symbol,
             "prdt_name": line.symbol, "ord_qty": number(line.quantity), "ord_unpr": number(price),
@@ -289,20 +290,16 @@ class Trading:
             "excg_id_dvsn_Cd": "KRX", "stpm_cndt_pric": "", "stpm_efct_occr_dtmd": "",
         }  # fmt: skip
 
-    def _tif(self, line: BrokerOrder) -> TimeInForce:
-        order = next(t.order for all_ in self._taken.values() for t in all_ if t.order.number == line.number)
-        return order.tif
-
     def changeable(self, owner: Customer, given: dict[str, str], cont: str) -> Answer:
         """inquire-psbl-rvsecncl."""
         self.check_account(owner, given)
         self._today()
         side = given.get("INQR_DVSN_2", "0")
         rows = []
-        for day, line in self._lines(owner, self._day, self._day, None):
+        for taken, line in self._lines(owner, self._day, self._day, None):
             if not line.leaves or side not in ("", "0", "1" if line.side is Side.SELL else "2"):
                 continue
-            row = self._row(day, line, self.odno(line.number))
+            row = self._row(taken, line, self.odno(line.number))
             names = ("ord_gno_brno", "odno", "orgn_odno", "ord_dvsn_name", "pdno", "prdt_name", "ord_qty", "ord_unpr",
                      "ord_tmd", "tot_ccld_qty", "tot_ccld_amt", "sll_buy_dvsn_cd", "ord_dvsn_cd", "excg_dvsn_cd",
                      "stpm_cndt_pric")  # fmt: skip
@@ -410,18 +407,6 @@ class Trading:
             "evlu_pfls_rt": number((last * held - paid) / paid * 100 if paid else 0, 2),
         }  # fmt: skip
         return Answer({"output1": output}, "KIOK0510", "조회가 완료되었습니다.")
-
-
-def _date(day: int) -> dt.date:
-    return dt.date(1970, 1, 1) + dt.timedelta(days=day)
-
-
-def _day(given: dict[str, str], name: str) -> int:
-    said = given.get(name, "")
-    try:
-        return (dt.datetime.strptime(said, "%Y%m%d").date() - dt.date(1970, 1, 1)).days  # noqa: DTZ007  a date
-    except ValueError:
-        raise Business("OPSQ2002", f"ERROR : INPUT FIELD {name}") from None
 
 
 def _whole(given: dict[str, str], name: str) -> int:
