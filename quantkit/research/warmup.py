@@ -104,6 +104,7 @@ def _fold(bars: Bars) -> None:
         bench = Bench(first_state(bars, cash=1_000_000), plan, rule=rule)
         bench.lay(inputs.rows(0, 1), events)
         bench.take(MORNING)
+        bench.bases()
         bench.fill(Fill(0, 0, BUY, 1, 1e3, 1_000, 0, 0, RULE_OPEN))
         bench.end(0, 0)
         bench.stop_ended(bench.new_id(), 0, BUY, 1, 0, 0, 0)
