@@ -27,7 +27,6 @@ from quantkit.cli import (
     halt,
     journal,
     kis,
-    live,
     orders,
     paper,
     promote,
@@ -79,7 +78,7 @@ app.command("doctor")(doctor.doctor)
 app.command("replay")(replay.replay)
 app.command("reproduce")(runs.reproduce)
 app.command("paper")(paper.paper)
-app.command("live")(live.live)
+app.command("live")(paper.live)
 app.command("halt")(halt.halt)
 app.command("resume")(halt.resume)
 app.command("panic")(halt.panic)
