@@ -5,6 +5,8 @@
                 that does the same with backtesting.py (read the CSV, run an SMA cross with costs, print figures)
     first ever  the same `quantkit backtest` with an empty kernel cache, beside vectorbt's first `from_orders` with its
                 Numba engine (its own cache empty too)
+    first call  only the first `backtest(...)` of a new process, numba's own import in it, bars and pandas there before,
+                of targets and of a rule (`on_bar`): with kernels cached, and ever
 
 Python's bytecode cache is on. Each line is the median of several processes after one that is not counted; the
 first-ever runs are single ones, each in a cache folder of its own.
@@ -57,6 +59,20 @@ print(portfolio.total_return(), portfolio.sharpe_ratio())
 """
 
 
+FIRST_CALL = """
+import sys, time
+import numpy as np, pandas as pd, quantkit as qk
+days = pd.bdate_range("2004-01-05", periods=5000, tz="Asia/Seoul").as_unit("ns").asi8
+close = np.floor(500 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.015, (5000, 1)), axis=0))) * 100 + 1_000
+fields = {"open": close, "high": close + 100, "low": close - 100, "close": close, "volume": np.full((5000, 1), 1e6)}
+bars = qk.Bars(times=days, symbols=("000001",), fields=fields)
+strategy = qk.load_strategy(sys.argv[1])()
+begun = time.perf_counter()
+qk.backtest(strategy, bars)
+print(time.perf_counter() - begun)
+"""
+
+
 def prices(path: Path) -> None:
     """5,000 daily bars of one made-up name, whole won on the tick grid of 100."""
     random = np.random.default_rng(SEED)
@@ -69,15 +85,28 @@ def prices(path: Path) -> None:
             file.write(f"{day},{first:.0f},{max(first, last):.0f},{min(first, last):.0f},{last:.0f},1000\n")
 
 
-def once(command: list[str], **environment: str) -> float:
-    """Wall seconds of one process; its failure ends the benchmark."""
+def ran(command: list[str], **environment: str) -> str:
+    """What a process printed; its failure ends the benchmark."""
     settings = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | environment
-    start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=settings)
-    took = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-800:]}")
-    return took
+    return done.stdout
+
+
+def once(command: list[str], **environment: str) -> float:
+    """Wall seconds of one process."""
+    start = time.perf_counter()
+    ran(command, **environment)
+    return time.perf_counter() - start
+
+
+def first_calls(python: str, strategy: str, cache: Path) -> tuple[float, float]:
+    """Seconds of the first `backtest` call of a process: median with kernels cached, and the one that compiles."""
+    command = [python, "-c", FIRST_CALL, f"strategies/{strategy}.py"]
+    compiling = float(ran(command, NUMBA_CACHE_DIR=str(cache)))
+    ran(command)
+    return statistics.median(float(ran(command)) for _ in range(RUNS)), compiling
 
 
 def pair(ours: list[str], theirs: list[str]) -> tuple[float, float]:
@@ -109,12 +138,22 @@ def main() -> None:
             once(from_csv, NUMBA_CACHE_DIR=str(Path(folder) / "ours")),
             once([python, "-c", VECTORBT], NUMBA_CACHE_DIR=str(Path(folder) / "theirs")),
         )
+        calls = {
+            "targets": first_calls(python, "sma_cross", Path(folder) / "targets"),
+            "a rule": first_calls(python, "grid", Path(folder) / "rule"),
+        }
     if as_json:
-        print(json.dumps({"rows": rows, "versions": versions("numba", "pandas", "backtesting", "vectorbt")}))
+        print(
+            json.dumps(
+                {"rows": rows, "first_calls": calls, "versions": versions("numba", "pandas", "backtesting", "vectorbt")}
+            )
+        )
         return
     print("whole processes, seconds;", versions("numba", "pandas", "backtesting", "vectorbt"))
     for name, (ours, theirs) in rows.items():
         print(f"  {name:<40} {ours:6.3f}  {theirs:6.3f}   ratio {ours / theirs:5.2f}")
+    for name, (cached, compiling) in calls.items():
+        print(f"  first call of {name:<26} {cached:6.3f} cached  {compiling:6.3f} ever")
 
 
 if __name__ == "__main__":
