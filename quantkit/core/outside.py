@@ -20,6 +20,7 @@ from quantkit.core.pricing import base_price, day_limits, order_limit
 from quantkit.core.resting import level_of
 from quantkit.core.short import drop_opening
 from quantkit.core.state import (
+    AT_ANY,
     BARS,
     CASH_BEFORE,
     CLOSE_ENTRY,
@@ -70,6 +71,7 @@ STANDING = np.dtype(
         ("kind", np.int64),
         ("tif", np.int64),
         ("own", np.int64),
+        ("at", np.int64),  # the auction it waits for: AT_ANY, AT_OPEN, AT_CLOSE
         ("tag", np.int64),
         ("bar", np.int64),  # it was decided on
     ]
@@ -191,18 +193,18 @@ def list_standing(desk: Address, t: int, known: int, out: Records) -> int:
             rests = is_limit(order) or is_print(order)
             if not alive or not rests or (order.mute == PARKED and is_limit(order)):
                 continue
-        limit = np.nan
+        limit, priced = np.nan, order.own and order.limit == order.limit
         if order.own == 0 or is_print(order):
-            if known or (order.own and order.limit == order.limit):
+            if known or priced:
                 limit = print_limit(state, inputs, plan, t, k)
-            if known and order.own == 0 and 0.0 < limit < np.inf:  # a collar may reach beyond what the exchange takes
-                lower, upper = day_limits(state, inputs, plan, t, order.symbol)
-                limit = max(lower, min(upper, limit))
-        elif at_once and order.limit != order.limit:
+        elif at_once and not priced:
             if known:
                 limit = order_limit(state, inputs, plan, t, order.symbol, order.side, i64(KIND_OPEN))
         else:
             limit = level_of(frame, t, k)
+        if known and not priced and 0.0 < limit < np.inf:  # a collar may reach beyond what the exchange takes
+            lower, upper = day_limits(state, inputs, plan, t, order.symbol)
+            limit = max(lower, min(upper, limit))
         row = out[count]
         row.order = order.id
         row.symbol = order.symbol
@@ -212,6 +214,7 @@ def list_standing(desk: Address, t: int, known: int, out: Records) -> int:
         row.kind = order.kind
         row.tif = order.tif if order.own else i64(0)
         row.own = order.own
+        row.at = order.at if order.own else i64(AT_ANY)
         row.tag = order.tag
         row.bar = order.bar
         count += 1

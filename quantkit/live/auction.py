@@ -21,6 +21,7 @@ GRACE: Final = 1 * SECOND
 LONGEST: Final = 200 * SECOND
 """After the open: two minutes more where the price is too wild, each end up to 30 s later at random, and some."""
 
+_AT_OPEN: Final = frozenset({"open", "at_open"})
 _STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
 
 
@@ -41,7 +42,7 @@ def end(turn: Turn) -> None:
     engine.now.opening = {}
     for name in list(engine.working):
         order = engine.orders[name]
-        if order.intent.kind != "open" or order.intent.window.phase != "opening_auction":
+        if order.intent.kind not in _AT_OPEN or order.intent.window.phase != "opening_auction":
             continue
         if name in engine.leaving or order.status not in _STANDS:
             continue

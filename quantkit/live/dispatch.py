@@ -39,24 +39,25 @@ def window_of(sleeve: Sleeve, kind: str, close: int, settings: Settings, *, tif:
     """When an order decided at a bar's close may be sent.
 
     Daily bars: the next session's opening auction ("open"), its closing auction ("close"), or all of it until the
-    closing auction. Intraday bars: the next bar, and at the closing auction for "close". No auction takes what has to
-    fill at once ("ioc", "fok").
+    closing auction. Intraday bars: the next bar. "at_open" and "at_close" wait for their auction on bars of any length.
+    No auction takes what has to fill at once ("ioc", "fok").
     """
     if kind == "same_close":
         return Window("closing_auction", close, close + 60 * MINUTE)
     find = partial(settings.hours.next_window, market=settings.market, venue=sleeve.venue)
-    if kind == "close":
+    intraday = sleeve.book.intraday
+    if kind == "at_close" or (kind == "close" and not intraday):
         return find("closing_auction", close)
     ahead = [find(phase, close) for phase in _PHASES]
     if tif in _AT_ONCE:
         return ahead[1]
-    if sleeve.book.intraday:
+    if kind == "at_open" or (kind == "open" and not intraday):
+        return ahead[0]
+    if intraday:
         first = min(ahead, key=lambda window: max(window.opens, close))
         opens = max(first.opens, close)
         closes = min(first.closes, close + sleeve.step) if sleeve.step and first.opens <= close else first.closes
         return Window(first.phase, opens, max(closes, opens + 1))
-    if kind == "open":
-        return ahead[0]
     return Window("session", ahead[0].opens, find("continuous", ahead[0].opens).closes)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quantkit.trading.events import Entry
     from quantkit.trading.orders import Order
 
-_RESTS: Final = frozenset({"limit", "conditional"})
+_RESTS: Final = frozenset({"limit", "conditional", "at_open", "at_close"})
 _DROPS: Final = frozenset({Status.DENIED, Status.REJECTED, Status.CANCELED, Status.EXPIRED})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from quantkit.core.state import (
+    AT_CLOSE,
+    AT_OPEN,
     CLOSING,
     KIND_CLOSE,
     KIND_CONDITIONAL,
@@ -44,7 +46,7 @@ class Wanted(NamedTuple):
     side: int  # +1 buy, -1 sell
     quantity: int  # shares still to fill
     limit: float  # price to send, on the day's grid, collar included; nan: market, or not known before the morning
-    kind: str  # "open", "close", "limit", "conditional", "market", "vwap", "same_close"
+    kind: str  # "open", "close", "at_open", "at_close", "limit", "conditional", "market", "vwap", "same_close"
     tif: str  # "day", "ioc", "fok"
     rule: str  # "target", "own", "stop_loss", "take_profit", "trailing_stop", "max_holding"
     tag: int
@@ -90,6 +92,7 @@ STOP_RULES = {
     RULE_TAKE: "take_profit",
     RULE_TAKE_GAP: "take_profit",
 }
+_AUCTIONS = {AT_OPEN: "at_open", AT_CLOSE: "at_close"}  # whichever bar comes first
 _KINDS = {
     KIND_LIMIT: "limit",
     KIND_STOP_LIMIT: "limit",
@@ -116,10 +119,12 @@ def rule_of_kind(kind: int) -> int:
 def wanted_of(row: Record, phase: int | None) -> Wanted:
     """A STANDING row in words. phase: of the bar it may fill in, `DATE.phase`; None: not yet known."""
     kind, own = int(row["kind"]), bool(row["own"])
-    if kind == KIND_OPEN:
+    if row["at"]:
+        word = _AUCTIONS[int(row["at"])]
+    elif kind == KIND_OPEN:
         word = "open" if phase is None or phase & OPENING else "market"
     elif kind == KIND_CLOSE:
-        word = "close" if own or phase is None or phase & CLOSING else "market"
+        word = "close" if phase is None or phase & CLOSING else "market"
     else:
         word = _KINDS.get(kind, "market")
     limit = float(row["limit"])

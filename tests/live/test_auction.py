@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from quantkit.live.auction import GRACE, LONGEST
 from quantkit.trading.orders import Status
 from tests.live.accounts import NAMES, Account, Want, at, line
 
 
-def test_what_the_call_left_is_cancelled_a_second_after_the_name_has_printed() -> None:
+@pytest.mark.parametrize("kind", ["open", "at_open"])
+def test_what_the_call_left_is_cancelled_a_second_after_the_name_has_printed(kind: str) -> None:
     account = Account()
-    name = account.working()
+    name = account.working(Want(1, kind=kind))
     account.tick(70_500.0, time=at("09:00") + 7 * GRACE, auction=True)
     assert account.cancels() == []
     account.timer("opening", at("09:00") + 8 * GRACE)

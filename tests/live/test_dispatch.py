@@ -212,6 +212,8 @@ def test_a_new_day_forgets_what_ended() -> None:
 DAILY = {
     "open": ("opening_auction", "08:30", "08:59"),
     "close": ("closing_auction", "15:20", "15:29"),
+    "at_open": ("opening_auction", "08:30", "08:59"),
+    "at_close": ("closing_auction", "15:20", "15:29"),
     "limit": ("session", "08:30", "15:20"),
     "conditional": ("session", "08:30", "15:20"),
 }
@@ -231,7 +233,8 @@ def test_windows_of_daily_bars_are_the_next_sessions(kind: str) -> None:
         ("market", "10:00", "continuous", "10:00", "10:05"),
         ("limit", "15:15", "continuous", "15:15", "15:20"),
         ("market", "15:20", "closing_auction", "15:20", "15:25"),
-        ("close", "10:00", "closing_auction", "15:20", "15:29"),
+        ("close", "10:00", "continuous", "10:00", "10:05"),
+        ("at_close", "10:00", "closing_auction", "15:20", "15:29"),
         ("same_close", "10:00", "closing_auction", "10:00", "11:00"),
     ],
 )
@@ -245,6 +248,13 @@ def test_windows_of_intraday_bars_are_the_next_bar(kind: str, close: str, phase:
 def test_the_first_bar_of_the_next_session_is_its_opening_auction() -> None:
     sleeve = Account(Scripted(intraday=True)).engine.sleeves["sma"]
     window = window_of(sleeve, "open", at("15:30", FRIDAY), Settings())
+    assert (window.phase, window.opens, window.closes) == ("opening_auction", at("08:30"), at("08:59"))
+
+
+def test_an_order_at_the_open_waits_for_tomorrows_auction() -> None:
+    sleeve = Account(Scripted(intraday=True)).engine.sleeves["sma"]
+    sleeve.step = 300 * 1_000_000_000
+    window = window_of(sleeve, "at_open", at("10:00", FRIDAY), Settings())
     assert (window.phase, window.opens, window.closes) == ("opening_auction", at("08:30"), at("08:59"))
 
 

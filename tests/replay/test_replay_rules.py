@@ -1,0 +1,80 @@
+"""Rules with orders of their own, replayed: when their orders go, and that their fills are the backtest's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantkit.core.policy import Policy
+from quantkit.core.state import to_bytes
+from quantkit.live.journal import open_journal
+from quantkit.replay.driver import NAME, Driver
+from quantkit.replay.ready import Ready
+from quantkit.trading.events import Kind
+from tests.core.markets import Case, make_bars
+from tests.core.reference_orders import Command
+from tests.replay.running import prepared, simulated
+
+
+def case_of(commands: dict[int, list[Command]], *, rows: int = 6, per_day: int = 3, **more: Any) -> Case:
+    """One name on bars of ten minutes, three a session; commands by bar."""
+    bytes_ = np.full((rows, 1, 5), 3, np.uint8)
+    bytes_[..., 0] = 0
+    bars = make_bars(
+        "2024-03-26", bytes_, listed=[(0, rows - 1)], markets=["KOSPI"], actions=[], per_day=per_day, freq="10m",
+        to_close=True,
+    )  # fmt: skip
+    script = [commands.get(t, []) for t in range(rows)]
+    return Case(bars, np.full(bars.shape, np.nan), script=script, **more)
+
+
+def replayed(case: Case) -> tuple[Driver, list[Any]]:
+    """The replay, held to the fold, and the entries of its journal."""
+    journal = open_journal(None, NAME, owner="test", now=0)
+    driver = Driver(Ready(prepared(case), honest=False), journal, quick=True)
+    mine, (output, state) = driver.run(lambda done, total: None), simulated(case)
+    assert [table.tolist() for table in mine] == [table.tolist() for table in output]
+    assert to_bytes(driver.book.state, ("x",)) == to_bytes(state, ("x",))
+    assert driver.denials == []
+    return driver, [recorded.entry for recorded in journal.read()]
+
+
+def sent(entries: list[Any], driver: Driver) -> list[tuple[int, str]]:
+    """(bar on which it went, window) of every order."""
+    windows = {entry.order: entry.payload["intent"]["window"]["phase"]
+               for entry in entries if entry.kind is Kind.ORDER_INITIALIZED}  # fmt: skip
+    ends = driver.hours.array
+    return [(int(np.searchsorted(ends, entry.time)), windows[entry.order])
+            for entry in entries if entry.kind is Kind.ORDER_SUBMITTING]  # fmt: skip
+
+
+def buy(**keywords: Any) -> Command:
+    """An order of five shares."""
+    return Command("buy", 0, 5, keywords)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "bar", "window"),
+    [
+        ({"at": "open"}, 3, "opening_auction"),  # of tomorrow, not of the bar that comes next
+        ({"at": "close"}, 2, "closing_auction"),
+        ({}, 1, "continuous"),
+    ],
+)
+@pytest.mark.parametrize("fill", ["next_open", "next_close"])
+def test_an_order_goes_in_the_window_of_its_print(keywords: dict[str, Any], bar: int, window: str, fill: str) -> None:
+    driver, entries = replayed(case_of({0: [buy(**keywords)]}, fill=fill))
+    assert sent(entries, driver) == [(bar, window)]
+    assert driver.book.tables[-1].fills["quantity"].tolist() == [5]
+
+
+def test_a_collar_beyond_the_days_limits_asks_for_no_more_than_they_allow() -> None:
+    bytes_ = np.full((8, 1, 5), 3, np.uint8)
+    bytes_[:, 0, 0] = (0, 0, 0, 0, 0, 246, 246, 0)  # on the second day two bars at the upper limit
+    bars = make_bars("2024-03-26", bytes_, listed=[(0, 7)], markets=["KOSPI"], actions=[], per_day=4, freq="10m")
+    script: list[list[Command]] = [[], [], [], [], [], [buy(), buy(tif="ioc")], [buy(at="close")], []]
+    _, entries = replayed(Case(bars, np.full(bars.shape, np.nan), Policy(collar=0.1), script=script))
+    prices = {entry.payload["price"] for entry in entries if entry.kind is Kind.ORDER_SUBMITTING}
+    assert prices == {bars.field("high").max()}
