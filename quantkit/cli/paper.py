@@ -60,8 +60,8 @@ def _command(mode: str, words: str) -> Callable[..., None]:
             trading.Asked(
                 mode=mode, file=strategy, account=account, symbols=symbols, param=param, lake=lake, data=data,
                 market=market, freq=freq, fill=fill, broker=broker, prices=prices, first=first, last=last, speed=speed,
-                seed=seed, tick_seconds=tick_seconds, capital=capital, interpret=interpret, store=store, metrics=metrics,
-                as_json=as_json,
+                seed=seed, tick_seconds=tick_seconds, capital=capital, interpret=interpret, store=store,
+                metrics=metrics, as_json=as_json,
             )
         )  # fmt: skip
 
