@@ -213,7 +213,7 @@ def result(call: Call, pages: Sequence[Envelope], *, more: bool = False) -> Resu
     for page in pages:
         for name, value in page.body.items():
             if isinstance(value, dict | list) and name.lower() not in _ENVELOPE:
-                rows = [_record(call, row, unread) for row in page.rows(name)]
+                rows = [record_of(call, row, unread) for row in page.rows(name)]
                 blocks.setdefault(name.lower(), []).append(rows)
     whole = {name: _joined(parts, blocks) for name, parts in blocks.items()}
     last = pages[-1]
@@ -228,7 +228,8 @@ def _joined(parts: list[list[Record]], blocks: Mapping[str, list[list[Record]]])
     return tuple(row for rows in parts for row in rows)
 
 
-def _record(call: Call, row: Mapping[str, Any], unread: dict[str, None]) -> Record:
+def record_of(call: Call, row: Mapping[str, Any], unread: dict[str, None]) -> Record:
+    """One row under our names; names of values that are not what the catalogue says go into `unread`."""
     values: dict[str, Value] = {}
     for wire, raw in row.items():
         field = call.answer.get(wire)
