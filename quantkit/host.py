@@ -42,7 +42,7 @@ from quantkit.live.turn import Settings, fold
 from quantkit.live.windows import session_of
 from quantkit.strategy.rules import with_room
 from quantkit.trading.events import Kind
-from quantkit.trading.ports import Candle
+from quantkit.trading.ports import Candle, LogsWire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -166,6 +166,8 @@ class Host:
             engine = recover(journal, [new_sleeve(each) for each in account.deployments])
             if account.made is None:
                 account.made = account.broker(engine)
+            if isinstance(account.made, LogsWire):
+                account.made.log_to(partial(journal.log_wire, None))
             engine.settings = Settings(
                 external=account.external, capabilities=account.made.capabilities, market=self.hub.market
             )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from quantkit.trading.approval import Approved
     from quantkit.trading.orders import OrderType, Side
@@ -147,6 +147,14 @@ class Broker(Protocol):
 
     def notices(self) -> AsyncIterator[Notice]:
         """The order stream, from `connect` on; it ends when the connection does (`RetryLater` where it broke)."""
+
+
+@runtime_checkable
+class LogsWire(Protocol):
+    """A broker with a wire whose messages the journal keeps."""
+
+    def log_to(self, keep: Callable[[str, str, int], None]) -> None:
+        """From now on: keep(direction "out" or "in", text without secrets, UTC nanoseconds)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from quantkit.market.costs import Costs
 from quantkit.trading.approval import Approved
 from quantkit.trading.orders import OrderType, Side
 from quantkit.trading.ports import Candle, InstrumentDay, Quote, Tick
+from tests.brokers.contract import Bench
 
 SECOND = 1_000_000_000
 TEN = int(np.datetime64("2026-09-21T01:00:00", "ns").astype(np.int64))  # ten in the morning, Seoul
@@ -32,7 +33,7 @@ def facts(symbol: str, **more: object) -> InstrumentDay:
     return InstrumentDay(symbol=symbol, base=PRICE, previous_close=PRICE, **more)  # type: ignore[arg-type]
 
 
-class PaperBench:
+class PaperBench(Bench):
     """A paper account on prices that the test makes up."""
 
     start = TEN
@@ -77,7 +78,7 @@ class PaperBench:
             await self.broker.connect()
 
 
-class _Quiet:
+class Quiet:
     """A day on which nobody trades."""
 
     symbols = (SYMBOL, OTHER)
@@ -95,7 +96,7 @@ class _Quiet:
         return []
 
 
-class EmulatorBench:
+class EmulatorBench(Bench):
     """An account at the emulated exchange; another account is the rest of the market."""
 
     start = TEN
@@ -103,7 +104,7 @@ class EmulatorBench:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
-        self.exchange = Exchange(_Quiet(), interrupts=False)
+        self.exchange = Exchange(Quiet(), interrupts=False)
         self.exchange.open_account("test", MONEY, shares={SYMBOL: SHARES})
         self.exchange.open_account("others", 10**12, shares={SYMBOL: 10**6, OTHER: 10**6})
         self.exchange.advance(TEN)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import pytest
 
@@ -39,6 +39,15 @@ class Bench(Protocol):
     tick: float
     shares: int
     money: int
+    steps: ClassVar[int] = 100  # of the longest test
+    immediate: ClassVar[bool] = True  # whether it takes IOC and FOK at all
+    run: ClassVar[Callable[..., None]] = staticmethod(run_virtual)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is left behind."""
 
     async def offer(self, symbol: str, side: Side, price: float, shares: int) -> None:
         """Somebody else's order stands in the book: these shares at this price, and hardly more."""
@@ -58,12 +67,12 @@ def on_bench(test: Callable[[Any, Any], Awaitable[None]]) -> Callable[[Any], Non
 
     def run(self: Any) -> None:
         async def main(clock: VirtualClock) -> None:
-            bench = self.bench(clock)
-            await bench.broker.connect()
-            await test(self, bench)
-            await bench.broker.close()
+            async with self.bench(clock) as bench:
+                await bench.broker.connect()
+                await test(self, bench)
+                await bench.broker.close()
 
-        run_virtual(main, start=self.bench.start)
+        self.bench.run(main, start=self.bench.start)
 
     run.__name__, run.__doc__ = test.__name__, test.__doc__  # not `wraps`: pytest would ask for a fixture `bench`
     return run
@@ -203,8 +212,11 @@ class BrokerContract:
             found = await line(broker, ticket.number)
             assert (found.filled, found.value) == (5, round(5 * price))
             after = await broker.cash()
-            costs = (found.commission or 0) + (found.tax or 0)
-            assert after.next_2 == cash.next_2 - sign * found.value - costs
+            costs = cash.next_2 - after.next_2 - sign * found.value
+            if found.commission is None:  # a broker that tells its costs later
+                assert 0 <= costs < 0.005 * found.value
+            else:
+                assert costs == found.commission + (found.tax or 0)
             assert after.today == cash.today  # it settles two sessions later
             assert await holding(broker, bench.symbol) == held + sign * 5
 
@@ -229,6 +241,10 @@ class BrokerContract:
     async def test_an_immediate_order_leaves_nothing_behind(self, bench: Bench) -> None:
         broker, price = bench.broker, bench.price
         await bench.offer(bench.symbol, SELL, price, 4)
+        if not bench.immediate:
+            with pytest.raises(Refused):
+                await broker.submit(ask(bench.symbol, BUY, 40, price, tif=TimeInForce.IOC))
+            return
         ticket = await broker.submit(ask(bench.symbol, BUY, 40, price, tif=TimeInForce.IOC))
         found = await line(broker, ticket.number)
         assert 4 <= found.filled < 40
@@ -415,10 +431,10 @@ class BrokerContract:
 
     @on_bench
     async def test_whatever_is_asked_only_the_three_errors_come_back_and_the_books_agree(self, bench: Bench) -> None:
-        """A hundred requests, sensible and not, while the market moves; after each the account is sound."""
+        """Many requests, sensible and not, while the market moves; after each the account is sound."""
         broker, refused = bench.broker, 0
         numbers = ["none"]
-        for step in range(100):
+        for step in range(bench.steps):
             side = SELL if step % 3 == 0 else BUY
             price = bench.price + bench.tick * (step * 7 % 9 - 4)
             number = numbers[step * 5 % len(numbers)]
@@ -444,4 +460,4 @@ class BrokerContract:
             assert position.sellable == position.quantity - on_sale >= 0
             bought = sum(each.side.sign * each.filled for each in lines if each.symbol == bench.symbol)
             assert position.quantity == bench.shares + bought
-        assert 0 < refused < 80  # the requests were of both kinds
+        assert 0 < refused < 0.8 * bench.steps  # the requests were of both kinds

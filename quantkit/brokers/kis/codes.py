@@ -176,6 +176,41 @@ _REMEDIES: Final = {
 }
 
 
+_REASONS: Final = (
+    # words of the text, codes, our code, what to do; the text goes before the code: APBK0918 alone has six meanings
+    (("호가단위",), (), "PRICE_TICK", "round the price to the tick of its price range"),
+    (("상하한", "상한가", "하한가"), (), "PRICE_LIMIT", "give a price within the day's limits"),
+    (("영업일이 아", "영업일 아"), ("40100000",), "SESSION_PHASE", "the exchange is closed today"),
+    (
+        ("장운영시간", "장시작전", "장종료", "장마감", "주문시간", "주문가능시간", "장개시전"),
+        ("40570000", "40580000", "APBK1058", "KIOK0320", "APBK1664"),
+        "SESSION_PHASE",
+        "send it in a phase of the session that takes it",
+    ),
+    (("주문가능금액", "예수금", "증거금"), ("40250000",), "INSUFFICIENT_CASH", "buy less, or end an open buy"),
+    (
+        ("잔고내역이 없", "가능한 수량", "매도가능수량", "잔고가 부족", "잔고부족", "보유수량"),
+        ("APBK0400", "APBK1234", "40240000"),
+        "INSUFFICIENT_SHARES",
+        "sell no more than is not on sale already",
+    ),
+    (("거래정지", "매매정지", "매매불가"), ("APBK0634",), "INSTRUMENT_BLOCKED", "the name does not trade now"),
+    (("종목정보가 없", "종목코드"), ("APBK0656", "MCA05918"), "UNKNOWN_SYMBOL", "check the code of the name"),
+    (("원주문번호", "원주문이"), ("APBK1663",), "UNKNOWN_ORDER", "look at today's list of orders"),
+    (("가능수량이 없", "할 수량이 없"), ("40330000",), "NOTHING_LEFT", "it has filled, or was changed or cancelled"),
+    (("주문수량",), (), "QUANTITY", "give a whole number of shares, 1 or more"),
+    (("주문구분",), ("APBK1943", "APBK3013"), "ORDER_KIND", "this kind of order is not taken there or now"),
+)
+
+
+def reason_of(code: str, text: str) -> tuple[str, str]:
+    """Why an order was refused, in the house's codes, and what to do; KIS's own code and "" where nobody knows."""
+    for words, _, ours, advice in _REASONS:
+        if any(word in text for word in words):
+            return ours, advice
+    return next(((ours, advice) for _, codes, ours, advice in _REASONS if code in codes), (code, ""))
+
+
 def act_of(code: str, text: str, status: int) -> Act:
     """What an answer that is not "0" asks of us, by its code, its text and its HTTP status.
 

@@ -90,6 +90,7 @@ class KisEmulator:
     calls, ledger requests a second for a key, and for its account; None: KIS's own (20, or 2 on paper), no count
     columns       profile of the stream's columns, `frames.COLUMNS`
     ping, silence seconds between two PINGPONGs, and without an answer before a session is closed
+    machine, beat the machine's seconds, and how many pass between two looks at the exchange
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class KisEmulator:
         speed: float = 1.0, start: int | None = None, faults: FaultPlan | None = None, host: str = "127.0.0.1",
         port: int = 0, stream_port: int = 0, calls: int | None = None, ledger: int | None = None,
         columns: str = "2026-09", ping: float = 30.0, silence: float = 100.0, seed: int = 0,
-        machine: Callable[[], float] = time.monotonic,
+        machine: Callable[[], float] = time.monotonic, beat: float = 0.002,
     ) -> None:  # fmt: skip
         if host not in LOOPBACK:
             raise ConfigError(f"host={host!r}: the emulator listens on loopback only, such as 127.0.0.1")
@@ -120,6 +121,7 @@ class KisEmulator:
         )  # fmt: skip
         self._where, self._ports = host, (port, stream_port)
         self._servers: list[Any] = []
+        self._every = beat
         self._heart: asyncio.Task[None] | None = None
         self.requests = 0
 
@@ -159,7 +161,7 @@ class KisEmulator:
         """Let the exchange follow the clock."""
         while True:
             self.advance()
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(self._every)
 
     def advance(self) -> None:
         """Let everything happen up to now, and tell who listens."""
@@ -350,6 +352,7 @@ class KisEmulator:
         """Time, traffic and faults so far."""
         return {
             "time": self.pace.now(),
+            "speed": self.pace.speed,
             "day": self.exchange.day,
             "requests": self.requests,
             "tokens": self.keys.issued,

@@ -2,7 +2,8 @@
 
 Contract: each function answers one service for one customer, or raises `Business` or `Gateway`. Order numbers begin
 anew each day; a modification and a cancel have numbers of their own. The list of orders has no rows for cancels: the
-row of the order says what was cancelled (an assumption: no capture was seen).
+row of the order says what was cancelled, and what its session left over stays its rest (assumptions: no capture was
+seen).
 """
 
 from __future__ import annotations
@@ -271,19 +272,20 @@ class Trading:
     def _row(self, taken: Taken, line: BrokerOrder, wire: str) -> dict[str, str]:
         code = CODE_OF[(line.type, taken.order.tif)]
         sell = line.side is Side.SELL
-        gone = line.quantity - line.filled - line.leaves
+        rest = line.quantity - line.filled if line.status == "expired" else line.leaves
+        gone = line.quantity - line.filled - rest
         original = "" if line.original is None else self._of_day(taken.day, line.original)
         word = f"{'매도' if sell else '매수'}{'정정' if original else ''}"
         price = line.price if code in PRICED else 0
         return {
             "ord_dt": f"{date_of(taken.day):%Y%m%d}", "ord_gno_brno": self.branch, "odno": wire, "orgn_odno": original,
             "ord_dvsn_name": KINDS[code][2], "sll_buy_dvsn_cd": "01" if sell else "02",
-            "sll_buy_dvsn_cd_name": f"{word}*" if gone and not line.leaves else word, "pdno": line.symbol,
+            "sll_buy_dvsn_cd_name": f"{word}*" if gone and not rest else word, "pdno": line.symbol,
             "prdt_name": line.symbol, "ord_qty": number(line.quantity), "ord_unpr": number(price),
             "ord_tmd": seoul(line.time).replace(":", ""), "tot_ccld_qty": number(line.filled),
             "avg_prvs": number(line.value / line.filled if line.filled else 0, 4 if self.paper else 0),
             "cncl_yn": "Y" if gone else "N", "tot_ccld_amt": number(line.value), "loan_dt": "", "ordr_empno": "OpnAPI",
-            "ord_dvsn_cd": code, "cnc_cfrm_qty": number(gone), "rmn_qty": number(line.leaves),
+            "ord_dvsn_cd": code, "cnc_cfrm_qty": number(gone), "rmn_qty": number(rest),
             "rjct_qty": "0", "ccld_cndt_name": "없음", "inqr_ip_addr": "", "cpbc_ordp_ord_rcit_dvsn_cd": "",
             "cpbc_ordp_infm_mthd_dvsn_cd": "", "infm_tmd": "", "ctac_tlno": "", "prdt_type_cd": "300",
             "excg_dvsn_cd": "02", "cpbc_ordp_mtrl_dvsn_cd": "", "ord_orgno": self.branch, "rsvn_ord_end_dt": "",

@@ -1,0 +1,14 @@
+"""KIS's broker keeps the contract of brokers, over real sockets, in both environments."""
+
+from __future__ import annotations
+
+from tests.brokers.contract import BrokerContract
+from tests.brokers.kis.benches import KisBench, KisPaperBench
+
+
+class TestReal(BrokerContract):
+    bench = KisBench
+
+
+class TestPaper(BrokerContract):
+    bench = KisPaperBench
