@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from quantkit.data.stamps import step_us
 from quantkit.errors import QuantkitError
 from quantkit.live import metrics
-from quantkit.live.backoff import Backoff
 from quantkit.live.bars import GRACE, MINUTE, SECOND, Bar, Hole, Revision, TickBars
 from quantkit.live.messages import ConnectionChanged, MarketData
 from quantkit.live.mismatch import Mismatch, compare
 from quantkit.live.planner import SHARE, UNIVERSE, Plan, Want, plan
 from quantkit.live.windows import Span, Venue, date_of, next_span, phase_at, windows_of
+from quantkit.trading.backoff import Backoff
 from quantkit.trading.ports import Tick
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from quantkit.errors import BadData, Bug, QuantkitError, Refused, RetryLater
 from quantkit.live import metrics
-from quantkit.live.backoff import Backoff
 from quantkit.live.effects import Effects, Limits
 from quantkit.live.haltfile import read_halt
 from quantkit.live.messages import Command, ConnectionChanged, Effect, Input, Noticed
+from quantkit.trading.backoff import Backoff
 from quantkit.trading.events import Entry, Kind
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.errors import QuantkitError
 from quantkit.live import metrics
-from quantkit.live.backoff import Backoff
 from quantkit.live.clock import SECOND, SystemClock
 from quantkit.live.messages import Command
+from quantkit.trading.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -7,6 +7,7 @@ tokens   the access token, kept on disk             limiter    requests a second
 catalogue, calling   all 338 calls by name          charts     days and minutes, whole
 answers  what an answer means                       server     keys, accounts, servers
 quotes, ledger   records of prices and of accounts  figures    texts as numbers
+frames, sealed   what a frame of the stream says    stream     one WebSocket session
 """
 
 from quantkit.brokers.kis.client import KisClient, Options

@@ -155,6 +155,9 @@ _ACTS: Final[dict[str, Act]] = {
     )), Act.CONFIG),
     **dict.fromkeys(("IGW00002", "APTR0058", "OPSQ2000", "APAC0489", "APBK1744", "40910000"), Act.CONFIG),
     "KIOK0560": Act.EMPTY,
+    # of the stream
+    **dict.fromkeys(("OPSP0010", "OPSP0011"), Act.TOKEN),
+    **dict.fromkeys(("OPSP0007", "OPSP0009", "OPSP8996"), Act.TEMPORARY),
 }  # fmt: skip
 _TEXTS: Final = (
     ("거래소 미접수", Act.NOT_YET),
@@ -172,6 +175,9 @@ _REMEDIES: Final = {
     "IGW00002": "the account does not belong to this app key: check KIS_ACCOUNT_NO",
     "OPSQ2000": "the account does not belong to this app key: check KIS_ACCOUNT_NO",
     "APTR0058": "the account does not belong to this app key: check KIS_ACCOUNT_NO",
+    "OPSP0008": "a session has 41 registrations, those for own orders included",
+    "OPSP8992": "the stream does not know this name; for own orders it is the HTS id: check KIS_HTS_ID",
+    "OPSP8996": "another session of this app key is open, here or elsewhere: close it; one that crashed ends by itself",
     "40910000": "this account has not been entered for 모의투자 orders; enter it on KIS's site",
 }
 
