@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from quantkit.cli import console
+from quantkit.cli import console, data_kis
 from quantkit.errors import ConfigError
 from quantkit.progress import shown
 
@@ -38,10 +38,12 @@ def ingest(
     symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
     stamp: Annotated[str, typer.Option(help="What intraday stamps mean: close or open of the bar.")] = "close",
     zone: Annotated[str | None, typer.Option(help="Time zone of intraday stamps without one: Asia/Seoul.")] = None,
-    source: Annotated[str | None, typer.Option(help="Download instead: pykrx or fdr.")] = None,
+    source: Annotated[str | None, typer.Option(help="Download instead: pykrx, fdr or kis.")] = None,
     symbols: Annotated[str | None, typer.Option(help="Symbols to download, with commas between.")] = None,
     start: Annotated[str | None, typer.Option(help="First date to download.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date to download; default today.")] = None,
+    freq: Annotated[str | None, typer.Option(help="From kis: 1d or 1m; default that of --table.")] = None,
+    account: Annotated[str | None, typer.Option(help="From kis: account of the settings; default its keys.")] = None,
     name: Annotated[str | None, typer.Option(help="Features: name of the only one in the table.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Features: column of the date they became known.")] = None,
     blank: Annotated[str, typer.Option(help="Features: an empty cell ends the value (clear) or not (skip).")] = "clear",
@@ -53,6 +55,17 @@ def ingest(
     """
     from quantkit.data.lake import Lake
 
+    if source == "kis" and not paths:
+        if {market, symbol, zone, name, as_of} != {None} or (prices, stamp, blank) != ("raw", "close", "clear"):
+            raise ConfigError("--source kis takes --symbols, --start, --end, --freq, --table, --account and --lake")
+        if table == "instruments" and freq is None:
+            _show_report(data_kis.instruments(Lake(lake), symbols, account), as_json=as_json)
+        else:
+            told = freq or table.removeprefix("bars_")
+            data_kis.bars(Lake(lake), told, symbols, start, end, account, as_json=as_json)
+        return
+    if freq is not None or account is not None:
+        raise ConfigError("--freq and --account are for --source kis")
     if table == "features" and paths:
         with shown(True, "ingest") as advance:
             report = Lake(lake).ingest_features(

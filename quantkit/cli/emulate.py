@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,8 @@ from quantkit.cli import inputs as given
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from quantkit.data.bars import Bars
     from quantkit.emulator.exchange import Exchange
     from quantkit.emulator.kis import KisEmulator
@@ -62,9 +65,11 @@ def kis(
     from quantkit.emulator.faults import FaultPlan
 
     plan = None if faults is None else FaultPlan.read(faults)
+    bars = _bars(random, names, sessions, lake, symbols, freq)
     exchange, start = exchange_over(
-        _bars(random, names, sessions, lake, symbols, freq), date=date, sessions=sessions, since=since, seed=seed
-    )
+        bars, date=date, sessions=sessions, since=since, seed=seed,
+        charts=None if random is not None else partial(_charts, lake, bars.symbols),
+    )  # fmt: skip
     asyncio.run(
         _serve(
             exchange, keys=keys, real=real, start=start, speed=speed, accounts=accounts, cash=int(cash), faults=plan,
@@ -89,7 +94,16 @@ def _bars(random: int | None, names: int, sessions: int, lake: Path, symbols: st
     return bars
 
 
-def exchange_over(bars: Bars, *, date: str | None, sessions: int, since: str, seed: int) -> tuple[Exchange, int]:
+def _charts(lake: Path, symbols: tuple[str, ...], freq: str) -> Bars | None:
+    """Bars of another length for charts of the past, where the lake has them."""
+    found = given.open_lake(lake)
+    return found.bars(symbols, freq=freq) if f"bars_{freq}" in found.tables() else None
+
+
+def exchange_over(
+    bars: Bars, *, date: str | None, sessions: int, since: str, seed: int,
+    charts: Callable[[str], Bars | None] | None = None,
+) -> tuple[Exchange, int]:  # fmt: skip
     """An exchange over sessions of these bars, and when its clock begins, UTC nanoseconds."""
     import numpy as np
 
@@ -104,7 +118,7 @@ def exchange_over(bars: Bars, *, date: str | None, sessions: int, since: str, se
         low, high = (str(np.datetime64(int(each), "D")) for each in (days[0], days[-1]))
         raise ConfigError(f"--date {date}: there is no bar of that day; bars run from {low} to {high}")
     last = int(days[min(len(days) - 1, int(np.searchsorted(days, first)) + sessions - 1)])
-    source = BarSource(bars, start=first, end=last, seed=seed)
+    source = BarSource(bars, start=first, end=last, seed=seed, charts=charts)
     try:
         clock = dt.time.fromisoformat(since)
     except ValueError as error:

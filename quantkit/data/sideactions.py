@@ -1,4 +1,4 @@
-"""The lake's `actions` table: what a user states, and what base prices imply, in one place.
+"""The lake's `actions` table: what a user states, and what base or adjusted prices imply, in one place.
 
 Contract: one row per symbol and ex-date and kind. A stated action takes the place of a derived one of the same symbol
 and ex-date ("unknown" is then known); a derived one never touches a stated one. share_ratio is null where nobody said
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from quantkit.data.derive import Derived
 
-GIVEN, FROM_BASE = "given", "base"
+GIVEN, FROM_BASE, FROM_ADJUSTED = "given", "base", "adjusted"
 
 
 def stored_actions(table: Table, version: int | None = None) -> list[dict[str, Any]]:
@@ -53,16 +53,24 @@ def state_actions(table: Table, given: object) -> tuple[int, int]:
 
 def record_derived(table: Table, found: Iterable[Derived], *, bars_version: int) -> int:
     """Take derived actions, and that they were derived from this version of the bars; gives the number of new ones."""
-    rows = [
-        {
-            "symbol": one.symbol, "ex_date": day_text(one.ex_day), "kind": "unknown", "price_factor": one.price_factor,
-            "share_ratio": None, "cash_per_share": 0.0, "pay_date": None, "receivable": False, "source": FROM_BASE,
-        }
-        for one in found
-    ]  # fmt: skip
+    rows = [_derived(one, FROM_BASE) for one in found]
     known = {(row["symbol"], row["ex_date"]) for row in _rows(table) if row["source"] == GIVEN}
     fresh = [row for row in rows if (row["symbol"], row["ex_date"]) not in known]
     return _merge(table, fresh, marks={"derived": bars_version})[0]
+
+
+def record_adjusted(table: Table, found: Iterable[Derived]) -> int:
+    """Take actions read off adjusted prices, where nothing is known of that day yet; gives the number of new ones."""
+    known = {(row["symbol"], row["ex_date"]) for row in _rows(table)}
+    rows = [_derived(one, FROM_ADJUSTED) for one in found]
+    return _merge(table, [row for row in rows if (row["symbol"], row["ex_date"]) not in known], marks={})[0]
+
+
+def _derived(one: Derived, source: str) -> dict[str, Any]:
+    return {
+        "symbol": one.symbol, "ex_date": day_text(one.ex_day), "kind": "unknown", "price_factor": one.price_factor,
+        "share_ratio": None, "cash_per_share": 0.0, "pay_date": None, "receivable": False, "source": source,
+    }  # fmt: skip
 
 
 def _rows(table: Table) -> list[dict[str, Any]]:
@@ -81,7 +89,7 @@ def _merge(table: Table, new: Sequence[dict[str, Any]], *, marks: dict[str, int]
     for row in new:
         key = (row["symbol"], row["ex_date"], row["kind"])
         derived = (*key[:2], "unknown")
-        if row["source"] == GIVEN and key != derived and content.get(derived, {}).get("source") == FROM_BASE:
+        if row["source"] == GIVEN and key != derived and content.get(derived, {}).get("source", GIVEN) != GIVEN:
             content.pop(derived)
             replaced += 1
         elif key not in content:

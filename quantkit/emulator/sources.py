@@ -29,7 +29,7 @@ from quantkit.market.rules import rule_rows
 from quantkit.trading.ports import Candle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from quantkit.emulator.paths import FloatArray
     from quantkit.trading.ports import Tick
@@ -101,6 +101,7 @@ class BarSource:
     start, end      epoch days of the first and last session to run; default: all of the panel
     calm            names of the KOSPI 200
     deep            calls take orders of ours of any size at the bar's open and close: for comparisons with a backtest
+    charts          panels of other lengths, asked for by length ("1m") when a chart needs one; None: there is none
 
     ConfigError or BadData for adjusted prices, other markets than Korea's, or days that are no sessions.
     """
@@ -115,12 +116,14 @@ class BarSource:
         end: int | None = None,
         calm: Iterable[str] = (),
         deep: bool = False,
+        charts: Callable[[str], Bars | None] | None = None,
     ) -> None:
         if bars.prices != "raw":
             raise BadData("the emulator replays raw prices: adjusted ones stand on no grid")
         self.bars, self.seed, self.tick_seconds = bars, seed, tick_seconds
         self.symbols = bars.symbols
         self.calm, self.deep = frozenset(calm), deep
+        self._charts, self._panels = charts, {bars.freq: bars}
         self._days = [
             day
             for day in np.unique(bars.days).tolist()
@@ -185,20 +188,30 @@ class BarSource:
         return float(np.prod(ratios))
 
     def history(self, symbol: str, freq: str, since: int, until: int) -> Sequence[Candle]:
-        bars = self.bars
-        if freq != bars.freq or symbol not in self.symbols:
+        bars = self._panel(freq)
+        if bars is None or symbol not in bars.symbols:
             return []
-        column = self.symbols.index(symbol)
+        column = bars.symbols.index(symbol)
         ends = bars.times * 1_000
         if freq == "1d":
             ends = np.array([session_clock(int(day)).close for day in bars.days], dtype=np.int64)
         rows = np.flatnonzero((ends > since) & (ends <= until) & ((bars.flags[:, column] & TRADED) != 0))
-        raw = bars.raw
+        raw, value = bars.raw, bars.value[rows, column] if bars.has("value") else np.full(len(rows), np.nan)
         return [
             Candle(symbol, int(ends[row]), float(raw.open[row, column]), float(raw.high[row, column]),
-                   float(raw.low[row, column]), float(raw.close[row, column]), int(raw.volume[row, column]))
-            for row in rows.tolist()
+                   float(raw.low[row, column]), float(raw.close[row, column]), int(raw.volume[row, column]),
+                   None if np.isnan(won) else float(won))
+            for row, won in zip(rows.tolist(), value.tolist(), strict=True)
         ]  # fmt: skip
+
+    def _panel(self, freq: str) -> Bars | None:
+        """The panel of a length."""
+        if freq not in self._panels and self._charts is not None:
+            found = self._charts(freq)
+            if found is None:
+                return None
+            self._panels[freq] = found
+        return self._panels.get(freq)
 
 
 def _carved(

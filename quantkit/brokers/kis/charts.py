@@ -73,6 +73,16 @@ async def minutes(
     raise BadData(f"KIS: the minute chart of {named['FID_INPUT_ISCD']} on {day} does not end")
 
 
+async def newest_minute(ask: Ask, named: Mapping[str, str], day: dt.date, lane: Lane) -> int | None:
+    """The label of the last minute that KIS has on a day or on any before it; None where there is none any more."""
+    params = {
+        **named, "FID_INPUT_HOUR_1": "235959", "FID_PW_DATA_INCU_YN": "Y", "FID_INPUT_DATE_1": f"{day:%Y%m%d}",
+        "FID_FAKE_TICK_INCU_YN": "",
+    }  # fmt: skip
+    answer = await ask("minutes_past", "inquire-time-dailychartprice", params, lane)
+    return max((quotes.minute_of(row).time for row in answer.rows("output2")), default=None)
+
+
 def _clock(at: int) -> str:
     """HHMMSS in Seoul."""
     return dt.datetime.fromtimestamp(at // SECOND, SEOUL).strftime("%H%M%S")

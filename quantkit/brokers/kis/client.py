@@ -7,7 +7,7 @@ stand on it.
     prices      price(symbol) -> Price                    snapshots(symbols) -> {symbol: Snapshot}, 30 names a request
                 book(symbol) -> Book                      instrument(symbol) -> Instrument
                 minutes(symbol, day) -> [Minute]          days(symbol, start, end) -> [Day]
-                holidays(day) -> [CalendarDay]
+                day_with_minutes(symbol, day) -> date     holidays(day) -> [CalendarDay]
     account     balance() -> Balance                      orders(start, end) -> [OrderLine]
                 open_orders() -> [OpenOrder]              buyable(symbol, price) -> Buyable
                 sellable(symbol) -> Sellable
@@ -155,6 +155,12 @@ class KisClient:
         return await charts.minutes(
             self._quote, self._named(symbol, venue), day, since, until, self.clock.now_ns(), lane
         )
+
+    async def day_with_minutes(self, symbol: str, day: dt.date, *, lane: Lane = Lane.HISTORY) -> dt.date | None:
+        """The last day with minutes, that day or one before it; None where KIS's minutes do not reach back so far.
+        Real only."""
+        found = await charts.newest_minute(self._quote, self._named(symbol, "KRX"), day, lane)
+        return None if found is None else day_of(found)
 
     async def days(
         self, symbol: str, start: dt.date, end: dt.date, *, period: str = "D", adjusted: bool = False,

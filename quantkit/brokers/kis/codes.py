@@ -33,6 +33,7 @@ STREAM: Final = {
     Environment.REAL: "ws://ops.koreainvestment.com:21000",
     Environment.PAPER: "ws://ops.koreainvestment.com:31000",
 }
+MASTERS: Final = "https://new.real.download.dws.co.kr"  # files of names; no keys go there
 RATE: Final = {
     Environment.REAL: 19,
     Environment.PAPER: 2,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from quantkit.brokers.kis.codes import REST, STREAM, Environment
+from quantkit.brokers.kis.codes import MASTERS, REST, STREAM, Environment
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class Server:
                 raise ConfigError(
                     f"emulator address {address!r}: an emulator runs on this machine; expected {scheme}://127.0.0.1:PORT"
                 )
+
+    @property
+    def masters(self) -> str:
+        """Where master files are had: a host of their own, or the emulator."""
+        return self.rest if self.is_emulated else MASTERS
 
     @property
     def name(self) -> str:

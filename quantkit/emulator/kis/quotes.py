@@ -8,12 +8,13 @@ foreigners' holdings) are "0", as unknown.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.candles import candle_of, candles
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, signed
-from quantkit.emulator.session import DAY, SECOND, date_of, day_of, midnight, seoul
+from quantkit.emulator.session import DAY, SECOND, date_of, day_of, midnight, seoul, session_clock
 from quantkit.market.calendar import is_session
 from quantkit.trading.ports import Candle
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from quantkit.emulator.issue import Issue
 
 MINUTE: Final = 60 * SECOND
+YEAR: Final = 366  # days that minutes are kept for
 _OF_A_PRICE: Final = (
     "iscd_stat_cls_code", "marg_rate", "rprs_mrkt_kor_name", "new_hgpr_lwpr_cls_code", "bstp_kor_isnm",
     "temp_stop_yn", "oprc_rang_cont_yn", "clpr_rang_cont_yn", "crdt_able_yn", "grmn_rate_cls_code", "elw_pblc_yn",
@@ -105,8 +107,8 @@ class Quotes:
         return self.of(given.get("FID_INPUT_ISCD", ""))
 
     def of(self, symbol: str) -> Today:
-        """A name's day."""
-        issue = self.exchange.issues.get(symbol.removeprefix("A"))
+        """A name's day. A code may carry the letter of stocks (A) or ETN (Q)."""
+        issue = self.exchange.issues.get(symbol[1:] if len(symbol) == 7 and symbol[0] in "AQ" else symbol)
         if issue is None:
             raise Business("MCA05918", "종목코드 오류입니다.")
         issue.sync()
@@ -218,25 +220,30 @@ class Quotes:
         }  # fmt: skip
 
     def minutes(self, given: dict[str, str], *, past: bool = False) -> Answer:
-        """inquire-time-itemchartprice, and inquire-time-dailychartprice for days before."""
+        """inquire-time-itemchartprice, and inquire-time-dailychartprice for days of the year before."""
         day = self.today(given)
         date = _epoch(given.get("FID_INPUT_DATE_1", "")) if past else self.exchange.day or 0
         hour = given.get("FID_INPUT_HOUR_1", "").ljust(6, "0")
         if not hour.isdigit() or len(hour) != 6:
             raise Business("OPSQ2002", "ERROR : INPUT FIELD FID_INPUT_HOUR_1")
-        until = midnight(date) + (int(hour[:2]) * 3600 + int(hour[2:4]) * 60) * SECOND + MINUTE
-        since = midnight(date) if given.get("FID_PW_DATA_INCU_YN", "N") == "N" else until - 30 * DAY
+        asked = midnight(date) + (int(hour[:2]) * 3600 + int(hour[2:4]) * 60 + int(hour[4:])) * SECOND
+        found: list[Candle] = []
         cap = 120 if past else 30
-        found = candles(self.exchange, day.issue.symbol, "1m", since, until)
-        forming = self._forming(day, until) if not past else None
+        for span in (0,) if given.get("FID_PW_DATA_INCU_YN", "N") == "N" else (0, 10, 60, YEAR):
+            since = midnight(max(date - span, (self.exchange.day or 0) - YEAR))
+            found = [each for each in self._finished(day, since, asked + MINUTE) if _label(each) <= asked]
+            if len(found) >= cap:
+                break
+        forming = None if past else self._forming(day, asked + MINUTE)
         found = [*found, *([forming] if forming else [])][-cap:]
         totals: dict[int, float] = {}
         rows = []
         for candle in found:
-            begun = candle.close_time - MINUTE
+            begun = _label(candle)
             on = day_of(begun)
-            value = candle.value or candle.close * candle.volume
-            totals[on] = totals.get(on, self._before(day, found[0], on)) + value
+            if on not in totals:
+                totals[on] = sum(map(_won, self._finished(day, midnight(on), candle.close_time - 1)))
+            totals[on] += _won(candle)
             rows.append({
                 "stck_bsop_date": f"{date_of(on):%Y%m%d}", "stck_cntg_hour": seoul(begun).replace(":", ""),
                 "stck_prpr": number(candle.close), "stck_oprc": number(candle.open), "stck_hgpr": number(candle.high),
@@ -244,11 +251,9 @@ class Quotes:
             })  # fmt: skip
         return Answer({"output1": self._head(day), "output2": rows[::-1]})
 
-    def _before(self, day: Today, first: Candle, on: int) -> float:
-        """Won traded on the first row's day before it."""
-        if on != self.exchange.day or day_of(first.close_time - MINUTE) != on:
-            return 0.0
-        return sum(price * shares for time, price, shares in day.trades if time < first.close_time - MINUTE)
+    def _finished(self, day: Today, since: int, until: int) -> list[Candle]:
+        """Minutes that end in (since, until]."""
+        return candles(self.exchange, day.issue.symbol, "1m", since, until)
 
     def _forming(self, day: Today, until: int) -> Candle | None:
         """The minute that is on."""
@@ -286,7 +291,7 @@ class Quotes:
                 "stck_bsop_date": f"{date_of(day_of(bar.close_time)):%Y%m%d}", "stck_clpr": number(bar.close * factor),
                 "stck_oprc": number(bar.open * factor), "stck_hgpr": number(bar.high * factor),
                 "stck_lwpr": number(bar.low * factor), "acml_vol": number(bar.volume / factor),
-                "acml_tr_pbmn": number(bar.value or bar.close * bar.volume), "flng_cls_code": "00",
+                "acml_tr_pbmn": number(_won(bar)), "flng_cls_code": "00",
                 "prtt_rate": "0.00", "mod_yn": "Y" if factor != 1.0 else "N", "prdy_vrss_sign": signed(change),
                 "prdy_vrss": number(change), "revl_issu_reas": "",
             })  # fmt: skip
@@ -355,6 +360,23 @@ class Quotes:
         return Answer({"output": rows}, "KIOK0510", "조회가 완료되었습니다.")
 
 
+def _label(candle: Candle) -> int:
+    """The moment that a minute's row is labelled with: its start, of the one that closes the session its end."""
+    ends = candle.close_time
+    return ends if ends == _close(day_of(ends)) else ends - MINUTE
+
+
+@functools.lru_cache(maxsize=512)
+def _close(day: int) -> int:
+    """When a session ends."""
+    return session_clock(day).close
+
+
+def _won(candle: Candle) -> float:
+    """What a bar traded, near enough where nobody kept it."""
+    return candle.close * candle.volume if candle.value is None else candle.value
+
+
 def _together(bars: Sequence[Candle], period: str) -> list[Candle]:
     """Weeks, months or years of daily bars, dated with their last day."""
     if period == "D":
@@ -369,7 +391,7 @@ def _together(bars: Sequence[Candle], period: str) -> list[Candle]:
         groups.setdefault(key(bar), []).append(bar)
     return [
         Candle(each[0].symbol, each[-1].close_time, each[0].open, max(b.high for b in each), min(b.low for b in each),
-            each[-1].close, sum(b.volume for b in each), sum(b.value or b.close * b.volume for b in each))
+            each[-1].close, sum(b.volume for b in each), sum(map(_won, each)))
         for each in groups.values()
     ]  # fmt: skip
 

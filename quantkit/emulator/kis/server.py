@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from websockets.asyncio.server import serve as serve_sockets
 
 from quantkit.emulator.faults import FaultKind, FaultPlan
-from quantkit.emulator.kis import http
+from quantkit.emulator.kis import http, masters
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, answered, stopped, text, turned_away
 from quantkit.emulator.kis.http import HOLD, Reply, Request
 from quantkit.emulator.kis.keys import Customer, Keys, customers
@@ -176,6 +176,8 @@ class KisEmulator:
         headers = self._headers(request)
         if request.path.startswith("/emulator/"):
             return self._control(request)
+        if request.path.startswith(masters.FOLDER):
+            return masters.file(self.exchange, request.path.removeprefix(masters.FOLDER))
         try:
             if request.path.startswith("/oauth2/") or request.path == "/uapi/hashkey":
                 return Reply(200, text(self._oauth(request)), headers)
