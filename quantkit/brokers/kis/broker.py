@@ -99,7 +99,7 @@ class KisBroker:
             await self.close()
         with _reads():
             await self.client.wire.tokens.token()
-            await self._lines()
+            await self.client.buyable()
             await self._stream.connect()
         self.generation += 1
         self._connected = True

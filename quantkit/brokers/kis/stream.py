@@ -85,6 +85,7 @@ class Ear:
         self.connection, self.kind = connection, kind
         self.wanted: tuple[Registration, ...] = ()
         self.items: deque[Any] = deque()
+        self.left = False  # nobody wants to hear more
         self._ready = asyncio.Event()
 
     @property
@@ -99,14 +100,16 @@ class Ear:
             self._ready.set()
 
     def wake(self) -> None:
-        """The connection has ended."""
+        """The connection has ended, or the reader has left."""
         self._ready.set()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        """All that came before the connection ended; then RetryLater."""
+        """All that came before the connection ended, then RetryLater; nothing more once it was left."""
         while True:
-            while self.items:
+            while self.items and not self.left:
                 yield self.items.popleft()
+            if self.left:
+                return
             if self.connection.why is not None:
                 break
             self._ready.clear()
@@ -182,6 +185,8 @@ class KisStream:
     async def leave(self, ear: Ear) -> None:
         """Hear no more; the last one closes the session."""
         connection = ear.connection
+        ear.left = True
+        ear.wake()
         if ear in connection.ears:
             connection.ears.remove(ear)
         if not connection.ears:

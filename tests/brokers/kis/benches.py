@@ -19,6 +19,7 @@ from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.limiter import Clock
 from quantkit.brokers.kis.server import Account, Keys, PaperKeys, RealKeys, Server
+from quantkit.brokers.kis.stream import KisOrders, KisStream
 from quantkit.brokers.kis.wire import Exchange as Spoken
 from quantkit.emulator.exchange import Exchange
 from quantkit.emulator.faults import Fault, FaultKind, FaultPlan
@@ -66,8 +67,13 @@ class KisBench(EmulatorBench):
         )  # fmt: skip
         await self.server.__aenter__()
         self.client = self.client_of(self.clock)
-        self.broker = KisBroker(self.client)
+        self.stream = KisStream(self.client, chance=lambda: 0.5)
+        self.broker = KisBroker(self.client, stream=self.orders())
         return self
+
+    def orders(self) -> KisOrders | None:
+        """How own orders are heard; None: by asking."""
+        return KisOrders(self.stream, self.server.customers[0].account)
 
     def client_of(self, clock: Clock, *, listen: Callable[[Spoken], None] | None = None) -> KisClient:
         """Another client of the same account."""
@@ -110,6 +116,13 @@ class KisBench(EmulatorBench):
     def sent(self, path: str) -> int:
         """How often something was sent to a path."""
         return sum(each.path.endswith(path) for each in self.spoken)
+
+
+class PolledBench(KisBench):
+    """Keys without an HTS id: own orders are asked for."""
+
+    def orders(self) -> KisOrders | None:
+        return None
 
 
 class KisPaperBench(KisBench):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.brokers.contract import BrokerContract
-from tests.brokers.kis.benches import KisBench, KisPaperBench
+from tests.brokers.kis.benches import KisBench, KisPaperBench, PolledBench
 
 
 class TestReal(BrokerContract):
@@ -12,3 +12,7 @@ class TestReal(BrokerContract):
 
 class TestPaper(BrokerContract):
     bench = KisPaperBench
+
+
+class TestPolled(BrokerContract):
+    bench = PolledBench
