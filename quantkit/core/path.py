@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.core.account import cash_of
+from quantkit.core.account import cash_of, owned
 from quantkit.core.acting import act, acts_upward, at_once, can_act, is_beyond, power
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.copying import copy_record
@@ -211,7 +211,7 @@ def _follow(frame: Address, t: int, s: int, price: float) -> None:
     """The price came here: peaks and trailing extremes take it in."""
     state = state_of(frame)
     name = state.names[s]
-    if name.shares > 0 and price > name.peak:
+    if owned(name) > 0 and price > name.peak:
         name.peak = price
     k = name.first
     while k >= 0:

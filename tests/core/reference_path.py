@@ -135,8 +135,8 @@ class Walk:
         """The price gets there; extremes follow."""
         self.here = price
         account = self.run.account
-        if account.shares[self.s]:
-            far = max if account.shares[self.s] > 0 else min
+        if account.owned(self.s):
+            far = max if account.owned(self.s) > 0 else min
             account.peak[self.s] = far(account.peak[self.s], price)
         for order in [] if self.short else self.own_orders():
             if order.kind == "trailing":

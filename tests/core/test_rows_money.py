@@ -185,6 +185,14 @@ def test_new_shares_are_owned_at_once_and_sold_after_their_listing() -> None:
     assert gone.fills[1:] == [(3, -12, 8_000.0, "delisting")]
 
 
+def test_the_peak_follows_shares_that_are_only_due() -> None:
+    bonus = [Action("005930", "2024-03-28", "bonus", share_ratio=1.25, pay_date="2024-04-01", receivable=True)]
+    bars = hand_bars([10_000, 10_000, 8_000, (8_000, 9_000, 8_000, 8_000), 8_000], actions=bonus)
+    played = play(bars, [1.0, 1.0, 0.0], policy=replace(TEN, trailing_stop=0.05), cash=1_000_000)
+    # all that is listed is sold before the high of 9,000; what comes the day after has fallen by more than 5 % since
+    assert played.fills[1:] == [(3, -10, 8_000.0, "open"), (4, -2, 8_000.0, "trailing_stop_gap")]
+
+
 def test_a_weight_counts_what_is_due() -> None:
     bonus = [Action("005930", "2024-03-28", "bonus", share_ratio=2.0, pay_date="2024-04-03", receivable=True)]
     policy = Policy(weighting="weight", rebalance=1, collar=None)
