@@ -167,6 +167,10 @@ def on_answer(turn: Turn, given: Answered) -> None:
 
 
 def _submitted(turn: Turn, order: Order, given: Answered) -> None:
+    if given.number and turn.engine.number.get(given.number, order.id) != order.id:
+        if order.status is Status.SUBMITTED:  # one line is one order: the list gave it to another that was alike
+            outcomes.begin(turn, order, f"number {given.number} is that of order {turn.engine.number[given.number]}")
+        return
     if given.outcome == "accepted" and given.number:
         if order.status is Status.REJECTED and order.reason == NOT_FOUND:
             outcomes.reopen(turn, order, given.number, filled=0, value=0)

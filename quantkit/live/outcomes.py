@@ -95,14 +95,20 @@ def matches(turn: Turn, order: Order, line: BrokerOrder) -> bool:
 def judge(
     turn: Turn, given: Looked, lines: list[BrokerOrder]
 ) -> tuple[list[tuple[Order, BrokerOrder]], list[BrokerOrder]]:
-    """Bind what is found among lines that nobody owns; (orders bound with their lines, the lines that are left)."""
+    """Bind what is found among lines that nobody owns; (orders bound with their lines, the lines that are left).
+
+    A line that may be that of an order whose answer is still on its way waits for that answer."""
     bound: list[tuple[Order, BrokerOrder]] = []
     left = list(lines)
+    coming = [o for i in turn.engine.working if (o := turn.engine.orders[i]).status is Status.SUBMITTED
+              and o.unresolved_since is None]  # fmt: skip
     for order in [*turn.engine.unresolved(), *turn.engine.tombstones()]:
         seeking = order.status is Status.SUBMITTED
         if not (seeking or order.status is Status.REJECTED) or given.asked < (order.submitted or 0):
             continue
         found = [line for line in left if line.number not in turn.engine.external and matches(turn, order, line)]
+        if any(matches(turn, other, line) for other in coming for line in found):
+            continue
         if len(found) == 1:
             left.remove(found[0])
             bound.append((reopen(turn, order, found[0].number, filled=found[0].filled, value=found[0].value), found[0]))

@@ -259,6 +259,29 @@ def test_a_sale_that_takes_risk_away_goes_again_for_what_can_be_sold() -> None:
     assert account.book.dropped == [[1, NOT_FOUND]]  # once, when nothing stands for it any more
 
 
+def test_a_line_waits_for_the_answer_of_the_order_that_it_may_be() -> None:
+    account, name = selling()
+    hunt(account, name, sellable={name: 10})
+    again = f"{name}~1"
+    hunt(account, name, line("6", side=Side.SELL, filled=10, time=account.time), sellable={name: 0})
+    assert (account.order(name).status, account.order(again).status) == (Status.SUBMITTED, Status.SUBMITTED)
+    account.answer(again, number="6")
+    hunt(account, name, line("6", side=Side.SELL, filled=10, time=account.time), sellable={name: 0})
+    assert (account.order(name).filled, account.order(again).filled) == (0, 10)
+
+
+def test_a_number_is_never_that_of_two_orders() -> None:
+    account, name = selling()
+    hunt(account, name, sellable={name: 10})
+    again = f"{name}~1"
+    account.answer(again, "unknown")
+    hunt(account, name, line("6", side=Side.SELL, filled=10, time=account.time), sellable={name: 0})
+    assert account.order(again).filled == 10
+    account.answer(name, number="6")
+    assert (account.order(name).status, account.order(name).filled) == (Status.SUBMITTED, 0)
+    assert account.order(name).unresolved_since is not None
+
+
 def test_shares_of_others_are_not_sold_again() -> None:
     account, name = selling(unassigned=10)
     hunt(account, name, sellable={name: 10})
