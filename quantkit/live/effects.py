@@ -43,9 +43,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Seconds that a request may take before its outcome counts as unknown, and a look as failed."""
+    """Seconds that a request may take before its outcome counts as unknown, and a look as failed; leave: after its
+    decision, in which an order must have left, or it does not leave at all."""
 
     order: float = 10.0
+    leave: float = 30.0
     look: float = 30.0
     connect: float = 30.0
 

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from quantkit.errors import BadData, Bug, QuantkitError, Refused, RetryLater
 from quantkit.live import metrics
+from quantkit.live.clock import SECOND
 from quantkit.live.effects import Effects, Limits
 from quantkit.live.haltfile import read_halt
-from quantkit.live.messages import Command, ConnectionChanged, Effect, Input, Noticed
+from quantkit.live.messages import Answered, Command, ConnectionChanged, Effect, Input, Noticed, Submit
 from quantkit.trading.backoff import Backoff
 from quantkit.trading.events import Entry, Kind
 
@@ -250,10 +251,20 @@ class AccountRunner:
                 raise _Failed from error
         await self._append(entries, item)
         for effect in effects:
-            self.effects.run(effect)
+            self._start(effect, item)
         if isinstance(item, Command) and item.name == "stop":
             self._stopping.set()
         return bool(effects)
+
+    def _start(self, effect: Effect, item: Input | _Note) -> None:
+        """An order that waited too long behind the inbox or the journal does not leave: its gates saw other prices, and
+        so late nobody would look for it."""
+        now, decided = self.clock.now_ns(), 0 if isinstance(item, _Note) else item.time
+        if isinstance(effect, Submit) and now - decided > self.settings.limits.leave * SECOND:
+            detail = f"decided {(now - decided) / SECOND:.0f} s before it could leave"
+            self.post(Answered(now, "submit", effect.approved.order.id, "not_sent", None, "NOT_SENT", detail))
+            return
+        self.effects.run(effect)
 
     async def _append(self, entries: list[Entry], item: Input | _Note) -> None:
         """One transaction. A locked journal is tried again; anything else ends this run."""

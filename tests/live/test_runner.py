@@ -134,6 +134,20 @@ def test_a_journal_that_stays_locked_halts_and_keeps_the_input(tmp_path: Path) -
     assert pickle.loads(kept.read_bytes())[0].name == "order"
 
 
+@pytest.mark.parametrize(("leave", "sent"), [(5.0, ["test:1:1"]), (4.0, [])])
+def test_an_order_that_the_journal_holds_up_too_long_does_not_leave(leave: float, sent: list[str]) -> None:
+    locks = iter([RetryLater("locked")] * 4)  # 4.4 s
+
+    def locked(_count: int) -> None:
+        if (error := next(locks, None)) is not None:
+            raise error
+
+    world = play(order(), fails=locked, settings=RunnerSettings(limits=Limits(leave=leave)))
+    (answer,) = world.heard(Answered)
+    assert world.broker.sent == sent
+    assert answer.outcome == ("accepted" if sent else "not_sent")
+
+
 @pytest.mark.parametrize(
     ("error", "outcome", "code"),
     [
