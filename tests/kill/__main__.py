@@ -31,7 +31,8 @@ def _line(one: Outcome) -> str:
     where = ", ".join(f"{count} {place}" for place, count in one.at.items())
     return (
         f"{one.journal}: kills {one.kills} ({where}), restarts {one.restarts}, orders {one.orders}, with fills "
-        f"{one.filled}, unanswered {one.unanswered}, entries {one.entries}, doubled {one.doubled}, lost {one.lost}, "
+        f"{one.filled}, unanswered {one.unanswered}, stale {one.stale}, entries {one.entries}, doubled {one.doubled}, "
+        f"lost {one.lost}, "
         f"{one.seconds:.0f} s"
     )
 

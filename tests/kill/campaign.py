@@ -31,7 +31,8 @@ PATIENCE = 120.0  # seconds until a trader must be there
 
 @dataclass
 class Outcome:
-    """What a campaign found. doubled: orders sent twice; lost: orders that one side alone knows, or knows otherwise."""
+    """What a campaign found. doubled: orders sent twice; lost: orders that one side alone knows, or knows otherwise;
+    stale: requests that a machine too busy for the campaign's speed kept from arriving."""
 
     journal: str
     kills: int = 0
@@ -40,6 +41,7 @@ class Outcome:
     orders: int = 0
     filled: int = 0
     unanswered: int = 0
+    stale: int = 0
     entries: int = 0
     doubled: int = 0
     lost: int = 0
@@ -120,9 +122,9 @@ def _settle(socket: Path, journal: str, pace: Pace) -> None:
 
 async def _books(socket: Path) -> dict[str, Any]:
     reader, writer = await asyncio.open_unix_connection(socket)
-    writer.write(packed((1, "books", ())))
+    writer.write(packed((1, 0, "books", ())))
     _, books = await unpacked(reader)
-    writer.write(packed((2, "finish", ())))
+    writer.write(packed((2, 0, "finish", ())))
     await writer.drain()
     writer.close()
     assert isinstance(books, dict)
@@ -174,6 +176,7 @@ def judge(found: Outcome, journal: str, books: dict[str, Any]) -> None:
     reader.close()
     owners, filled = books["owners"], books["filled"]
     first = [number for number in owners if number not in books["chained"]]
+    found.stale = books["stale"]
     found.orders, found.filled = len(first), sum(1 for shares in filled.values() if shares)
     found.doubled = len(first) - len({owners[number] for number in first})
     for number in sorted(set(owners) | set(known)):

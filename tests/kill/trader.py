@@ -51,7 +51,7 @@ class Death(NamedTuple):
 class Flips(qk.Strategy):
     """In and out at the whim of a hash."""
 
-    policy = qk.Policy(weighting="equal", funding="cash", collar=0.03)
+    policy = qk.Policy(weighting="equal", gross=0.2, funding="cash", collar=0.03)
 
     def targets(self, bars: Bars) -> Any:
         word = bars.times[:, None] // (STEP // 1_000) * 2_654_435_761 + np.arange(len(bars.symbols)) * 40_503
@@ -72,8 +72,8 @@ class Wire:
 
     capabilities = Capabilities(name="venue", execution_numbers=True, cumulative_notices=True)
 
-    def __init__(self, path: Path, death: Death) -> None:
-        self.path, self.death = path, death
+    def __init__(self, path: Path, clock: VirtualClock, death: Death) -> None:
+        self.path, self.clock, self.death = path, clock, death
         self.connected = asyncio.Event()
         self._numbers, self._submits = itertools.count(1), itertools.count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
@@ -112,7 +112,7 @@ class Wire:
             raise RetryLater(f"{method}: not connected")
         number, future = next(self._numbers), asyncio.get_running_loop().create_future()
         self._asked[number] = future
-        self._writer.write(packed((number, method, given)))
+        self._writer.write(packed((number, self.clock.now_ns(), method, given)))
         await self._writer.drain()
         answer = await future
         if isinstance(answer, Refused):
@@ -218,7 +218,7 @@ def run_trader(path: Path, journal: str, pace: Pace, *, death: Death, ready: int
         return made
 
     async def main(clock: VirtualClock) -> None:
-        wire = Wire(path, death)
+        wire = Wire(path, clock, death)
         quotes = Quotes(wire, clock)
         quotes.trading = not calm
         account = Hosted(name=ACCOUNT, deployments=[deployment()], broker=lambda _: wire, journal=journal)

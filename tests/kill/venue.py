@@ -1,9 +1,10 @@
 """An emulated exchange in a process of its own, reached through a socket: it does not notice that traders are killed.
 
 Contract: time is paced, and the same in all processes of a campaign (`Pace`). A message is four bytes of length and a
-pickle: (number, method, arguments) there, (number, answer) or (number, Refused) back, and (0, Notice) whenever
-something happens to an order. Which order of the trader each order at the exchange is, is remembered here and told to
-nobody but the judge: no broker of Korea knows a client's order id.
+pickle: (number, time, method, arguments) there, (number, answer) or (number, Refused) back, and (0, Notice) whenever
+something happens to an order. A request to trade that is older than `REACH` does not arrive: real ones are closed long
+before that, and here a busy machine would else deliver one minutes late. Which order of the trader each order at the
+exchange is, is remembered here and told to nobody but the judge: no broker of Korea knows a client's order id.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from quantkit.emulator.exchange import BarSource, Exchange, random_bars
 from quantkit.errors import Refused
-from quantkit.live.clock import VirtualClock, run_paced
+from quantkit.live.clock import SECOND, VirtualClock, run_paced
 from quantkit.live.windows import Span, session_of
 from quantkit.trading.orders import OrderType, Side
 from quantkit.trading.ports import Notice, Ticket
@@ -28,7 +29,9 @@ from quantkit.trading.ports import Notice, Ticket
 ACCOUNT: Final = "killed"
 CASH: Final = 200_000_000
 NAMES: Final = 24
+REACH: Final = 25 * SECOND  # of the exchange, after which a request is lost; the engine counts on 30 s
 _TRIP: Final = (0.05, 0.6)  # seconds of the exchange that half a request takes
+_TRADING: Final = frozenset({"submit", "cancel", "modify"})
 
 
 def day_of_trading() -> Span:
@@ -76,6 +79,7 @@ class Venue:
     def __init__(self, exchange: Exchange, clock: VirtualClock, seed: int) -> None:
         self.exchange, self.clock = exchange, clock
         self.owners: dict[str, str] = {}  # number -> the trader's order
+        self.stale = 0  # requests that came later than `REACH`
         self._random = np.random.default_rng(seed)
         self._over = asyncio.Event()
 
@@ -114,10 +118,13 @@ class Venue:
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
 
-    async def _answer(self, message: tuple[int, str, tuple[Any, ...]], writer: asyncio.StreamWriter) -> None:
-        number, method, given = message
+    async def _answer(self, message: tuple[int, int, str, tuple[Any, ...]], writer: asyncio.StreamWriter) -> None:
+        number, sent, method, given = message
         await asyncio.sleep(float(self._random.uniform(*_TRIP)))
         self.exchange.advance(self.clock.now_ns())
+        if method in _TRADING and self.exchange.now - sent > REACH:
+            self.stale += 1
+            return
         answer: object
         try:
             answer = getattr(self, method)(*given)
@@ -175,7 +182,7 @@ class Venue:
         times = {number: order.time for number, order in account.orders.items()}
         return {
             "cash": account.total, "shares": shares, "filled": filled, "owners": self.owners, "chained": chained,
-            "times": times,
+            "times": times, "stale": self.stale,
         }  # fmt: skip
 
     def finish(self) -> None:
