@@ -7,7 +7,9 @@
         found = await kis.call("inquire_daily_price", market="J", symbol="005930", period="D", raw_price="1")
         found.frame()
 
-`client_of` is the one place where an account of the settings becomes a client. Options of one with `broker = "kis"`:
+`client_of` is the one place where an account of the settings becomes a client; `run_at` runs a program in the time of a
+client's server, which is an emulator's own. Options of an account with
+`broker = "kis"`:
 
     environment     "real" or "paper"; without it, what the keys say
     emulator        http://127.0.0.1:PORT: an emulator instead of KIS; stream: its WebSocket, where it is another port
@@ -21,24 +23,30 @@ Without an account, `KIS_EMULATOR` of the environment stands for `emulator`. Con
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
+
+import httpx
 
 from quantkit.brokers.kis import sources
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import RATE, Environment
 from quantkit.brokers.kis.limiter import Limiter
 from quantkit.brokers.kis.server import Server
+from quantkit.brokers.kis.transport import Timeouts
 from quantkit.brokers.kis.vault import vault_key
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from quantkit.brokers.kis.limiter import Clock
     from quantkit.brokers.kis.wire import Exchange
+    from quantkit.live.clock import Clock as LiveClock
     from quantkit.settings import Settings
 
+Result = TypeVar("Result")
 _limiters: WeakValueDictionary[tuple[str, str, int], Limiter] = WeakValueDictionary()  # a limiter holds its clock
 OPTIONS: Final = ("environment", "emulator", "stream", "rate", "hashkey", "trust_throttle", "markets")
 
@@ -53,13 +61,13 @@ def connect(account: str | None = None, *, emulator: str | None = None) -> KisCl
 
 def client_of(
     told: Settings, account: str | None, clock: Clock, *, listen: Callable[[Exchange], None] | None = None,
-    emulator: str | None = None, real: bool | None = None,
+    emulator: str | None = None, real: bool | None = None, pace: float = 1.0,
 ) -> KisClient:  # fmt: skip
     """A client for an account of the settings whose broker is "kis", or for the keys that are found without one.
 
-    real: True and False insist on the environment, None takes what the account or the keys say. Clients of one app key
-    on one clock share their limiter. ConfigError for options that are not there, missing keys, and keys of the other
-    environment.
+    real: True and False insist on the environment, None takes what the account or the keys say. pace: of the clock, in
+    seconds of it for one of the machine's. Clients of one app key on one clock share their limiter. ConfigError for
+    options that are not there, missing keys, and keys of the other environment.
     """
     known = None if account is None else told.account(account)
     if known is not None and known.broker != "kis":
@@ -91,5 +99,49 @@ def client_of(
         options=Options(
             hashkey=bool(options.get("hashkey", False)),
             trust_throttle=bool(options.get("trust_throttle", False)),
+            timeouts=Timeouts().times(max(1.0, pace)),
         ),
     )  # fmt: skip
+
+
+# --- the time of a server ---------------------------------------------------------------------------------------------
+
+
+class ServerTime(NamedTuple):
+    """What time it is where a server stands. ends: when an emulator's last session closes; None: never."""
+
+    now: int
+    pace: float
+    ends: int | None
+
+
+def time_of(server: Server) -> ServerTime:
+    """The machine's time, or an emulator's. ConfigError where no emulator answers, or where its time stands."""
+    from quantkit.live.clock import SystemClock
+
+    if not server.is_emulated:
+        return ServerTime(SystemClock().now_ns(), 1.0, None)
+    try:
+        told = httpx.get(f"{server.rest}/emulator/state", timeout=5.0, trust_env=False).json()
+        found = ServerTime(int(told["time"]), float(told["speed"]), int(told["ends"]))
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as problem:
+        raise ConfigError(
+            f"no emulator answers at {server.rest} ({type(problem).__name__}): `quantkit emulate kis`"
+        ) from None
+    if not found.pace > 0.0:
+        raise ConfigError(f"time stands at the emulator at {server.rest}: start it with --speed above 0")
+    return found
+
+
+def run_at(server: Server, main: Callable[[LiveClock], Awaitable[Result]]) -> Result:
+    """Run a program in the time of a server."""
+    from quantkit.live.clock import SystemClock, run_paced
+
+    if server.is_emulated:
+        told = time_of(server)
+        return run_paced(main, start=told.now, speed=told.pace)
+
+    async def now() -> Result:
+        return await main(SystemClock())
+
+    return asyncio.run(now())

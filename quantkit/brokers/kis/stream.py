@@ -23,7 +23,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -76,6 +76,10 @@ class StreamSettings:
     silence: float = 120.0  # KIS sends a PINGPONG every minute or so, also when nothing trades
     steady: float = 60.0  # how long a connection lasts before the next back-off begins anew
     most: int = 500_000
+
+    def times(self, pace: float) -> StreamSettings:
+        """The same on a clock that runs `pace` times as fast as the machine's."""
+        return replace(self, answer=self.answer * pace, silence=self.silence * pace)
 
 
 class Ear:

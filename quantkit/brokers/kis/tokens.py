@@ -104,6 +104,14 @@ class Tokens:
             await self._clock.sleep_until(self._clock.now_ns() + found)  # others may ask meanwhile, and need not wait
         raise RetryLater("KIS gave no token. Nothing was sent")
 
+    async def again(self) -> str:
+        """A token asked for anew though one lives, as soon as its minute is over."""
+        async with self._one, self._between.held():
+            asked, _ = self._look()
+            await self._clock.sleep_until(asked + BETWEEN_NS)
+            self._kept = await self._ask(None, asked)
+            return self._kept.token
+
     def reject(self, token: str) -> None:
         """The server says that this token is dead."""
         self._dead.add(token)

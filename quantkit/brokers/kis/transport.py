@@ -55,6 +55,10 @@ class Timeouts:
     pool: float = 5.0
     total: float = 15.0
 
+    def times(self, pace: float) -> Timeouts:
+        """The same on a clock that runs `pace` times as fast as the machine's, which answers no faster for it."""
+        return Timeouts(self.connect * pace, self.part * pace, self.pool * pace, self.total * pace)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -14,6 +14,7 @@ cancels must look.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +35,7 @@ from quantkit.brokers.kis.codes import HASHKEY_PATH, TOKEN_PATH, Act, act_of
 from quantkit.brokers.kis.limiter import Clock, Lane, Limiter
 from quantkit.brokers.kis.tokens import Issued, Tokens, read_issue
 from quantkit.brokers.kis.transport import Answer, Lost, NotSent, Request, Transport
-from quantkit.errors import BadData, OutcomeUnknown, QuantkitError, RetryLater
+from quantkit.errors import BadData, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,6 +136,12 @@ class Wire:
             last_body = found[-1].body
             found.append(await self.read(transaction, path, {**params, **place}, lane=lane, again=True))
         return found
+
+    async def probe(self, transaction: str, path: str, params: Mapping[str, str], token: str) -> None:
+        """Ask once, with a token of the caller's: the listener is told what comes back, whatever it is. RetryLater
+        where nothing does."""
+        with contextlib.suppress(Refused, ConfigError, BadData, TokenDead, Throttled):
+            await self._once(transaction, path, params, token, lane=Lane.QUERY, method="GET")
 
     # --- orders -----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What went over the wire, for the account's journal; and what o'clock KIS says it is, for the clock.
 
-Contract: `WireLog` is a client's listener. Texts come without secrets; orders are kept whole, of an answer to a
-question no more than `LONGEST` characters. A clock that measures itself against servers is told each `Date` header.
+Contract: `WireLog` is a client's listener. Texts come without secrets; prices are not kept, orders are whole, and of an
+answer to a question no more than `LONGEST` characters. A clock that measures itself against servers is told each `Date`
+header.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class WireLog:
             received = self._clock.machine_ns()
             with contextlib.suppress(BadData):  # a header that is no date says nothing of the time
                 self._clock.measure(told.date, sent=received - (told.received - told.sent), received=received)
-        if self.keep is None:
+        if self.keep is None or "/quotations/" in told.path:
             return
         answer = told.answer if told.method == "POST" else told.answer[:LONGEST]
         self.keep("out", f"{told.method} {told.path} {told.transaction} {told.request}", told.sent)

@@ -35,7 +35,7 @@ from quantkit.emulator.kis.pace import Pace
 from quantkit.emulator.kis.quotes import Quotes
 from quantkit.emulator.kis.stream import Socket, Stream
 from quantkit.emulator.kis.trading import Trading
-from quantkit.emulator.session import SECOND
+from quantkit.emulator.session import SECOND, session_clock
 from quantkit.errors import ConfigError
 from quantkit.trading.orders import Side
 
@@ -355,6 +355,7 @@ class KisEmulator:
         return {
             "time": self.pace.now(),
             "speed": self.pace.speed,
+            "ends": session_clock(self.exchange.source.days()[-1]).close,
             "day": self.exchange.day,
             "requests": self.requests,
             "tokens": self.keys.issued,
