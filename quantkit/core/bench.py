@@ -47,6 +47,7 @@ from quantkit.core.state import (
     State,
     new_log,
     no_events,
+    no_records,
     room_for_bar,
 )
 from quantkit.core.steps import RUN, Desk, packed, step
@@ -154,7 +155,7 @@ class Bench:
         self._shapes: list[tuple[int, ...]] = []
         self._events = NO_EVENTS
         self._kept: tuple[Address, object] = self._packed(_no_row(len(state.names)))  # fills may come before any row
-        self._out = np.zeros(len(state.orders), STANDING).view(np.recarray)
+        self._out = no_records(len(state.orders), STANDING)
         self._two = np.zeros(2)
 
     def frame(self, inputs: Inputs, rule: Rule | None) -> Frame:
@@ -168,7 +169,7 @@ class Bench:
         shapes = [column.shape for column in row]
         if self.row is None or shapes != self._shapes:
             mine = Inputs._make(np.array(column) for column in row)
-            self.row, self._shapes, self._events = mine._replace(dates=mine.dates.view(np.recarray)), shapes, given
+            self.row, self._shapes, self._events = mine, shapes, given
             self._pack()
             return
         for target, source in zip(self.row, row, strict=True):
@@ -267,7 +268,7 @@ class Bench:
             return last
         whole = [*self._full, last]
         self._full = []
-        return Tables(*(np.concatenate(rows).view(np.recarray) for rows in zip(*whole, strict=True)))
+        return Tables(*(np.concatenate(rows) for rows in zip(*whole, strict=True)))
 
     def _make_room(self) -> None:
         """The buffers hold a bar and some thousand fills more; compiled code does not look whether they are full."""
@@ -296,7 +297,7 @@ class Bench:
 def _no_row(names: int) -> Inputs:
     """A row of which nothing is known."""
     nothing = np.full((1, names), np.nan)
-    dates = np.zeros(1, DATE).view(np.recarray)
+    dates = no_records(1, DATE)
     return Inputs._make(dates if name == "dates" else nothing for name in Inputs._fields)._replace(
         flags=np.zeros((1, names), np.uint8)
     )

@@ -23,7 +23,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from quantkit.core.state import DATE, PLAN, Floats, Inputs, Ints, Log, Record, State, new_log, new_state
+from quantkit.core.state import DATE, PLAN, Floats, Inputs, Ints, Log, Record, State, new_log, new_state, no_records
 from quantkit.jit import frozen, njit_bare
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ def no_rule(names: int = 0) -> Rule:
 
 def no_inputs() -> Inputs:
     """Inputs of no bars and no names."""
-    empty = {"Floats": np.empty((0, 0)), "Bytes": np.empty((0, 0), np.uint8), "Records": np.recarray(0, DATE)}
+    empty = {"Floats": np.empty((0, 0)), "Bytes": np.empty((0, 0), np.uint8), "Records": no_records(0, DATE)}
     return Inputs._make(empty[kind.__forward_arg__] for kind in Inputs.__annotations__.values())
 
 
 @cache
 def frame_type() -> Any:
     """The Numba type of every frame: C-contiguous arrays of fixed columns."""
-    plan = np.zeros(1, PLAN).view(np.recarray)[0]
+    plan = no_records(1, PLAN)[0]
     rule = no_rule()
     inputs, past = frozen(no_inputs()), frozen(rule.past)  # as `simulate` passes them on
     return numba.typeof(Frame(new_state(1, cash=1), inputs, plan, new_log(1), past, rule.signals, rule.now))

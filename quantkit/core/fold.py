@@ -43,6 +43,7 @@ from quantkit.core.state import (
     State,
     i64,
     new_log,
+    no_records,
     room_for_bar,
 )
 from quantkit.core.steps import closes_again, end_bar, evening, evening_again, market, morning
@@ -246,7 +247,7 @@ def plan_of(
         "max_drawdown": or_inf(cap.max_drawdown),
         "min_cash": or_none(cap.min_cash),
     } | shaping_of(policy)
-    record = np.zeros(1, PLAN).view(np.recarray)
+    record = no_records(1, PLAN)
     for name, value in (numbers | _costs_in_numbers(costs)).items():
         record[name] = value
     for name, table in zip(RULES_OF_DATES, rule_tables(np.zeros(0, np.int64), grid=grid)[1:], strict=True):
@@ -260,7 +261,7 @@ def dates_of(days: Ints, rebalance: Bytes | None = None, phase: Bytes | None = N
 
     phase: bits of `core.phases`; None: daily bars, which hold both.
     """
-    dates = np.zeros(len(days), DATE).view(np.recarray)
+    dates = no_records(len(days), DATE)
     dates["day"] = days
     dates["row"] = rule_tables(days).row
     if rebalance is not None:

@@ -28,6 +28,7 @@ from quantkit.core.state import (
     Records,
     State,
     new_state,
+    records,
 )
 from quantkit.data.actions import KIND_ID, locate
 from quantkit.data.bars import LISTED, MEMBER, VALID, Bars
@@ -188,7 +189,7 @@ def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records
     paying = (KIND_ID["rights"], KIND_ID["spinoff"])
     # Money is due on the shares before a split of the same day.
     rows.sort(key=lambda row: (row[0], row[2], row[2] == EVENT_ACTION and row[5] == 0.0 and row[7] not in paying))
-    return np.array(rows, EVENT_ROW).view(np.recarray)
+    return records(np.array(rows, EVENT_ROW))
 
 
 def first_state(bars: Bars, *, cash: int, policy: Policy | None = None) -> State:

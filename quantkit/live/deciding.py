@@ -252,7 +252,7 @@ def inputs_from(terms: Terms, bars: Bars, *, first: int) -> tuple[Inputs, bool]:
 def _blank(names: int) -> Inputs:
     """A row of which nothing is known."""
     prices = np.full((1, names), np.nan)
-    none = np.recarray(0, [("day", np.int32)])
+    none = np.empty(0, [("day", np.int32)])
     return Inputs(
         prices, prices, prices, prices, _NONE, np.zeros((1, names), np.uint8), prices, _NONE, _NONE, _NONE, _NONE,
         _NONE, none,

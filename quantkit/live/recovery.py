@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from quantkit.core.state import Inputs
+from quantkit.core.state import Inputs, records
 from quantkit.errors import BadData, ConfigError
 from quantkit.live.switch import Switches
 from quantkit.live.turn import Engine, External, fold
@@ -186,7 +186,7 @@ def _load_sleeve(sleeve: Sleeve, given: dict[str, Any], pieces: list[bytes]) -> 
         for kind, shape in given["row"]:
             dtype = np.dtype(kind if isinstance(kind, str) else [(name, how) for name, how in kind])
             array = np.frombuffer(pieces.pop(0), dtype).reshape(shape).copy()
-            columns.append(array.view(np.recarray) if dtype.names else array)
+            columns.append(records(array) if dtype.names else array)
         sleeve.row = Inputs._make(columns)
     sleeve.take_book(pieces.pop(0))
     for name in ("day", "bar", "step", "opened", "day_start", "losses"):

@@ -183,7 +183,7 @@ def with_room(strategy: Strategy | None, state: State) -> State:
     if strategy is None or not strategy.is_rule:
         return state
     names = len(state.names)
-    orders = np.zeros(len(state.orders) + strategy.max_orders, state.orders.dtype).view(np.recarray)
+    orders = np.zeros(len(state.orders) + strategy.max_orders, state.orders.dtype)
     return state._replace(user=user_bytes(type(strategy), names), orders=orders)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numba
-import numpy as np
 import pytest
 
 from quantkit.core.context import (
@@ -24,7 +23,7 @@ from quantkit.core.context import (
     state_of,
     step_rule,
 )
-from quantkit.core.state import PLAN, Inputs, Log, Record, State, new_log, new_state
+from quantkit.core.state import PLAN, Inputs, Log, Record, State, new_log, new_state, no_records
 from quantkit.jit import njit_entry
 
 PYTHON = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -56,7 +55,7 @@ def compiled(function: Any) -> tuple[Any, Any]:
 
 @pytest.fixture
 def parts() -> tuple[State, Inputs, Record, Log]:
-    return new_state(2, cash=0), no_inputs(), np.zeros(1, PLAN).view(np.recarray)[0], new_log(2)
+    return new_state(2, cash=0), no_inputs(), no_records(1, PLAN)[0], new_log(2)
 
 
 @pytest.fixture(scope="module")

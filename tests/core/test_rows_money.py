@@ -12,7 +12,7 @@ from quantkit.backtest.run import backtest
 from quantkit.core.account import more_commission
 from quantkit.core.fold import plan_of
 from quantkit.core.policy import Policy
-from quantkit.core.state import ENTRY_INTEREST, ENTRY_KINDS, ORDER
+from quantkit.core.state import ENTRY_INTEREST, ENTRY_KINDS, ORDER, no_records
 from quantkit.data.actions import Action
 from quantkit.data.bars import Bars, midnights
 from quantkit.jit import njit_entry
@@ -36,7 +36,7 @@ def fees_of(plan: Any, orders: Any, values: Any, fees: Any) -> None:
 
 def charged(costs: Costs, *values: int) -> list[int]:
     fees = np.zeros(len(values), np.int64)
-    fees_of(plan_of(Policy(), costs), np.zeros(1, ORDER).view(np.recarray), np.array(values), fees)
+    fees_of(plan_of(Policy(), costs), no_records(1, ORDER), np.array(values), fees)
     return fees.tolist()
 
 

@@ -15,6 +15,7 @@ from quantkit.core.state import (
     from_bytes,
     new_state,
     no_events,
+    no_records,
     to_bytes,
 )
 from quantkit.errors import BadData
@@ -73,7 +74,7 @@ def test_bytes_that_are_not_a_whole_state_are_refused(damage: object, message: s
 
 
 def test_events_of_a_chunk_count_from_its_first_row() -> None:
-    events = np.zeros(4, EVENT_ROW).view(np.recarray)
+    events = no_records(4, EVENT_ROW)
     events["bar"] = (1, 3, 3, 7)
     assert event_rows(events, 3, 7)["bar"].tolist() == [0, 0]
     assert event_rows(no_events(), 0, 9)["bar"].tolist() == []
