@@ -257,9 +257,11 @@ class Bench:
         stops = outcome.orders[np.isin(outcome.orders["kind"], (KIND_STOP, KIND_TRAIL, KIND_TAKE))]
         for s in stops["symbol"][stops["filled"] == 0]:  # it ends the goal although it sold nothing
             state.names["goal"][s], state.names["marks"][s] = theirs.names["goal"][s], theirs.names["marks"][s]
-        rows = len(outcome.orders)
-        self.log.orders[:rows] = outcome.orders
-        self.log.used[1] = rows
+        written = self.log.orders[: self.log.used[1]]
+        others = written[~np.isin(written["order_id"], outcome.orders["order_id"])]  # ended before the path
+        rows = np.concatenate([others, outcome.orders])
+        self.log.orders[: len(rows)] = rows
+        self.log.used[1] = len(rows)
 
     def drained(self) -> Tables:
         """What was written since the last call."""

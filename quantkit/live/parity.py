@@ -182,13 +182,16 @@ class Ledger:
         return f"<Ledger {self.total / self.unit:+,.0f}: {causes}>"
 
 
-def compare(expected: Tables, actual: Tables) -> Ledger:
+def compare(expected: Tables, actual: Tables, *, replayed: bool = False) -> Ledger:
     """Book every minor unit by which `actual` ends above or below `expected` to its first cause.
+
+    replayed: `actual` is a replay, whose broker fills as `expected` does: what differs after a gate has denied an
+    order follows from that.
 
     BadData where the runs do not cover the same bars, or a table names a symbol or a time that is not theirs.
     """
     first, second = aligned(expected, actual)
-    walk = Walk(first, second)
+    walk = Walk(first, second, replayed=replayed)
     causes = walk.run()
     difference = second.equity - first.equity
     effects = np.zeros((len(causes), len(difference)), np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 
 from quantkit.core.bench import before
 from quantkit.core.state import event_rows
-from quantkit.live import days, signals
+from quantkit.live import days, life, signals
 from quantkit.live.messages import BarClosed
 from quantkit.trading.events import Kind
 
@@ -74,12 +74,15 @@ def _folded(turn: Turn, sleeve: Sleeve, given: BarsAhead, said: Any, equity: int
 
 
 def acted(turn: Turn, given: Acted) -> None:
-    """Orders for what the path brought to act."""
+    """Orders for what the path brought to act, in the place of what stands of it."""
     sleeve = turn.engine.sleeves[given.deployment]
     settings = turn.engine.settings
     phase = settings.hours.phase_at(turn.time, market=settings.market, venue=sleeve.venue) or "continuous"
     for wanted, price, held in zip(given.wanted, given.prices, given.held, strict=True):
+        before = [turn.engine.orders[name] for name in sleeve.ids.get(wanted.order, ())]
         days.trigger(turn, sleeve, wanted, price, phase=phase, held=held)
+        for order in before:
+            life.cancel(turn, order, "GREW")
 
 
 def seen(turn: Turn, given: PathSeen) -> None:

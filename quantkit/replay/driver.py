@@ -27,6 +27,8 @@ from quantkit.core.state import (
     FILL_ROW,
     N_ORDERS,
     ORDER_ROW,
+    RULE_LIMIT,
+    RULE_LIMIT_OPEN,
     RULE_STOP,
     RULE_TAKE_GAP,
     event_rows,
@@ -78,6 +80,7 @@ _OF_FILLS: Final = (
     "order_id", "symbol", "side", "quantity", "price", "value", "commission", "tax", "rule", "slippage",
     "from_proceeds", "ambiguous",
 )  # fmt: skip
+_OF_LIMITS: Final = frozenset({RULE_LIMIT, RULE_LIMIT_OPEN})
 _SHOWN: Final = 2_000  # bars between two words of progress
 
 
@@ -238,15 +241,20 @@ class Driver:
         self._do(self._reduce(PathSeen(time, NAME, outcome, again=again)), time)
 
     def _acted(self, outcome: Outcome, time: int) -> set[int]:
-        """Send what we watched ourselves and the path brought to act; the orders that a gate denied."""
+        """Send what we watched ourselves and the path brought to act, and anew what grew on it beyond what stands: the
+        exit of an entry that filled further. Returns the orders that a gate denied."""
         ids = outcome.fills["order_id"].tolist()
-        if all(order in self._sent for order in ids):
+        filled: dict[int, int] = {}
+        for order, quantity in zip(ids, outcome.fills["quantity"].tolist(), strict=True):
+            filled[order] = filled.get(order, 0) + quantity
+        short = {order for order, quantity in filled.items() if quantity > self._stands(order)}
+        if not short:
             return set()
         unsent: dict[int, list[Any]] = {}
         held = self.book.state.names["shares"].copy()
         met: dict[int, tuple[float, int]] = {}
         for order, fill in zip(ids, outcome.fills, strict=True):
-            if order not in self._sent:
+            if order in short:
                 met.setdefault(order, (float(fill["price"]), int(held[fill["symbol"]])))
                 unsent.setdefault(order, []).append(fill)
             held[fill["symbol"]] += fill["side"] * fill["quantity"]
@@ -256,6 +264,10 @@ class Driver:
         self._do(self._reduce(Acted(time, NAME, wanted, prices, shares)), time)
         return {order for order in unsent if order not in self._sent}
 
+    def _stands(self, order: int) -> int:
+        """Shares that an order of the fold has at the broker."""
+        return self.engine.orders[self.sleeve.ids[order][-1]].leaves if order in self._sent else 0
+
     def _wanted(self, order: int, fills: list[Any], outcome: Outcome) -> Wanted:
         """An order of ours that was met, in the engine's words."""
         rule, s, side, price = (fills[0][name].item() for name in ("rule", "symbol", "side", "price"))
@@ -263,7 +275,7 @@ class Driver:
         table = outcome.state.orders[: int(outcome.state.account[N_ORDERS])]
         mine = table[table["id"] == order]
         tag = int(mine["tag"][0]) if len(mine) else 0
-        limit = self.book.bench.collar(s, side, price)
+        limit = float(mine["level"][0]) if rule in _OF_LIMITS and len(mine) else self.book.bench.collar(s, side, price)
         said = STOP_RULES[rule] if RULE_STOP <= rule <= RULE_TAKE_GAP else "own"
         return Wanted(order, s, side, quantity, limit, "limit" if math.isfinite(limit) else "market", "day", said, tag)
 
@@ -286,8 +298,8 @@ class Driver:
         )  # fmt: skip
         self._do(self._reduce(Noticed(time, notice)), time)
         after = self.engine.orders[order.id]
-        if after.status not in _STANDING:
-            self._sent.pop(intent.fold_order, None)
+        if after.status not in _STANDING and self._sent.get(intent.fold_order) in after.numbers:
+            del self._sent[intent.fold_order]
 
     def _do(self, effects: Iterable[Effect], time: int) -> None:
         """Carry out what the engine wants done, and answer."""

@@ -201,23 +201,23 @@ def replay(
     finally:
         keeping.close()
     return Replayed(
-        result=actual, backtest=expected, ledger=_ledger(expected, actual, driver), journal=keeping,
+        result=actual, backtest=expected, ledger=ledger_of(expected, actual, driver), journal=keeping,
         seconds=seconds, entries=driver.entries, inputs=driver.inputs_made, sent=driver.sent, denied=driver.denied,
-        honest=honest, differs=_differs(expected.run, actual.run),
+        honest=honest, differs=differs(expected.run, actual.run),
     )  # fmt: skip
 
 
-def _ledger(expected: Result, actual: Result, driver: Driver) -> Ledger:
+def ledger_of(expected: Result, actual: Result, driver: Driver) -> Ledger:
     """What differs, with the orders that a gate stopped marked as such."""
     tables = tables_of(actual)
     stopped = {denial.fold_order: denial.code for denial in driver.denials}
     if stopped:
         orders = tables.orders.copy()
-        mine = orders["order_id"].isin(list(stopped)) & (orders["filled"] == 0)
+        mine = orders["order_id"].isin(list(stopped))
         orders.loc[mine, "status"] = "denied"
         orders.loc[mine, "reason"] = orders.loc[mine, "order_id"].map(stopped)
         tables = replace(tables, orders=orders)
-    return compare(tables_of(expected), tables)
+    return compare(tables_of(expected), tables, replayed=True)
 
 
 def _refuse_unchecked(strategy: Strategy, bars: Bars) -> None:
@@ -235,7 +235,7 @@ def _again(*_: object, **__: object) -> Result:
     raise ConfigError("the result of a replay is not run again with other settings; use backtest")
 
 
-def _differs(expected: RunOutput, actual: RunOutput) -> tuple[str, ...]:
+def differs(expected: RunOutput, actual: RunOutput) -> tuple[str, ...]:
     """Which tables are not the same to the last bit."""
     found = [name for name in ("equity", "cash") if not np.array_equal(getattr(expected, name), getattr(actual, name))]
     for name in ("fills", "orders", "actions", "flows"):

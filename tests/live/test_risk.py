@@ -174,6 +174,8 @@ def test_a_replacement_is_not_held_to_the_window_it_was_sent_in() -> None:
     assert code(stands, view(ask="modify")) == ""
     assert code(stands, view(ask="modify", last_price=60_000.0)) == "PRICE_COLLAR"  # measured against the market now
     assert code(stands, view(ask="modify", phase=None)) == "SESSION_PHASE"
+    shrinks = working(BUY, type=OrderType.CONDITIONAL)
+    assert code(shrinks, view(ask="modify", phase="closing_auction")) == ""
 
 
 def test_kinds_that_a_phase_or_a_name_does_not_take() -> None:

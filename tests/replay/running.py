@@ -11,13 +11,15 @@ from quantkit.backtest.pieces import Decided, Terms
 from quantkit.backtest.run import Prepared, Span
 from quantkit.indicators import sma
 from quantkit.live.journal import open_journal
-from quantkit.replay.driver import NAME, Driver, gate_limits
+from quantkit.replay.driver import NAME, Denial, Driver, gate_limits
 from quantkit.replay.ready import Ready
+from quantkit.replay.run import differs, ledger_of
 from tests.core.scripts import scripted
 
 if TYPE_CHECKING:
     from quantkit.core.fold import Output
     from quantkit.core.state import State
+    from quantkit.live.parity import Ledger
     from tests.core.markets import Case
 
 
@@ -62,7 +64,17 @@ def simulated(case: Case) -> tuple[Output, State]:
 def replayed(case: Case, *, quick: bool = True, wide: bool = False) -> tuple[Output, Driver]:
     """Through the engine. wide: collars of the gates let every price pass."""
     run = prepared(case)
-    gates = replace(gate_limits(run.terms), collar=1.0, policy_collar=1.0, exit_collar=1.0) if wide else None
+    gates = replace(gate_limits(run.terms), collar=1.0, policy_collar=1e9, exit_collar=1e9) if wide else None
     journal = open_journal(None, NAME, owner="test", now=0)
     driver = Driver(Ready(run, honest=False), journal, quick=quick, gates=gates)
     return driver.run(lambda done, total: None), driver
+
+
+def explained(case: Case) -> tuple[tuple[str, ...], list[Denial], Ledger]:
+    """(tables that differ, orders that a gate stopped, the ledger) of a replay with the run's own gates."""
+    run = prepared(case)
+    state = run.first_state()
+    expected = run.result(run.fold(state), state, told=False)
+    output, driver = replayed(case)
+    actual = run.result(output, driver.book.state, told=False)
+    return differs(expected.run, actual.run), driver.denials, ledger_of(expected, actual, driver)

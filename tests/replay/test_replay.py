@@ -110,6 +110,30 @@ def test_a_gate_that_stops_an_order_is_the_cause(bars: qk.Bars) -> None:
     assert "ORDER_TOO_LARGE" in found.ledger.rows[0].detail
 
 
+class FarLimits(qk.Strategy):
+    """Buys at up to a quarter above the close, once with an exit under it; sells far below what it does not have."""
+
+    def on_bar(self, ctx: Any) -> None:
+        if ctx.i == 3:
+            ctx.buy(0, 10, limit=ctx.close[0, 0] * 1.25, take_profit=ctx.close[0, 0] * 1.02)
+        if ctx.i == 20:
+            ctx.buy(1, 1, limit=ctx.close[0, 1] * 1.25, tif="ioc")
+            ctx.buy(1, 1, limit=ctx.close[0, 1] * 0.8)
+            ctx.sell(2, 1, limit=ctx.close[0, 2] * 0.8)
+
+
+def test_what_a_denied_order_brings_about_stands_under_its_gate(bars: qk.Bars) -> None:
+    found = replay(FarLimits(), bars, interpret=True, checked_before=True)
+    assert found.denied == 3
+    assert [(row.cause, row.symbol) for row in found.ledger.rows] == [("gate", symbol) for symbol in bars.symbols]
+    assert [row.detail.split()[:2] for row in found.ledger.rows] == [
+        ["PRICE_COLLAR:", side] for side in ("buy", "buy", "sell")
+    ]
+    assert [bool(row.largest) for row in found.ledger.rows] == [True, True, False]
+    assert found.ledger.explained
+    assert found.ledger.total == found.run.equity[-1] - found.backtest.run.equity[-1] != 0
+
+
 def test_given_targets_are_replayed_too(bars: qk.Bars) -> None:
     targets = np.zeros(bars.shape)
     targets[3:20, 1] = 0.5

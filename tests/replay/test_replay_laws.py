@@ -1,7 +1,8 @@
-"""Whatever the targets, the market and the policy: the live engine makes the backtest, to the last won and share.
+"""Whatever the strategy, the market and the policy: the live engine makes the backtest, to the last won and share.
 
-Not said of rules with orders of their own, which may end otherwise in some markets; `docs/live.md` says so, and a
-replay that differs tells where.
+Of a rule with orders of its own it is said with gates that let every price pass: a limit that the rule itself sets far
+from the market is stopped at the gates, as it would be live. Then, and where `RiskLimits` stop at the gates what the
+backtest sends, every difference has the gate as its cause.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantkit.core.policy import RiskLimits
 from quantkit.core.state import to_bytes
-from tests.core.markets import Case, cases
+from tests.core.markets import Case, cases, scripted_cases
 from tests.core.shapings import shaped, shorted
-from tests.replay.running import replayed, simulated
+from tests.replay.running import explained, replayed, simulated
 
 TARGETS = st.one_of(cases(max_bars=30, max_names=4), shaped(cases(max_bars=30, max_names=4)), shorted(cases()))
-SOME = settings(max_examples=30)
+RULES = st.one_of(
+    scripted_cases(), shaped(scripted_cases()), shorted(scripted_cases()), shorted(shaped(scripted_cases()))
+).filter(lambda case: case.fill != "close")  # which replay refuses of a rule
+SOME = settings(max_examples=30, deadline=None)
 
 
-def check(case: Case) -> None:
+def check(case: Case, *, wide: bool = False) -> None:
     """The same tables and the same state, and no gate stopped an order."""
     output, state = simulated(case)
-    mine, driver = replayed(case)
+    mine, driver = replayed(case, wide=wide)
     assert driver.denials == []
     assert mine.cash.tolist() == output.cash.tolist()
     assert mine.equity.tolist() == output.equity.tolist()
@@ -37,7 +42,23 @@ def test_targets_are_replayed_as_they_are_simulated(case: Case) -> None:
 
 
 @SOME
-@given(TARGETS)
+@given(RULES)
+def test_rules_are_replayed_as_they_are_simulated(case: Case) -> None:
+    check(case.but(limits=RiskLimits()), wide=True)
+
+
+@SOME
+@given(RULES)
+def test_what_differs_of_a_rule_was_stopped_at_a_gate(case: Case) -> None:
+    differs, denials, ledger = explained(case)
+    assert not differs or denials
+    assert ledger.explained
+    assert {row.cause for row in ledger.rows} <= {"gate"}
+    assert bool(ledger.rows) == bool(denials)
+
+
+@SOME
+@given(st.one_of(TARGETS, RULES))
 def test_quiet_bars_in_one_call_leave_the_same_engine(case: Case) -> None:
     quick, first = replayed(case, wide=True)
     slow, second = replayed(case, wide=True, quick=False)

@@ -78,3 +78,20 @@ def test_a_collar_beyond_the_days_limits_asks_for_no_more_than_they_allow() -> N
     _, entries = replayed(Case(bars, np.full(bars.shape, np.nan), Policy(collar=0.1), script=script))
     prices = {entry.payload["price"] for entry in entries if entry.kind is Kind.ORDER_SUBMITTING}
     assert prices == {bars.field("high").max()}
+
+
+def test_an_exit_that_grows_with_its_entry_goes_anew() -> None:
+    """The cap lets ten shares in on the second bar and five on the third, at whose open the exit sells all fifteen."""
+    bytes_ = np.full((6, 1, 5), 3, np.uint8)
+    bytes_[..., 0], bytes_[:, 0, 4] = 0, (50, 0, 50, 50, 50, 50)
+    bars = make_bars("2024-03-26", bytes_, listed=[(0, 5)], markets=["KOSPI"], actions=[], per_day=3, freq="10m")
+    close = float(bars.field("close")[0, 0])
+    entry = Command("buy", 0, 15, {"stop": close * 0.98, "take_profit": close * 0.97})
+    case = Case(bars, np.full(bars.shape, np.nan), Policy(participation=0.01), script=[[entry], [], [], [], [], []])
+    driver, entries = replayed(case)
+    fills = np.concatenate([table.fills for table in driver.book.tables])
+    assert [(fill["bar"], fill["side"], fill["quantity"]) for fill in fills] == [(1, 1, 10), (2, 1, 5), (2, -1, 15)]
+    said = [(entry.kind, entry.payload.get("quantity")) for entry in entries if (entry.order or "").endswith(":1")]
+    assert (Kind.ORDER_SUBMITTING, 10) in said
+    assert (Kind.ORDER_SUBMITTING, 15) in said
+    assert [entry.payload["reason"] for entry in entries if entry.kind is Kind.ORDER_CANCELED] == ["GREW"]

@@ -82,8 +82,8 @@ class Cause:
 class Walk:
     """Two runs, bar by bar. `run` gives the causes, oldest first."""
 
-    def __init__(self, expected: Arrays, actual: Arrays) -> None:
-        self.first, self.second = expected, actual
+    def __init__(self, expected: Arrays, actual: Arrays, *, replayed: bool = False) -> None:
+        self.first, self.second, self.replayed = expected, actual, replayed
         self.causes: list[Cause] = []
         self.decisions: NDArray[np.int64] = np.zeros((len(expected.equity), 2), np.int64)
         self._common: dict[str, Cause] = {}
@@ -113,7 +113,7 @@ class Walk:
             for pair, piece in legs.get(row, ()):
                 if pair.row < row:
                     self._leg(row, pair, piece)
-            for pair in decided.get(row, ()):
+            for pair in sorted(decided.get(row, ()), key=lambda pair: not pair.denied):
                 self._judge(pair)
             for pair, piece in legs.get(row, ()):
                 if pair.row >= row:
@@ -126,7 +126,7 @@ class Walk:
         legs: dict[int, list[tuple[Pair, Piece]]] = defaultdict(list)
         decided: dict[int, list[Pair]] = defaultdict(list)
         for pair in pairs:
-            if not pair.alike and pair.kind != EXTERNAL:
+            if (not pair.alike or pair.denied) and pair.kind != EXTERNAL:
                 decided[pair.row].append(pair)
             for piece in pair.pieces:
                 for row in {part.row for part in (piece.expected, piece.actual) if part is not None}:
@@ -147,6 +147,12 @@ class Walk:
     # --- what comes from outside --------------------------------------------------------------------------------------
 
     def _new(self, kind: str, row: int, symbol: int, detail: str, *, part: str = "") -> Cause:
+        """Another cause; in a replay the gate that has denied an order before: nothing else there is not the same."""
+        gates = [cause for cause in self.causes if cause.kind == "gate"] if self.replayed and kind != "gate" else []
+        if gates:
+            gate = next((cause for cause in reversed(gates) if cause.symbol == symbol), gates[0])
+            gate.follows += 1
+            return gate
         cause = Cause(kind, row, symbol, detail, part)
         self.causes.append(cause)
         return cause
@@ -156,7 +162,7 @@ class Walk:
         cause = self._common.get(detail)
         if cause is None:
             cause = self._common[detail] = self._new(kind, row, -1, detail)
-        cause.times += 1
+        cause.times += cause.kind == kind
         return cause
 
     def _opening(self) -> None:
@@ -299,13 +305,19 @@ class Walk:
     def _judge(self, pair: Pair) -> None:
         """Why an order was made by one run only, or for another quantity."""
         row, symbol = pair.row, pair.symbol
-        targets = self._targets(row, symbol)
+        if pair.actual is not None and pair.denied:
+            words = f"{pair.actual.reason or 'denied'}: {_side(pair)} {pair.actual.quantity:,}"
+            pair.verdict = pair.missing = self._new("gate", row, symbol, words)
+            return
+        targets, why = self._targets(row, symbol), ""
         if targets is not None and not _same(*targets):
             older = self._earliest_data(row, symbol) or self._earliest_data(row)
-            pair.verdict = older or self._decision(pair, f"target {targets[1]:g}, expected {targets[0]:g}")
+            why = f"target {targets[1]:g}, expected {targets[0]:g}"
         else:
-            pair.verdict = self._state(row, symbol, known=targets is not None) or self._decision(pair)
-        pair.verdict.follows += pair.verdict.row < row or pair.verdict.kind == "data"
+            older = self._state(row, symbol, known=targets is not None)
+        if older is not None:
+            older.follows += older.row < row or older.kind == "data"
+        pair.verdict = older or self._decision(pair, why)
 
     def _state(self, row: int, symbol: int, *, known: bool) -> Cause | None:
         """What made the runs differ when they sized an order. known: their targets are, and are the same."""
@@ -328,7 +340,7 @@ class Walk:
 
     def _decision(self, pair: Pair, why: str = "") -> Cause:
         """A cause of its own: nothing before it explains the order."""
-        side = "buy" if pair.side > 0 else "sell"
+        side = _side(pair)
         asked = [None if one is None else one.quantity for one in (pair.expected, pair.actual)]
         if asked[0] is None:
             detail = f"{side} {asked[1]:,} ordered, nothing expected"
@@ -359,7 +371,7 @@ class Walk:
 
     def _moved(self, row: int, pair: Pair, piece: Piece) -> Cause:
         """Why shares came on another bar, or in one run only."""
-        side = f"{'buy' if pair.side > 0 else 'sell'} {piece.quantity:,}"
+        side = f"{_side(pair)} {piece.quantity:,}"
         if pair.kind == EXTERNAL:
             where = "foreign fill" if piece.expected is None else "foreign fill, expected only"
             return self._new("external", row, pair.symbol, f"{where}: {side}")
@@ -376,9 +388,7 @@ class Walk:
     def _missing(self, row: int, pair: Pair, piece: Piece, side: str) -> Cause:
         """Why an order that both runs made was filled for less in one of them."""
         lacking, had = (pair.actual, pair.expected) if piece.actual is None else (pair.expected, pair.actual)
-        status, reason = ("", "") if lacking is None else (lacking.status, lacking.reason)
-        if status == "denied":
-            return self._new("gate", row, pair.symbol, f"{reason or 'denied'}: {side}")
+        reason = "" if lacking is None else lacking.reason
         if reason in _OF_THE_ACCOUNT and (had is None or had.reason != reason or had.quantity):
             older = self._oldest()
             if older is not None:
@@ -440,3 +450,7 @@ def _same(one: float, other: float) -> bool:
 def _equal(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = (one == other) | (np.isnan(one) & np.isnan(other))
     return found
+
+
+def _side(pair: Pair) -> str:
+    return "buy" if pair.side > 0 else "sell"

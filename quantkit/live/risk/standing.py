@@ -59,16 +59,21 @@ def quote(order: Order, view: View, facts: Judged) -> Denied | None:
 
 
 def phase(order: Order, view: View, facts: Judged) -> Denied | None:
-    """4. Within its window, in the phase the window is of, and of a kind that is taken in that phase."""
+    """4. Within its window, in the phase the window is of, and of a kind that is taken in that phase.
+
+    One that is replaced was sent in its window, and is there already: a conditional order that shrinks in the closing
+    auction.
+    """
     window = order.intent.window
     if view.phase is None:
         return Denied("SESSION_PHASE", f"window={window.phase}: nothing takes orders now")
+    if view.ask == "modify":
+        return None
     now = exchange.PHASE_NAMES.get(view.phase, view.phase)
-    if view.ask == "new":  # one that is replaced was sent in its window
-        if not window.opens <= view.now < window.closes:
-            return Denied("SESSION_PHASE", f"now={view.now} window={window.opens}..{window.closes}")
-        if now not in exchange.TAKEN_IN.get(window.phase, (window.phase,)):
-            return Denied("SESSION_PHASE", f"phase={view.phase} window={window.phase}")
+    if not window.opens <= view.now < window.closes:
+        return Denied("SESSION_PHASE", f"now={view.now} window={window.opens}..{window.closes}")
+    if now not in exchange.TAKEN_IN.get(window.phase, (window.phase,)):
+        return Denied("SESSION_PHASE", f"phase={view.phase} window={window.phase}")
     kind, status = kind_of(order.intent.type, order.intent.tif), exchange.status_of(view.instrument)
     why = exchange.refusal(kind, view.date, now, order.intent.venue, view.market, status)
     return Denied("SESSION_PHASE", why) if why else None
