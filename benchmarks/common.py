@@ -73,9 +73,9 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def _times(ours: dict[str, float], theirs: dict[str, float], rate: str | None) -> float:
+def _times(ours: dict[str, float], theirs: dict[str, float], rate: str | None, time: str) -> float:
     """How many times longer the other side takes for the same work."""
-    return ours[rate] / theirs[rate] if rate else theirs["median_s"] / ours["median_s"]
+    return ours[rate] / theirs[rate] if rate else theirs[time] / ours[time]
 
 
 def run_sides(
@@ -85,10 +85,12 @@ def run_sides(
     title: str,
     packages: tuple[str, ...],
     rate: str | None = None,
+    time: str = "median_s",
 ) -> None:
     """Measure every side in its own process and print the comparison; the first side is ours.
 
-    rate: a figure to compare by, more of it being better, where the sides do not do the same amount of work.
+    rate: a figure to compare by, more of it being better, where the sides do not do the same amount of work; time: the
+    figure, less of it being better, that is compared otherwise.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--side", choices=list(sides), help="run one side only, in this process, and print JSON")
@@ -105,15 +107,17 @@ def run_sides(
             continue
         figures[name] = json.loads(done.stdout.strip().splitlines()[-1])
     if chosen.json:
-        print(json.dumps({"title": title, "figures": figures, "versions": versions(*packages)}))
+        said = {"title": title, "load": os.getloadavg()[0], "figures": figures, "versions": versions(*packages)}
+        print(json.dumps(said))
         return
     print(title)
     print(
-        f"  {platform.machine()}, {os.cpu_count()} cores, "
+        f"  {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         + ", ".join(f"{k} {v}" for k, v in versions(*packages).items())
     )
     ours = next(iter(sides))
     for name, row in figures.items():
-        ratio = "" if name == ours or ours not in figures else f"   {_times(figures[ours], row, rate):8.1f} x {ours}"
+        times = None if name == ours or ours not in figures else _times(figures[ours], row, rate, time)
+        ratio = "" if times is None else f"   {times:8.2f} x {ours}"
         cells = "  ".join(f"{key} {value:,.4g}" for key, value in row.items())
         print(f"  {name:<24} {cells}{ratio}")

@@ -188,10 +188,11 @@ class Book:
         if not self.watcher.dropped(order, reason_code(reason)):
             self.bench.end(order, reason_code(reason))
 
-    def watch(self, symbol: int, price: float, row: Inputs) -> tuple[Wanted, ...]:
+    def watch(self, symbol: int, price: float, row: Inputs) -> tuple[Wanted, ...] | None:
         """What this price brings to act of held orders and the policy's stops: orders to send now. Each comes once.
 
-        row: the bar that is running (`morning`'s).
+        None: it changed nothing. Without an order: it moved a peak or a trailing order. row: the bar that is running
+        (`morning`'s).
         """
         return self.watcher.watch(symbol, price, row)
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from quantkit.core.state import AUCTION_ONLY, CLOSING, N_ORDERS, Inputs
+from quantkit.core.state import AUCTION_ONLY, CLOSING, Inputs
 from quantkit.live import auction, dispatch, life, reconcile, signals
 from quantkit.live.prints import aims_of, held_of, seen_of
 from quantkit.live.switch import Mode, Scope, next_session
 from quantkit.market import KRX_MARKETS
 from quantkit.plain import plain
-from quantkit.trading.events import Kind, intent_to_json
+from quantkit.trading.events import Entry, Kind, intent_to_json
 from quantkit.trading.orders import Intent, OrderType, Side, TimeInForce, Window
 from quantkit.trading.ports import InstrumentDay, Tick
 
@@ -151,8 +151,7 @@ def fold_ended(turn: Turn, sleeve: Sleeve, fold_order: int, reason: str) -> None
 
 def _should_stand(turn: Turn, sleeve: Sleeve, wanted: Wanted) -> None:
     """Bring the orders of one order of the fold to what it wants now."""
-    price = None if math.isnan(wanted.limit) else float(wanted.limit)
-    sleeve.wanted[wanted.order] = (int(wanted.quantity), price)
+    price = sleeve.wants(wanted)
     live = [turn.engine.orders[i] for i in sleeve.ids.get(wanted.order, ())]
     kind = _type_of(sleeve, wanted, price, known=True)
     if not live:
@@ -247,13 +246,12 @@ def _quoted(latest: dict[str, tuple[float, int]], quote: Quote) -> None:
 
 
 def _watch(turn: Turn, sleeve: Sleeve, place: int, price: float) -> None:
-    state = sleeve.book.state
-    if state.names["shares"][place] == 0 and state.account[N_ORDERS] == 0:
-        return
-    before = followed(sleeve, place)
+    """Write a price that moved something, so that recovery lets it do so again, and send what it brings to act."""
     wanted = sleeve.book.watch(place, price, sleeve.row)  # type: ignore[arg-type]
-    if wanted or followed(sleeve, place) != before:
-        turn.entries.append(watched(turn, sleeve, place, price))
+    if wanted is None:
+        return
+    payload = {"symbol": sleeve.book.symbols[place], "price": price}
+    turn.entries.append(Entry(Kind.PRICE_WATCHED, turn.time, payload, deployment=sleeve.name))
     for each in wanted:
         trigger(turn, sleeve, each, price)
 
@@ -262,31 +260,12 @@ def trigger(
     turn: Turn, sleeve: Sleeve, wanted: Wanted, price: float, *, phase: str = "continuous", held: int | None = None
 ) -> None:
     """Journal an order that we held ourselves and whose price was met: it may go now. held: shares of the name."""
-    limit = None if math.isnan(wanted.limit) else float(wanted.limit)
-    sleeve.wanted[wanted.order] = (int(wanted.quantity), limit)
-    turn.engine.due = True
+    limit = sleeve.wants(wanted)
     intend(
         turn, sleeve, wanted, OrderType.MARKET if limit is None else OrderType.LIMIT, limit, turn.time,
         window=Window(phase, turn.time, turn.time + STOP_WINDOW), held=held,
     )  # fmt: skip
     turn.write(Kind.ORDER_TRIGGERED, {"price": price}, order=sleeve.ids[wanted.order][-1], deployment=sleeve.name)
-
-
-def followed(sleeve: Sleeve, place: int) -> bytes:
-    """What a watched price may move in a book: the peak of a name, and of the trailing orders."""
-    state = sleeve.book.state
-    working = state.orders[: int(state.account[N_ORDERS])]
-    return bytes(state.names["peak"][place].tobytes()) + b"".join(
-        working[name].tobytes() for name in ("extreme", "level", "stop", "from_open", "stage")
-    )
-
-
-def watched(turn: Turn, sleeve: Sleeve, place: int, price: float) -> Any:
-    """The entry of a price that moved something."""
-    from quantkit.trading.events import Entry
-
-    return Entry(Kind.PRICE_WATCHED, turn.time, {"symbol": sleeve.book.symbols[place], "price": price},
-                 deployment=sleeve.name)  # fmt: skip
 
 
 # --- the evening ----------------------------------------------------------------------------------------------------
@@ -321,8 +300,7 @@ def decide(turn: Turn, sleeve: Sleeve, given: BarClosed, targets: Any, decided: 
     """Signals and intents of a bar. targets: those before it."""
     signals.write(turn, sleeve, given, targets, decided)
     for wanted in decided:
-        price = None if math.isnan(wanted.limit) else float(wanted.limit)
-        sleeve.wanted[wanted.order] = (int(wanted.quantity), price)
+        price = sleeve.wants(wanted)
         last = float(given.row.close[0, wanted.symbol]) if sleeve.opened else None  # the book knows it tomorrow
         intend(
             turn, sleeve, wanted, _type_of(sleeve, wanted, price, known=False), price, given.close, last=last,

@@ -203,6 +203,17 @@ def _cost(turn: Turn, order: Order) -> int:
     return value + life.costs(turn, replace(order, value=0, commission=0), value)[0]
 
 
+def _bound(turn: Turn, order: Order) -> int:
+    """Money that a standing buy needs, worked out once: with a limit it changes with the order alone."""
+    known = turn.engine.now.bound.get(order.id)
+    if known is not None and known[0] is order:
+        return known[1]
+    cost = _cost(turn, order)
+    if order.price is not None:
+        turn.engine.now.bound[order.id] = order, cost
+    return cost
+
+
 def _orderable(turn: Turn, order: Order) -> int:
     """Shares of an order that the broker can take, by what it said last."""
     engine = turn.engine
@@ -284,7 +295,7 @@ def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, i
     """(money that may be bound, equity) of whoever the order is for."""
     engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
     bound = sum(
-        _cost(turn, other) for other in working
+        _bound(turn, other) for other in working
         if other.intent.side is Side.BUY and other.intent.deployment == order.intent.deployment
     )  # fmt: skip
     if sleeve is None:

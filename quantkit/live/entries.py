@@ -160,6 +160,7 @@ def _new_day(engine: Engine, entry: Entry) -> None:
     engine.sent, engine.seen = {}, {i for i in engine.seen if i in keep}
     engine.number = {}  # the broker begins to count anew
     engine.now.heard, engine.now.orphans, engine.now.mismatch, engine.now.shown = set(), {}, {}, {}
+    engine.now.bound = {}
 
 
 def _fold_external(engine: Engine, given: dict[str, Any]) -> None:
@@ -216,10 +217,11 @@ def _fold_account(engine: Engine, given: dict[str, Any]) -> None:
 
 
 def _watch_again(engine: Engine, entry: Entry) -> None:
-    """A watched price moved a peak: in recovery it moves it again."""
+    """A watched price moved a peak or met a stop: in recovery it does so again."""
     sleeve = engine.sleeves[entry.deployment or ""]
     row = cast("Inputs", sleeve.row)  # a morning was before any price
-    sleeve.book.watch(sleeve.columns[entry.payload["symbol"]], entry.payload["price"], row)
+    for wanted in sleeve.book.watch(sleeve.columns[entry.payload["symbol"]], entry.payload["price"], row) or ():
+        sleeve.wants(wanted)
 
 
 def _fold_costs(engine: Engine, entry: Entry) -> None:

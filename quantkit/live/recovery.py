@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -46,6 +46,7 @@ class Journal(Protocol):
     def snapshot(self) -> tuple[int, bytes] | None: ...
 
 
+_KNOWN: Final = tuple(field.name for field in fields(InstrumentDay))
 _MAGIC: Final = b"quantkit-engine\x00"
 VERSION: Final = 1
 
@@ -112,7 +113,9 @@ def _sleeve_to_json(sleeve: Sleeve, pieces: list[bytes]) -> dict[str, Any]:
     pieces.append(sleeve.book.to_bytes())
     return {
         "name": sleeve.name, "row": row, "day": sleeve.day, "bar": sleeve.bar, "step": sleeve.step,
-        "opened": sleeve.opened, "instruments": [asdict(each) for each in sleeve.instruments.values()],
+        "opened": sleeve.opened, "instruments": [
+            {field: getattr(each, field) for field in _KNOWN} for each in sleeve.instruments.values()
+        ],
         "wanted": sorted([order, *what] for order, what in sleeve.wanted.items()),
         "ids": sorted([order, names] for order, names in sleeve.ids.items()),
         "day_start": sleeve.day_start, "losses": sleeve.losses,

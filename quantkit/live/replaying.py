@@ -76,7 +76,7 @@ def _folded(turn: Turn, sleeve: Sleeve, given: BarsAhead, said: Any, equity: int
 def acted(turn: Turn, given: Acted) -> None:
     """Orders for what the path brought to act, in the place of what stands of it."""
     sleeve = turn.engine.sleeves[given.deployment]
-    settings = turn.engine.settings
+    settings, turn.engine.due = turn.engine.settings, True
     phase = settings.hours.phase_at(turn.time, market=settings.market, venue=sleeve.venue) or "continuous"
     for wanted, price, held in zip(given.wanted, given.prices, given.held, strict=True):
         before = [turn.engine.orders[name] for name in sleeve.ids.get(wanted.order, ())]

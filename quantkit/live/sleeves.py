@@ -10,6 +10,7 @@ The engine needs no more of a Book than `Book` here asks for; `quantkit.live.boo
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,7 +116,7 @@ class Book(Protocol):
         rule: int | None, slippage: int = 0, from_proceeds: int = 0, ambiguous: int = 0,
     ) -> None: ...  # fmt: skip
     def drop(self, order: int, reason: str) -> None: ...
-    def watch(self, symbol: int, price: float, row: Inputs) -> tuple[Any, ...]: ...
+    def watch(self, symbol: int, price: float, row: Inputs) -> tuple[Any, ...] | None: ...
     def evening(self, row: Inputs, *, signals: tuple[Any, ...] = ()) -> Evening: ...
     def available(self) -> int: ...
     def to_bytes(self) -> bytes: ...
@@ -219,6 +220,12 @@ class Sleeve:
     def take_book(self, data: bytes) -> None:
         """Put the book that was written in the place of the new one."""
         self.book = self.load(data)
+
+    def wants(self, wanted: Wanted) -> float | None:
+        """Note how an order of the fold should stand from now on; its limit, None where it has none."""
+        limit = None if math.isnan(wanted.limit) else float(wanted.limit)
+        self.wanted[wanted.order] = (int(wanted.quantity), limit)
+        return limit
 
     # --- what fills change -------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """A turn: what one input makes of an account.
 
 `Turn` collects the entries and effects of one input; `write` folds an entry as it is made, so memory and journal cannot
-differ. What entries do not hold is what a morning, an evening or a watched price did to a Book: a turn that took such a
-step is `due` a snapshot in the same transaction. Contract: pure; time comes from the input, UTC nanoseconds.
+differ. What entries do not hold is what a morning or an evening did to a Book: a turn that took such a step is `due` a
+snapshot in the same transaction. Contract: pure; time comes from the input, UTC nanoseconds.
 """
 
 from __future__ import annotations

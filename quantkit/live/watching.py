@@ -58,21 +58,22 @@ class Watcher:
         """Something has changed."""
         self._levels.clear()
 
-    def watch(self, s: int, price: float, row: Inputs) -> tuple[Wanted, ...]:
+    def watch(self, s: int, price: float, row: Inputs) -> tuple[Wanted, ...] | None:
         """See `Book.watch`."""
         if s not in self._levels:
             self.bench.lay(row)
             self._levels[s] = self.bench.levels(s)
         below, above = self._levels[s]
         if below < price < above:
-            return ()
+            return None
         self._levels.pop(s)
         copy = self._walked(s, price, row)
         tables = copy.drained()
-        self._follow(s, copy)
+        moved = self._follow(s, copy)
         found = [self._stop(fill, price) for fill in tables.fills if RULE_STOP <= fill["rule"] <= RULE_TAKE_GAP]
         own = [self._held(fill, price) for fill in tables.fills if not RULE_STOP <= fill["rule"] <= RULE_TAKE_GAP]
-        return tuple(wanted for wanted in (*found, *own, *self._limits(s, copy)) if wanted is not None)
+        wanted = tuple(each for each in (*found, *own, *self._limits(s, copy)) if each is not None)
+        return wanted if wanted or moved else None
 
     def filled(self, order: int, quantity: int) -> None:
         """A stop of the policy filled."""
@@ -119,14 +120,18 @@ class Watcher:
         copy.take(WATCH)
         return copy
 
-    def _follow(self, s: int, copy: Bench) -> None:
-        """Peaks and trailing extremes have seen the price."""
+    def _follow(self, s: int, copy: Bench) -> bool:
+        """Peaks and trailing extremes see the price; whether that moved one."""
         state = self.bench.state
-        state.names["peak"][s] = copy.state.names["peak"][s]
         rows = int(state.account[N_ORDERS])
         mine = np.flatnonzero(state.orders["symbol"][:rows] == s)
-        for name in _FOLLOWED:
-            state.orders[name][mine] = copy.state.orders[name][mine]
+        places: list[tuple[Any, Any, Any]] = [(state.names["peak"], copy.state.names["peak"], s)]
+        places += [(state.orders[name], copy.state.orders[name], mine) for name in _FOLLOWED]
+        moved = False
+        for ours, theirs, where in places:
+            moved |= ours[where].tobytes() != theirs[where].tobytes()
+            ours[where] = theirs[where]
+        return moved
 
     def _stop(self, fill: Records, price: float) -> Wanted | None:
         s, side, rule = int(fill["symbol"]), int(fill["side"]), int(fill["rule"])

@@ -137,13 +137,16 @@ class Scripted:
     def drop(self, order: int, reason: str) -> None:
         self.dropped.append([order, reason])
 
-    def watch(self, symbol: int, price: float, row: Inputs) -> tuple[Want, ...]:
+    def watch(self, symbol: int, price: float, row: Inputs) -> tuple[Want, ...] | None:
         name = self.state.names[symbol]
-        if name["shares"] and price > name["peak"]:
-            name["peak"] = price
+        if not name["shares"]:
+            return None
         if self.watches and price <= self.watches[0][0]:
             return tuple(Want(*each) for each in self.watches.pop(0)[1])
-        return ()
+        if price > name["peak"]:
+            name["peak"] = price
+            return ()
+        return None
 
     def available(self) -> int:
         return int(self.state.account[EQUITY])

@@ -59,6 +59,18 @@ def test_a_price_that_meets_a_stop_sells_at_once() -> None:
     assert account.engine.shares(NAMES[0]) == 0
 
 
+def test_a_price_is_written_where_it_moved_something_and_recovery_lets_it_do_so_again() -> None:
+    account = holding()
+    account.tick(69_500.0, time=at("09:30"))  # below the peak: nothing
+    assert "PriceWatched" not in account.kinds()
+    account.tick(71_000.0)  # a new peak
+    account.tick(68_900.0)  # the stop
+    assert account.kinds().count("PriceWatched") == 2
+    assert not account.engine.due  # no snapshot: the entries say all
+    account.restart()
+    assert account.engine.sleeves["sma"].wanted[7] == (10, None)
+
+
 def test_a_stop_that_could_not_go_for_a_minute_is_dead() -> None:
     account = holding()
     account.disconnect()
