@@ -17,7 +17,7 @@ from quantkit.cli import inputs as given
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from quantkit.data.bars import Bars
     from quantkit.emulator.exchange import Exchange
@@ -34,6 +34,9 @@ def _group() -> None:
 @app.command("kis")
 def kis(
     date: Annotated[str | None, typer.Option("--date", help="First session. Default: the last of the prices.")] = None,
+    overseas: Annotated[
+        str | None, typer.Option(help="Names of the lake to quote as overseas stocks, commas between.")
+    ] = None,
     sessions: Annotated[int, typer.Option(help="How many sessions to run.")] = 1,
     symbols: given.Symbols = None,
     lake: given.LakePath = Path("data/lake"),
@@ -74,6 +77,7 @@ def kis(
         _serve(
             exchange, keys=keys, real=real, start=start, speed=speed, accounts=accounts, cash=int(cash), faults=plan,
             calls=calls, port=port, stream_port=stream_port, seed=seed,
+            overseas=None if overseas is None else partial(_charts, lake, given.parse_symbols(overseas)),
         )
     )  # fmt: skip
 
@@ -94,7 +98,7 @@ def _bars(random: int | None, names: int, sessions: int, lake: Path, symbols: st
     return bars
 
 
-def _charts(lake: Path, symbols: tuple[str, ...], freq: str) -> Bars | None:
+def _charts(lake: Path, symbols: Sequence[str] | None, freq: str) -> Bars | None:
     """Bars of another length for charts of the past, where the lake has them."""
     found = given.open_lake(lake)
     return found.bars(symbols, freq=freq) if f"bars_{freq}" in found.tables() else None

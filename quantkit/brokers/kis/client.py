@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
 
-from quantkit.brokers.kis import catalogue, charts, ledger, quotes
+from quantkit.brokers.kis import catalogue, charts, continuing, ledger, quotes
 from quantkit.brokers.kis.calling import Result, arguments, chosen, result
 from quantkit.brokers.kis.codes import (
     APPROVAL_PATH,
@@ -308,16 +308,24 @@ class KisClient:
         self, name: str, /, *, variant: str | None = None, pages: int | None = None, **fields: object
     ) -> Result:
         """Any call of the catalogue but orders and streams, by its name; fields under KIS's names or ours. All pages,
-        or the first `pages`. `variant` says which transaction where a call has several. ConfigError for arguments,
-        Refused for a call that paper does not have, and for one that orders: orders leave through the broker."""
+        or the first `pages`; of charts that run backwards (`continuing`) one. `variant` says which transaction where
+        a call has several. ConfigError for arguments, Refused for a call that paper does not have, and for one that
+        orders: orders leave through the broker."""
         call = catalogue.find(name)
         if call.kind == "auth":
             return await self._key_call(call)
         told = chosen(call, self.environment, variant)
-        params = arguments(call, fields, self.account)
+        params = arguments(call, continuing.first_page(call, fields), self.account)
         lane = Lane.QUERY if "/trading/" in call.path else Lane.DATA
         if pages is not None and pages < 1:
             raise ConfigError(f"pages={pages}: expected 1 or more, or None for all")
+        if continuing.runs_backwards(call):
+
+            async def ask(params: Mapping[str, str]) -> Envelope:
+                return await self.wire.read(told, call.path, params, lane=lane)
+
+            found, more = await continuing.pages(ask, call, params, pages or 1)
+            return result(call, found, more=more)
         found = await self.wire.pages(told, call.path, params, lane=lane, most=pages)
         return result(call, found, more=found[-1].more)
 

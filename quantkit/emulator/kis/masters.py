@@ -17,6 +17,7 @@ from quantkit.emulator.session import date_of
 
 if TYPE_CHECKING:
     from quantkit.emulator.exchange import Exchange
+    from quantkit.emulator.kis.quotes import Quotes
     from quantkit.emulator.sources import SymbolDay
 
 FOLDER: Final = "/common/master/"
@@ -32,24 +33,19 @@ _PLACES: Final = {
 }  # fmt: skip
 
 
-def file(exchange: Exchange, name: str) -> Reply:
+def file(quotes: Quotes, name: str) -> Reply:
     """The file of a market, such as kospi_code.mst.zip."""
     kind = name.removesuffix("_code.mst.zip")
     if name != f"{kind}_code.mst.zip" or kind not in _MARKETS:
         return Reply(404, b"not found", type="text/plain")
-    lines = []
+    exchange, lines = quotes.exchange, []
     for symbol, issue in sorted(exchange.issues.items()):
         if issue.facts.market in _MARKETS[kind]:
-            lines.append(_line(kind, symbol, _name(exchange, symbol), issue.facts, _listed(exchange, symbol)))
+            lines.append(_line(kind, symbol, quotes.title(symbol), issue.facts, _listed(exchange, symbol)))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{kind}_code.mst", b"".join(line + b"\n" for line in lines))
     return Reply(200, packed.getvalue(), type="application/zip")
-
-
-def _name(exchange: Exchange, symbol: str) -> str:
-    bars = getattr(exchange.source, "bars", None)
-    return symbol if bars is None else bars.names.get(symbol, symbol)
 
 
 def _listed(exchange: Exchange, symbol: str) -> str:

@@ -1,4 +1,4 @@
-"""Prices as KIS serves them: snapshots, books, charts, holidays, names.
+"""Prices as KIS serves them: snapshots, books, charts, holidays.
 
 Contract: each function answers one service of the quotation services of domestic stocks, newest row first, with the
 published caps on rows (30 ticks, 30 minutes of today or 120 of the past, 100 days). A minute's row is labelled with its
@@ -114,6 +114,11 @@ class Quotes:
         issue.sync()
         return Today(issue, issue.trades())
 
+    def title(self, symbol: str) -> str:
+        """A name's name; its code where nobody said it."""
+        bars = getattr(self.exchange.source, "bars", None)
+        return symbol if bars is None else str(bars.names.get(symbol, symbol))
+
     # --- snapshots -----------------------------------------------------------------------------------------------
 
     def price(self, given: dict[str, str]) -> Answer:
@@ -150,7 +155,8 @@ class Quotes:
             opened, high, low = day.prices
             book = self.exchange.quote(day.issue.symbol)
             rows.append({
-                **day.versus(), "kospi_kosdaq_cls_name": day.issue.facts.market, "mrkt_trtm_cls_name": "",
+                "prdy_vrss_sign": day.sign, "prdy_ctrt": day.rate,
+                "kospi_kosdaq_cls_name": day.issue.facts.market, "mrkt_trtm_cls_name": "",
                 "hour_cls_code": "0", "inter_shrn_iscd": day.issue.symbol, "inter_kor_isnm": day.issue.symbol,
                 "inter2_prpr": number(day.last), "inter2_prdy_vrss": number(day.change), "acml_vol": number(day.volume),
                 "inter2_oprc": number(opened), "inter2_hgpr": number(high), "inter2_lwpr": number(low),
@@ -216,7 +222,8 @@ class Quotes:
     def _head(self, day: Today) -> dict[str, str]:
         return {
             **day.versus(), "stck_prdy_clpr": number(day.issue.facts.previous_close), "acml_vol": number(day.volume),
-            "acml_tr_pbmn": number(day.value), "hts_kor_isnm": day.issue.symbol, "stck_prpr": number(day.last),
+            "acml_tr_pbmn": number(day.value), "stck_prpr": number(day.last),
+            "hts_kor_isnm": self.title(day.issue.symbol),
         }  # fmt: skip
 
     def minutes(self, given: dict[str, str], *, past: bool = False) -> Answer:
@@ -263,7 +270,7 @@ class Quotes:
             return None
         return candle_of(day.issue.symbol, begun + MINUTE, inside)
 
-    def _days(self, day: Today, since: int, until: int) -> list[Candle]:
+    def daily(self, day: Today, since: int, until: int) -> list[Candle]:
         """Daily bars, today's as it stands now."""
         found = candles(self.exchange, day.issue.symbol, "1d", midnight(since), midnight(until) + DAY)
         today = self.exchange.day or 0
@@ -280,7 +287,7 @@ class Quotes:
         period = given.get("FID_PERIOD_DIV_CODE", "")
         if period not in ("D", "W", "M", "Y"):
             raise Business("OPSQ2001", "ERROR : INPUT FIELD NOT FOUND [FID_PERIOD_DIV_CODE]")
-        bars = _together(self._days(day, since, until), period)
+        bars = _together(self.daily(day, since, until), period)
         factors = self._factors(day, bars, raw=given.get("FID_ORG_ADJ_PRC", "0") == "1")
         rows = []
         for place, bar in enumerate(bars):
@@ -343,21 +350,6 @@ class Quotes:
             })  # fmt: skip
         context = {"ctx_area_nk": "".ljust(20), "ctx_area_fk": (given.get("BASS_DT", "")).ljust(20)}
         return Answer({"output": rows}, "KIOK0510", "조회가 완료되었습니다.", "D", context)
-
-    def name(self, given: dict[str, str]) -> Answer:
-        """search-info and search-stock-info."""
-        facts = self.of(given.get("PDNO", "")).issue.facts
-        rows = {
-            "pdno": facts.symbol.rjust(12, "0"), "prdt_type_cd": "300", "prdt_name": facts.symbol,
-            "prdt_name120": facts.symbol, "prdt_abrv_name": facts.symbol, "prdt_eng_name": facts.symbol,
-            "prdt_eng_name120": facts.symbol, "prdt_eng_abrv_name": facts.symbol, "std_pdno": "",
-            "shtn_pdno": facts.symbol, "mket_id_cd": "STK" if facts.market == "KOSPI" else "KSQ",
-            "scty_grp_id_cd": "EF" if facts.market == "ETF" else "ST",
-            "excg_dvsn_cd": "02" if facts.market != "KOSDAQ" else "03", "thdt_clpr": number(facts.base),
-            "bfdy_clpr": number(facts.previous_close), "tr_stop_yn": "Y" if facts.halted else "N",
-            "admn_item_yn": "N", "lstg_abol_dt": "", "cptt_trad_tr_psbl_yn": "N", "nxt_tr_stop_yn": "N",
-        }  # fmt: skip
-        return Answer({"output": rows}, "KIOK0510", "조회가 완료되었습니다.")
 
 
 def _label(candle: Candle) -> int:

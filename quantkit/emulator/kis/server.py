@@ -5,7 +5,8 @@
 
 Contract: written from published facts about the wire and from nothing of our client. One emulator serves one profile,
 real or paper (모의투자): identifiers, codes, page sizes, limits and what is not supported differ. It listens on
-loopback only. A service that it does not know gets EGW00310. Beside KIS's services it has its own:
+loopback only. What it does not replay is answered from a table of all of KIS's services (`services`); what is not in it
+gets EGW00310. Master files are at /common/master/. Beside KIS's services it has its own:
 
     GET  /emulator/state    the time, sessions, frames, faults so far
     POST /emulator/faults   a fault plan as JSON, from now on
@@ -31,8 +32,10 @@ from quantkit.emulator.kis import http, masters
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, answered, stopped, text, turned_away
 from quantkit.emulator.kis.http import HOLD, Reply, Request
 from quantkit.emulator.kis.keys import Customer, Keys, customers
+from quantkit.emulator.kis.overseas import Overseas
 from quantkit.emulator.kis.pace import Pace
 from quantkit.emulator.kis.quotes import Quotes
+from quantkit.emulator.kis.services import Service, Services, find
 from quantkit.emulator.kis.stream import Socket, Stream
 from quantkit.emulator.kis.trading import Trading
 from quantkit.emulator.session import SECOND, session_clock
@@ -42,6 +45,7 @@ from quantkit.trading.orders import Side
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from quantkit.data.bars import Bars
     from quantkit.emulator.exchange import Exchange
     from quantkit.emulator.faults import Strike
 
@@ -70,8 +74,7 @@ QUOTES: Final = {
     "FHKST03010200": ("inquire-time-itemchartprice", "minutes", True),
     "FHKST03010230": ("inquire-time-dailychartprice", "past", False),
     "FHKST03010100": ("inquire-daily-itemchartprice", "days", True),
-    "CTCA0903R": ("chk-holiday", "holidays", False), "CTPF1002R": ("search-stock-info", "name", False),
-    "CTPF1604R": ("search-info", "name", False),
+    "CTCA0903R": ("chk-holiday", "holidays", False),
 }  # fmt: skip
 """TR id: last part of the path, what answers it, whether paper has it."""
 
@@ -90,6 +93,8 @@ class KisEmulator:
     calls, ledger requests a second for a key, and for its account; None: KIS's own (20, or 2 on paper), no count
     columns       profile of the stream's columns, `frames.COLUMNS`
     ping, silence seconds between two PINGPONGs, and without an answer before a session is closed
+    overseas      bars of names elsewhere by length ("1d", "1m"), for quotes of overseas stocks
+    blanks        rows of empty fields in lists with nothing to tell
     machine, beat the machine's seconds, and how many pass between two looks at the exchange
     """
 
@@ -99,6 +104,7 @@ class KisEmulator:
         port: int = 0, stream_port: int = 0, calls: int | None = None, ledger: int | None = None,
         columns: str = "2026-09", ping: float = 30.0, silence: float = 100.0, seed: int = 0,
         machine: Callable[[], float] = time.monotonic, beat: float = 0.002,
+        overseas: Callable[[str], Bars | None] | None = None, blanks: int = 0,
     ) -> None:  # fmt: skip
         if host not in LOOPBACK:
             raise ConfigError(f"host={host!r}: the emulator listens on loopback only, such as 127.0.0.1")
@@ -115,6 +121,7 @@ class KisEmulator:
             ledger=ledger,
         )  # fmt: skip
         self.trading, self.quotes = Trading(exchange, paper=paper), Quotes(exchange)
+        self.services = Services(self.quotes, self.trading, Overseas(overseas), blanks=blanks)
         self.streams = Stream(
             exchange, self.trading, self.keys, lambda: self.faults, machine=machine, columns=columns, paper=paper,
             ping=ping, silence=silence,
@@ -177,7 +184,7 @@ class KisEmulator:
         if request.path.startswith("/emulator/"):
             return self._control(request)
         if request.path.startswith(masters.FOLDER):
-            return masters.file(self.exchange, request.path.removeprefix(masters.FOLDER))
+            return masters.file(self.quotes, request.path.removeprefix(masters.FOLDER))
         try:
             if request.path.startswith("/oauth2/") or request.path == "/uapi/hashkey":
                 return Reply(200, text(self._oauth(request)), headers)
@@ -214,7 +221,7 @@ class KisEmulator:
         owner = self.keys.caller(request.headers)
         what = self._what(request)
         given = _body(request) if request.method == "POST" else {k.upper(): v for k, v in request.query.items()}
-        name = _FAULTS.get(what, "day")
+        name = _FAULTS.get(what, "day") if isinstance(what, str) else "day"
         if what == "change":
             name = "cancel" if given.get("RVSE_CNCL_DVSN_CD") == "02" else "modify"
         self.exchange.advance(self.pace.now())
@@ -249,8 +256,8 @@ class KisEmulator:
             return Reply(200, b"<html><body>Service Temporarily Unavailable</body></html>", reply.headers, "text/html")
         return reply
 
-    def _what(self, request: Request) -> str:
-        """Which service is asked for: by method, path and TR id together."""
+    def _what(self, request: Request) -> str | Service:
+        """Which service is asked for, by method, path and TR id together: one that is replayed, or one of the table."""
         tr, path = request.headers.get("tr_id", ""), request.path
         quote = QUOTES.get(tr)
         if quote is not None:
@@ -262,7 +269,7 @@ class KisEmulator:
         real = f"{'C' if tr[1:4] == 'TSC' else 'T'}{tr[1:]}" if tr.startswith("V") else tr
         name = ORDERS.get(real) or ACCOUNT.get(real)
         if name is None:
-            raise Gateway("EGW00310")
+            return find(request.method, path, tr, paper=self.paper)
         if self.paper != tr.startswith("V") or (self.paper and real in NOT_ON_PAPER):
             raise Gateway("EGW02006" if self.paper else "EGW00310")
         if path != _T + PATHS[name] or request.method != ("POST" if real in ORDERS else "GET"):
@@ -270,8 +277,8 @@ class KisEmulator:
         return name
 
     def _done(
-        self, owner: Customer, what: str, given: dict[str, str], cont: str, strikes: Mapping[FaultKind, Strike],
-        headers: tuple[tuple[str, str], ...],
+        self, owner: Customer, what: str | Service, given: dict[str, str], cont: str,
+        strikes: Mapping[FaultKind, Strike], headers: tuple[tuple[str, str], ...],
     ) -> Reply:  # fmt: skip
         """Do it; the answer, or the refusal, as it would leave."""
         try:
@@ -284,11 +291,14 @@ class KisEmulator:
         return answered(answer, headers)
 
     def _answer(
-        self, owner: Customer, what: str, given: dict[str, str], cont: str, strikes: Mapping[FaultKind, Strike]
-    ) -> Answer:
+        self, owner: Customer, what: str | Service, given: dict[str, str], cont: str,
+        strikes: Mapping[FaultKind, Strike],
+    ) -> Answer:  # fmt: skip
         trading, quotes = self.trading, self.quotes
         if self.exchange.day is None:
             raise Business("APBK0918", "장운영시간이 아닙니다.")
+        if isinstance(what, Service):
+            return self.services.answer(what, owner, given)
         then = next((strikes[kind] for kind in (_K.LIST_LAGS, _K.STALE_SNAPSHOT) if kind in strikes), None)
         at = None if then is None else self.exchange.now - round(then.seconds * SECOND)
         match what:
@@ -316,7 +326,6 @@ class KisEmulator:
         services: dict[str, Callable[[dict[str, str]], Answer]] = {
             "price": quotes.price, "several": quotes.several, "book": quotes.book, "ticks": quotes.ticks,
             "recent": quotes.recent, "minutes": quotes.minutes, "days": quotes.days, "holidays": quotes.holidays,
-            "name": quotes.name,
         }  # fmt: skip
         return services[what](given)
 
