@@ -1,4 +1,4 @@
-"""What `docs/kis.md` shows runs as shown."""
+"""What `docs/kis.md` shows runs as shown, against the emulated servers."""
 
 from __future__ import annotations
 
@@ -8,38 +8,51 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from quantkit.brokers.kis.catalogue import CATEGORIES, calls, find
-from tests.brokers.kis.server import ACCOUNT, APP_KEY, APP_SECRET, Asked, Kis, Reply, done, serving
+from quantkit.data.bars import Bars
+from quantkit.emulator.exchange import BarSource, Exchange, random_bars, session_clock
+from quantkit.emulator.kis import KisEmulator
+from quantkit.emulator.kis.http import Reply, Request
+from quantkit.emulator.session import SECOND
 
 PAGE = (Path(__file__).parents[3] / "docs" / "kis.md").read_text(encoding="utf-8")
-VALUES = {"n": "12", "d": "20250102", "t": "A"}
-KNOWN = {"stck_bsop_date": "20250102", "sll_buy_dvsn_cd": "01", "aspr_acpt_hour": "090000", "ord_tmd": "090000",
-         "ord_dt": "20250102", "odno": "1"}  # fmt: skip
+BARS = random_bars(seed=1, symbols=("005930", "069500", "000660"), start="2025-01-02", sessions_count=80)
 
 
-def answer(asked: Asked) -> Reply:
-    """Whatever is asked for, with every field that KIS publishes."""
-    call = find(asked.tr_id)
-    blocks = {}
-    for block, fields in call.blocks.items():
-        row = {field.wire: KNOWN.get(field.wire, "N" if field.wire.endswith("_yn") else VALUES[field.kind])
-               for field in fields}  # fmt: skip
-        blocks[block] = row
-    if "?" in blocks:
-        row = blocks.pop("?")
-        blocks |= {"output1": row, "output2": row}
-    blocks.pop("", None)
-    return Reply(done(**{block: [row, row] if call.name == "volume_rank" else row for block, row in blocks.items()}))
+class Heard(KisEmulator):
+    """An emulator that keeps which transactions it was asked for."""
+
+    asked: list[str]
+
+    async def handle(self, request: Request) -> Reply:
+        self.asked.append(request.headers.get("tr_id", ""))
+        return await super().handle(request)
+
+
+def abroad(freq: str) -> Bars | None:
+    """Two days of a name in New York."""
+    days = np.array([20_200, 20_201]) * 86_400_000_000
+    fields = {name: np.array([[200.25], [201.5]]) for name in ("open", "high", "low", "close")}
+    fields["volume"] = np.array([[1e6], [2e6]])
+    return Bars(times=days, symbols=("AAPL",), fields=fields, markets="US", freq="1d") if freq == "1d" else None
 
 
 @pytest.fixture
-def kis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kis]:
-    state, ready, over, loop = Kis(fallback=answer), threading.Event(), asyncio.Event(), asyncio.new_event_loop()
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+    """The real profile in a thread of its own, an hour into a session; its keys in the environment."""
+    today = int(BARS.days[-1])
+    made = Heard(
+        Exchange(BarSource(BARS, start=today, tick_seconds=60.0)), paper=False, speed=0.0, calls=1_000, blanks=1,
+        start=session_clock(today).open + 3600 * SECOND, overseas=abroad,
+    )  # fmt: skip
+    made.asked = []
+    ready, over, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
 
     async def serve() -> None:
-        async with serving(state):
+        async with made:
             ready.set()
             await over.wait()
 
@@ -47,24 +60,26 @@ def kis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kis]:
     thread.start()
     assert ready.wait(10)
     monkeypatch.chdir(tmp_path)
-    said = {"QUANTKIT_CACHE": str(tmp_path), "KIS_APP_KEY": APP_KEY, "KIS_APP_SECRET": APP_SECRET,
-            "KIS_IS_PAPER": "false", "KIS_ACCOUNT_NO": f"{ACCOUNT}-01", "KIS_EMULATOR": state.base}  # fmt: skip
+    me = made.customers[0]
+    said = {"QUANTKIT_CACHE": str(tmp_path), "KIS_APP_KEY": me.appkey, "KIS_APP_SECRET": me.appsecret,
+            "KIS_IS_PAPER": "false", "KIS_ACCOUNT_NO": me.account, "KIS_EMULATOR": made.rest}  # fmt: skip
     for name, value in said.items():
         monkeypatch.setenv(name, value)
-    yield state
+    yield made
     loop.call_soon_threadsafe(over.set)
     thread.join(10)
     loop.close()
 
 
-def test_python_on_the_page_runs_from_top_to_bottom(kis: Kis, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_on_the_page_runs_from_top_to_bottom(server: Heard, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks:
         exec(compile(block, "docs/kis.md", "exec"), names)
-    assert len(capsys.readouterr().out.splitlines()) >= len(blocks)
-    asked = {find(each.tr_id).category for each in kis.asked if each.tr_id}
+        assert capsys.readouterr().out.strip(), block
+    asked = {find(each).category for each in server.asked if each}
     assert asked | {"auth"} == set(CATEGORIES)
+    assert server.keys.issued == 1  # though its day is long past
 
 
 def test_every_call_on_the_page_is_in_the_catalogue() -> None:
