@@ -35,8 +35,11 @@ def runs_backwards(call: Call) -> bool:
 
 def first_page(call: Call, given: Mapping[str, object]) -> dict[str, object]:
     """Arguments with the fields of paging as the first page has them, where they were not given."""
-    said = {name.upper() for name in given}
-    return {**given, **{name: value for name, value in _FIRST.items() if name in _names(call) - said}}
+    if not runs_backwards(call):
+        return dict(given)
+    said = {name.lower() for name in given}
+    left = {field.wire for field in call.request if not {field.wire.lower(), field.name} & said}
+    return {**given, **{name: value for name, value in _FIRST.items() if name in left}}
 
 
 async def pages(

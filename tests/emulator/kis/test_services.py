@@ -158,7 +158,7 @@ async def test_days_and_minutes_abroad_are_paged_backwards(tmp_path: Path) -> No
         found = [row["local_date"] for row in days.blocks["output2"]]
         assert (len(found), days.more) == (250, False)
         assert found == sorted(set(found), reverse=True)
-        first = await client.call("overseas_dailyprice", **asked)
+        first = await client.call("overseas_dailyprice", key_buffer="", **asked)
         assert (len(first.blocks["output2"]), first.more) == (100, True)
         minutes = {"AUTH": "", "EXCD": "NAS", "SYMB": "AAPL", "NMIN": "1", "PINC": "1", "NREC": "120", "FILL": ""}
         whole = await client.call("overseas_inquire_time_itemchartprice", pages=9, **minutes)
