@@ -32,6 +32,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ.pop("QUANTKIT_CACHE") if before is None else os.environ.update(QUANTKIT_CACHE=before)
 
 
+@pytest.fixture(autouse=True)
+def no_secret_comes_out(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keys of KIS stand in nothing that a test of KIS shows or leaves; see `planted`."""
+    if "kis" not in request.node.nodeid.lower():
+        yield
+        return
+    from tests.planted import watched
+
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    with watched() as watch:
+        yield
+    assert not watch.leaks(folder)
+
+
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `quantkit demo` has run: data/lake and reports/ as a person finds them. Treat as read-only."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -64,6 +65,8 @@ PATH: Final = "/tryitout"
 KINDS: Final = ("prices", "orders", "records")
 _DAY_NS: Final = 86_400 * SECOND
 _PONG: Final = 125  # bytes that a control frame holds
+_QUIET: Final = logging.getLogger("quantkit.kis.socket")  # the library's own writes frames: keys, HTS ids, accounts
+_QUIET.setLevel(logging.WARNING)
 _open: WeakValueDictionary[tuple[str, str], KisStream] = WeakValueDictionary()
 
 
@@ -239,6 +242,7 @@ class KisStream:
             socket = await connect(
                 server.stream + PATH, ping_interval=None, compression=None, open_timeout=settings.answer,
                 close_timeout=1.0, max_size=1 << 21, max_queue=1024, proxy=None if server.is_emulated else True,
+                logger=_QUIET,
             )  # fmt: skip
         except (OSError, TimeoutError, WebSocketException) as error:
             why = self.client.wire.masked(f"{type(error).__name__}: {error}")
