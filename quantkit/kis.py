@@ -18,7 +18,8 @@ client's server, which is an emulator's own. Options of an account with
     trust_throttle  true: believe that an order refused for its rate limit was not executed
     markets         { "500001" = "ETN", "58J297" = "ELW" }: names whose codes look different on the wire
 
-Without an account, `KIS_EMULATOR` of the environment stands for `emulator`. ConfigError for what is not there.
+Without an account, `KIS_EMULATOR` and `KIS_EMULATOR_STREAM` of the environment stand for `emulator` and `stream`.
+ConfigError for what is not there.
 """
 
 from __future__ import annotations
@@ -83,8 +84,10 @@ def client_of(
     keys = sources.find_keys(
         environ, wanted=None if said is None else Environment(said), secrets=None if known is None else known.secrets
     )
-    address = emulator or str(options.get("emulator", "")) or (environ.get("KIS_EMULATOR", "") if known is None else "")
-    server = Server.emulated(keys.environment, address, str(options.get("stream", ""))) if address else None
+    emulated = {"emulator": environ.get("KIS_EMULATOR", ""), "stream": environ.get("KIS_EMULATOR_STREAM", "")}
+    where: dict[str, Any] = dict(emulated if known is None else options)
+    address = emulator or str(where.get("emulator", ""))
+    server = Server.emulated(keys.environment, address, str(where.get("stream", ""))) if address else None
     rate = options.get("rate")
     if rate is not None and (not isinstance(rate, int) or rate < 1):
         raise ConfigError(f"account {account}: options.rate={rate!r}, expected requests a second, 1 or more")

@@ -55,7 +55,7 @@ class Jobs:
         session = session_of(date, market=prices.market)
         if session is None:
             return "closed"
-        found = await host.hub.instruments(host.hub.plan.streamed + host.hub.plan.polled)
+        found = await host.hub.instruments(host.hub.plan.fed + host.hub.plan.polled)
         blocked = [each.symbol for each in found if each.halted or each.managed or each.liquidation]
         shaky = unconfirmed(date)
         if blocked:

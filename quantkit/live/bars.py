@@ -127,7 +127,8 @@ class TickBars:
 
     last: the price before the session by name (the day's base price). after: bars up to there have been folded before
     and are not given again. started: when the feed began to listen; what closed before that is backfill and waits for
-    candles until `started + catch_up`. quiet: spans in which nothing can trade; a hole there is none.
+    candles until `started + catch_up`. quiet: spans in which nothing can trade; a hole there is none. sampled: names
+    whose ticks are snapshots: their bars are given like others and stay scars until candles have corrected them.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class TickBars:
         catch_up: int = MINUTE,
         quiet: Sequence[tuple[int, int]] = (),
         generation: int = 0,
+        sampled: Sequence[str] = (),
     ) -> None:
         if length is not None and (length <= 0 or DAY % length):
             raise ConfigError(f"bars of {length} ns: expected a length that divides a day")
@@ -159,6 +161,7 @@ class TickBars:
         self._auction, self._quiet, self._catch_up = auction, tuple(quiet), catch_up
         self._started = opens if started is None else started
         self._known = frozenset(symbols)
+        self._sampled = frozenset(sampled)
         self._last = {name: (last or {}).get(name, float("nan")) for name in symbols}
         self._last_time = dict.fromkeys(symbols, 0)
         self._buckets = self._grid()
@@ -320,13 +323,13 @@ class TickBars:
         return tuple(found)
 
     def scars(self) -> tuple[Hole, ...]:
-        """Bars that were given with holes, and what no candle has filled since."""
-        if not self._outages and not self.confirm:
+        """Bars that were given with holes or on snapshots, and what no candle has filled since."""
+        if not self._outages and not self.confirm and not self._sampled:
             return ()
         return tuple(
             Hole(bucket.begin, bucket.end, tuple(s for s in self.symbols if s in missing))
             for bucket in self._buckets[self._first : self._next]
-            if (missing := self._missing(bucket))
+            if (missing := self._missing(bucket) | (self._sampled - bucket.filled))
         )
 
     def close_due(self, now: int) -> tuple[Bar, ...]:

@@ -75,9 +75,11 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
-    """Seconds, but for `slots` (names that the feed streams; None: all)."""
+    """Seconds, but for `slots` (names that the feed streams; None: all) and `at_once` (names that one of its snapshots
+    tells; 0: it has none)."""
 
     slots: int | None = None
+    at_once: int = 0
     requests_per_second: float = 5.0
     silence: float = 30.0
     basket_silence: float = 10.0
@@ -159,6 +161,7 @@ class MarketHub:
             slots=self.settings.slots,
             requests_per_second=self.settings.requests_per_second,
             grace=min(GRACE, min(lengths, default=MINUTE) * SHARE) / SECOND,
+            at_once=self.settings.at_once,
         )
 
     async def run(self) -> None:
@@ -194,7 +197,7 @@ class MarketHub:
             try:
                 async with asyncio.timeout(self.settings.answer):
                     await self.feed.connect()
-                    await self.feed.subscribe(self.plan.streamed)
+                    await self.feed.subscribe(self.plan.fed)
                 self._came()
                 why = await self._read_on(wait)
             except (QuantkitError, OSError, TimeoutError) as error:
@@ -301,10 +304,10 @@ class MarketHub:
                 one.subscription.on_connection(change)
 
     async def resubscribe(self) -> None:
-        """Ask the feed for what the plan streams now."""
+        """Ask the feed for what the plan has it serve now."""
         if self.up:
             async with asyncio.timeout(self.settings.answer):
-                await self.feed.subscribe(self.plan.streamed)
+                await self.feed.subscribe(self.plan.fed)
 
     async def _watch(self) -> None:
         """Is anything still coming, inside continuous trading? Looked at when silence may have lasted too long."""
@@ -314,7 +317,7 @@ class MarketHub:
     def _patience(self) -> float:
         """Give a silent connection up; seconds until one may be silent for too long next."""
         now, settings = self.clock.now_ns(), self.settings
-        if self._reader is None or not self.plan.streamed:
+        if self._reader is None or not self.plan.fed:
             return 1.0
         if phase_at(now, market=self.market, venue=self.venue) != "continuous":
             return 5.0
@@ -350,6 +353,8 @@ class MarketHub:
                     continue
                 for bar in one.bars.close_due(now):
                     self.give(one, bar)
+                    if self.plan.sampled:
+                        self.work.set()  # a chart corrects it
                 due, ready = one.bars.due(), one.bars.ready()
                 if due is not None and ready is not None:
                     moments.append(due if ready <= now else min(due, ready))

@@ -2,7 +2,8 @@
 
 Contract: bars of sessions that passed since the last one folded come first, as backfill, out of the broker's candles;
 then the bars of the session that is on. Holes are filled name by name, those of bars not yet given before those that
-were. Bars shorter than a minute have no chart to be filled from. A request that fails is made again a second later.
+were; bars of sampled names are corrected like the latter. Bars shorter than a minute have no chart to be filled from. A
+request that fails is made again a second later.
 """
 
 from __future__ import annotations
@@ -74,12 +75,14 @@ def _bars(hub: MarketHub, one: Served, span: Span, last: dict[str, float], *, st
     length = one.subscription.length
     windows = windows_of(span.date, market=hub.market, venue=hub.venue)
     patience = round(hub.settings.confirm * SECOND) if length is None else round(SHARE * length)
+    sampled = [name for name in hub.plan.sampled if name in one.names]
+    oldest = round(max((hub.plan.ages[name] for name in sampled), default=0.0) * SECOND)
     return TickBars(
         one.subscription.symbols,
         opens=span.opens,
         closes=span.closes,
         length=length,
-        grace=GRACE if length is None else min(GRACE, patience),
+        grace=GRACE if length is None else min(max(GRACE, oldest), patience),
         patience=patience,
         auction=any(window.phase == "closing_auction" for window in windows),
         confirm=length is None,
@@ -89,6 +92,7 @@ def _bars(hub: MarketHub, one: Served, span: Span, last: dict[str, float], *, st
         catch_up=catch_up,
         quiet=[(w.opens, span.closes) for w in windows if w.phase == "closing_auction"],
         generation=hub.generation,
+        sampled=sampled,
     )
 
 
@@ -141,7 +145,7 @@ def _wanted(hub: MarketHub) -> list[tuple[str, str, int, int]]:
                 for symbol in hole.symbols:
                     since, until = spans.get((given, symbol, chart), (hole.begin, hole.end))
                     spans[given, symbol, chart] = min(since, hole.begin), max(until, hole.end)
-    rank = {name: place for place, name in enumerate((*hub.plan.streamed, *hub.plan.polled))}
+    rank = {name: place for place, name in enumerate((*hub.plan.fed, *hub.plan.polled))}
     ordered = sorted(spans, key=lambda key: (key[0], hub.tries[key[1], key[2]], rank.get(key[1], 0), key[2]))
     return [(key[1], key[2], *spans[key]) for key in ordered]
 

@@ -213,6 +213,20 @@ def test_candles_after_the_bar_make_revisions_and_later_rows_know() -> None:
     assert row(bar, "A")[3] == 101.0
 
 
+def test_a_sampled_name_is_given_on_time_and_corrected_once() -> None:
+    bars = minutes(sampled=("B",))
+    bars.add([tick("A", 1, 101.0), tick("B", 59.9, 51.0, 9)])
+    (bar,) = bars.close_due(OPENS + MINUTE + GRACE)
+    assert bar.complete
+    assert bar.valid.tolist() == [True, True]
+    assert row(bar, "B") == [51.0, 51.0, 51.0, 51.0, 9.0]
+    assert bars.holes(OPENS + MINUTE + GRACE) == ()
+    assert bars.scars() == (Hole(OPENS, OPENS + MINUTE, ("B",)),)
+    (revision,) = bars.fill("B", OPENS, OPENS + MINUTE, [Candle("B", OPENS + MINUTE, 50.0, 52.0, 49.0, 51.0, 9)])
+    assert (revision.candle.high, revision.candle.low) == (52.0, 49.0)
+    assert bars.scars() == ()
+
+
 def test_minute_candles_fill_longer_bars() -> None:
     bars = minutes(length=5 * MINUTE, patience=MINUTE)
     bars.outage(OPENS, OPENS + SECOND)

@@ -303,6 +303,17 @@ def test_names_beyond_the_slots_are_asked_for_at_each_edge() -> None:
     assert ear.gaps == []  # a plan, not a gap
 
 
+def test_names_told_by_snapshots_are_fed_and_corrected_by_charts() -> None:
+    ear = Ear(symbols=("A", "B", "C"), priority={"C": 0})
+    settings = HubSettings(slots=2, requests_per_second=5.0, at_once=30)
+    hub, feed = session([ear], end=OPENS + 5 * MINUTE, settings=settings, step=5)
+    assert (hub.plan.sampled, feed.names) == (("B",), ("C", "A", "B"))
+    assert all(bar.complete and bar.time == bar.end + hub.plan.ages["B"] * 10**9 for bar in ear.bars)
+    assert [(symbol, until) for symbol, _, _, until in feed.asked] == [
+        ("B", OPENS + k * MINUTE) for k in range(1, len(ear.bars) + 1)
+    ]  # fmt: skip
+
+
 def test_a_universe_that_cannot_be_served_is_refused_and_the_rest_goes_on() -> None:
     hub, _ = session([], end=OPENS)
     hub.settings = HubSettings(slots=1, requests_per_second=0.01)

@@ -1,6 +1,6 @@
 """한국투자증권 (KIS): its REST and WebSocket servers, and our ports over them.
 
-broker   our Broker port                            polled     own orders heard by asking, where there is no stream
+broker   our Broker port    feed   our Feed port     polled     own orders heard by asking, where there is no stream
 client   all questions and orders, typed            codes      servers' addresses, transaction ids, error codes
 wire     one call: token, limiter, repeats, pages   transport  bytes out and in
 tokens   the access token, kept on disk             limiter    requests a second, by lane

@@ -7,21 +7,25 @@ where that does not end. Rows outside of what was asked for are left out.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from typing import TYPE_CHECKING, Final, Protocol
 
 from quantkit.brokers.kis import quotes
 from quantkit.brokers.kis.figures import SECOND, day_of, moment
 from quantkit.errors import BadData
+from quantkit.market.calendar import hours, sessions
 from quantkit.market.days import SEOUL
+from quantkit.trading.ports import Candle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from quantkit.brokers.kis.answers import Envelope
     from quantkit.brokers.kis.limiter import Lane
 
 DAY_PAGES: Final = 400  # a hundred rows each
 MINUTE_PAGES: Final = 60
+MINUTE: Final = 60 * SECOND
 
 
 class Ask(Protocol):
@@ -53,7 +57,7 @@ async def minutes(
     """Minutes of one day whose labels, HHMMSS, are from since to until, both included."""
     today = day == day_of(now)
     if today:
-        until = min(until, _clock(now))  # a label in the future would come back with the price of now
+        until = min(until, label(now))  # a label in the future would come back with the price of now
     first, last = moment(day, since), moment(day, until)
     found: dict[int, quotes.Minute] = {}
     for _ in range(MINUTE_PAGES):
@@ -69,7 +73,7 @@ async def minutes(
         oldest = min((row.time for row in rows), default=0)
         if not fresh or oldest <= first:
             return [found[at] for at in sorted(found)]
-        until = _clock(oldest - SECOND)
+        until = label(oldest - SECOND)
     raise BadData(f"KIS: the minute chart of {named['FID_INPUT_ISCD']} on {day} does not end")
 
 
@@ -83,6 +87,39 @@ async def newest_minute(ask: Ask, named: Mapping[str, str], day: dt.date, lane: 
     return max((quotes.minute_of(row).time for row in answer.rows("output2")), default=None)
 
 
-def _clock(at: int) -> str:
+def label(at: int) -> str:
     """HHMMSS in Seoul."""
     return dt.datetime.fromtimestamp(at // SECOND, SEOUL).strftime("%H%M%S")
+
+
+# --- as bars of ours --------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=64)
+def session_close(day: dt.date) -> int | None:
+    """When a session ends, UTC nanoseconds; None on a day without one."""
+    if not len(sessions(day, day)):
+        return None
+    return moment(day, "000000") + hours(day)[1].item() * MINUTE
+
+
+def minute_candles(symbol: str, rows: Iterable[quotes.Minute], *, after_hours: bool = False) -> list[Candle]:
+    """Minutes stamped with their end. The closing print, which KIS labels with the close, ends with the session, unless
+    the venue trades on (`after_hours`). `value` is unknown where the row before is."""
+    found: list[Candle] = []
+    before: int | None = None
+    for row in sorted(rows, key=lambda row: row.time):
+        end = row.time // MINUTE * MINUTE + MINUTE
+        close = session_close(day_of(row.time))
+        if close is not None and row.time <= close and not after_hours:
+            end = min(end, close)
+        value = float(row.value_so_far - before) if before is not None and row.value_so_far >= before else None
+        found.append(Candle(symbol, end, row.open, row.high, row.low, row.close, row.volume, value))
+        before = row.value_so_far
+    return found
+
+
+def day_candle(symbol: str, row: quotes.Day) -> Candle:
+    """A day stamped with its session's end."""
+    end = session_close(row.date) or moment(row.date, "153000")
+    return Candle(symbol, end, row.open, row.high, row.low, row.close, row.volume, float(row.value))

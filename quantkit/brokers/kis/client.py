@@ -132,7 +132,7 @@ class KisClient:
                 params[f"FID_COND_MRKT_DIV_CODE_{place}"] = named["FID_COND_MRKT_DIV_CODE"]
                 params[f"FID_INPUT_ISCD_{place}"] = named["FID_INPUT_ISCD"]
             answer = await self._quote("snapshots", "intstock-multprice", params, lane)
-            back = {self._code(symbol): symbol for symbol in part}
+            back = {self.code(symbol): symbol for symbol in part}
             for row in answer.rows("output"):
                 told = quotes.snapshot_of(row)
                 symbol = back.get(told.symbol) or ledger.plain_symbol(told.symbol)
@@ -175,7 +175,7 @@ class KisClient:
 
     async def instrument(self, symbol: str, *, lane: Lane = Lane.DATA) -> quotes.Instrument:
         """주식기본조회. Real only."""
-        params = {"PRDT_TYPE_CD": "300", "PDNO": self._code(symbol)}
+        params = {"PRDT_TYPE_CD": "300", "PDNO": self.code(symbol)}
         found = await self._quote("instrument", "search-stock-info", params, lane)
         return quotes.instrument_of(symbol, found.row("output"))
 
@@ -212,7 +212,7 @@ class KisClient:
             raise ConfigError(f"orders {first} to {last}: expected days that are all from {young} on, or all before")
         params = self.account.fields() | {
             "INQR_STRT_DT": f"{first:%Y%m%d}", "INQR_END_DT": f"{last:%Y%m%d}", "SLL_BUY_DVSN_CD": "00",
-            "PDNO": self._code(symbol) if symbol else "", "ORD_GNO_BRNO": "", "ODNO": number, "CCLD_DVSN": "00",
+            "PDNO": self.code(symbol) if symbol else "", "ORD_GNO_BRNO": "", "ODNO": number, "CCLD_DVSN": "00",
             "INQR_DVSN": "01", "INQR_DVSN_1": "", "INQR_DVSN_3": "00",
             "EXCG_ID_DVSN_CD": "KRX" if self.environment is Environment.PAPER else "ALL", **_FIRST_PAGE,
         }  # fmt: skip
@@ -229,7 +229,7 @@ class KisClient:
     async def buyable(self, symbol: str = "", price: float | None = None, *, lane: Lane = Lane.QUERY) -> ledger.Buyable:
         """매수가능조회: at a price, or with a market order (None). Without a symbol amounts only."""
         params = self.account.fields() | {
-            "PDNO": self._code(symbol) if symbol else "", "ORD_UNPR": "" if price is None else wire_price(price),
+            "PDNO": self.code(symbol) if symbol else "", "ORD_UNPR": "" if price is None else wire_price(price),
             "ORD_DVSN": "01" if price is None else "00", "CMA_EVLU_AMT_ICLD_YN": "N", "OVRS_ICLD_YN": "N",
         }  # fmt: skip
         found = await self._ask("buyable", "inquire-psbl-order", params, lane)
@@ -238,7 +238,7 @@ class KisClient:
     async def sellable(self, symbol: str, *, lane: Lane = Lane.QUERY) -> ledger.Sellable:
         """매도가능수량조회; on 모의투자, which has none, what the balance says."""
         if supports("sellable", self.environment):
-            params = self.account.fields() | {"PDNO": self._code(symbol)}
+            params = self.account.fields() | {"PDNO": self.code(symbol)}
             found = await self._ask("sellable", "inquire-psbl-sell", params, lane)
             return ledger.sellable_of(symbol, found.row("output1"))
         held = [each for each in (await self.balance(lane=lane)).holdings if each.symbol == symbol]
@@ -259,7 +259,7 @@ class KisClient:
         if (price is None) == (type in (OrderType.LIMIT, OrderType.CONDITIONAL)):
             raise BadData(f"a {type} order with price {price!r}")
         body = self.account.fields() | {
-            "PDNO": self._code(symbol), "ORD_DVSN": code, "ORD_QTY": _shares(quantity), "ORD_UNPR": wire_price(price),
+            "PDNO": self.code(symbol), "ORD_DVSN": code, "ORD_QTY": _shares(quantity), "ORD_UNPR": wire_price(price),
             "EXCG_ID_DVSN_CD": venue, "SLL_TYPE": "01" if side is Side.SELL else "", "CNDT_PRIC": "",
         }  # fmt: skip
         return await self._send("order_buy" if side is Side.BUY else "order_sell", "order-cash", body, lane)
@@ -359,13 +359,13 @@ class KisClient:
         """The date in Seoul."""
         return day_of(self.clock.now_ns())
 
-    def _code(self, symbol: str) -> str:
+    def code(self, symbol: str) -> str:
         """A symbol as KIS writes it."""
         return f"Q{symbol}" if self.markets.get(symbol) == "ETN" else symbol
 
     def _named(self, symbol: str, venue: str) -> dict[str, str]:
         code = "W" if self.markets.get(symbol) == "ELW" else check_venue(venue)
-        return {"FID_COND_MRKT_DIV_CODE": code, "FID_INPUT_ISCD": self._code(symbol)}
+        return {"FID_COND_MRKT_DIV_CODE": code, "FID_INPUT_ISCD": self.code(symbol)}
 
     async def _quote(self, what: str, path: str, params: Mapping[str, str], lane: Lane) -> Envelope:
         return await self.wire.read(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 TRADES: Final = {"KRX": "H0STCNT0", "NXT": "H0NXCNT0", "SOR": "H0UNCNT0"}  # by venue; SOR: both together
 BOOKS: Final = {"KRX": "H0STASP0", "NXT": "H0NXASP0", "SOR": "H0UNASP0"}
+ELW_TRADES: Final = "H0EWCNT0"  # the same columns as far as they are read, but for what a call would print
 NOTICES: Final = ("H0STCNI0", "H0STCNI9")  # of orders: real, paper
 PINGPONG: Final = "PINGPONG"
 LONGEST: Final = 1 << 20  # characters of a frame
@@ -233,7 +234,7 @@ def _rows(feed: str, count: int, payload: str, least: int) -> Iterator[list[str]
 
 # --- trades -----------------------------------------------------------------------------------------------------------
 
-_TRADE_FEEDS: Final = frozenset(TRADES.values())
+_TRADE_FEEDS: Final = frozenset((*TRADES.values(), ELW_TRADES))
 _BOOK_FEEDS: Final = frozenset(BOOKS.values())
 _IN_SESSION: Final = ("0", "")
 _new = object.__new__  # a frozen dataclass's own __init__ takes twice the time
@@ -248,7 +249,7 @@ def _trades(feed: str, count: int, payload: str, day: Day, generation: int) -> T
     width = len(columns) // count
     if width * count != len(columns) or not _TRADE <= width < 2 * _TRADE:
         raise BadFrame("WIDTH", f"{feed}: {len(columns)} columns for {count} records of {_TRADE} or a few more")
-    ascii_ = payload.isascii()
+    ascii_, calls_told = payload.isascii(), feed != ELW_TRADES
     ticks: list[Tick] = []
     totals: list[int] = []
     expected: list[bool] = []
@@ -271,7 +272,7 @@ def _trades(feed: str, count: int, payload: str, day: Day, generation: int) -> T
             raise BadFrame("VALUE", f"{feed}: a trade at {shown(price)}")
         ticks.append(tick)
         totals.append(int(total))
-        expected.append(columns[at + 43] not in _IN_SESSION)
+        expected.append(calls_told and columns[at + 43] not in _IN_SESSION)
     return Trades(feed, ticks, totals, expected)
 
 

@@ -26,15 +26,14 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.brokers.kis import adjusted, masters
 from quantkit.brokers.kis.answers import Refusal
+from quantkit.brokers.kis.charts import MINUTE, session_close
 from quantkit.brokers.kis.codes import supports
 from quantkit.brokers.kis.landing import (
     EPOCH,
-    MINUTE,
     day_row,
     label,
     minute_bars,
     prices_of,
-    session_close,
     state_names,
     stored_days,
     stretches,

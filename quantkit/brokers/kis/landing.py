@@ -9,12 +9,10 @@ import datetime as dt
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from quantkit.brokers.kis.figures import SECOND
+from quantkit.brokers.kis.charts import MINUTE
 from quantkit.data.landing import IngestReport
 from quantkit.data.reference import Instruments
 from quantkit.data.tables import Table
-from quantkit.market.calendar import hours, sessions
-from quantkit.market.days import SEOUL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from quantkit.brokers.kis.quotes import Day, Minute
     from quantkit.data.lake import Lake
 
-MINUTE: Final = 60 * SECOND
 EPOCH: Final = dt.date(1970, 1, 1)
 _SEOUL_US, _DAY_US = 9 * 3_600_000_000, 86_400_000_000
 
@@ -62,14 +59,6 @@ def day_row(symbol: str, row: Day) -> dict[str, object]:
 
 def prices_of(row: Day) -> tuple[float, ...]:
     return row.open, row.high, row.low, row.close
-
-
-def session_close(day: dt.date) -> int | None:
-    """When a session ends, UTC nanoseconds; None on a day without one."""
-    if not len(sessions(day, day)):
-        return None
-    minutes = hours(day)[1].item()
-    return round(dt.datetime.combine(day, dt.time(), SEOUL).timestamp()) * SECOND + minutes * MINUTE
 
 
 def label(minutes: int) -> str:

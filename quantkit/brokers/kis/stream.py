@@ -77,7 +77,7 @@ class StreamSettings:
     slots: int = SLOTS
     answer: float = 10.0  # to an opening, and to a registration
     silence: float = 120.0  # KIS sends a PINGPONG every minute or so, also when nothing trades
-    steady: float = 60.0  # how long a connection lasts before the next back-off begins anew
+    steady: float = 20.0  # how long a connection lasts before the next back-off begins anew
     most: int = 500_000
 
     def times(self, pace: float) -> StreamSettings:
@@ -138,7 +138,7 @@ class Connection:
     registered: set[Registration] = field(default_factory=set, repr=False)
     secrets: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     last: dict[str, dict[str, tuple[int, Tick]]] = field(default_factory=dict, repr=False)  # by feed and name
-    asked: tuple[Registration, asyncio.Future[Ack]] | None = field(default=None, repr=False)
+    asked: tuple[Registration, asyncio.Future[Ack | None]] | None = field(default=None, repr=False)
     told: set[str] = field(default_factory=set)  # kinds of bad frames
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -269,7 +269,7 @@ class KisStream:
                 self._wait.reset()
             self._not_before = max(self._not_before, now + round(self._wait.next() * SECOND))
         if connection.asked is not None and not connection.asked[1].done():
-            connection.asked[1].set_exception(RetryLater(f"KIS's stream: {why}"))
+            connection.asked[1].set_result(None)
         for ear in connection.ears:
             ear.wake()
         self._say(f"connection {connection.generation} ended: {why}")
@@ -359,12 +359,14 @@ class KisStream:
             "content-type": "utf-8",
         }  # fmt: skip
         text = json.dumps({"header": header, "body": {"input": {"tr_id": what[0], "tr_key": what[1]}}})
-        answer: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Ack | None] = asyncio.get_running_loop().create_future()
         connection.asked = (what, answer)
+        why = "it ended"
         try:
             async with asyncio.timeout(self.settings.answer):
                 await connection.socket.send(text)
-                return await answer
+                if (ack := await answer) is not None:
+                    return ack
         except TimeoutError:
             why = f"no answer to a registration of {what[0]} for {self.settings.answer:g} s"
         except (OSError, WebSocketException) as error:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from quantkit.brokers.kis.catalogue import calls, find
 from quantkit.brokers.kis.frames import (
     BOOKS,
+    ELW_TRADES,
     TRADES,
     Ack,
     BadFrame,
@@ -82,6 +83,11 @@ def test_a_trade_is_told_whatever_columns_came_later(feed: str, more: tuple[str,
         Tick("005930", AT, 70_000.0, 15, 3), Tick("0001A0", AT, 71_000.0, 15, 3),
     ]  # fmt: skip
     assert (found.feed, found.totals, found.expected) == (feed, [1_234_567, 1_234_570], [False, False])
+
+
+def test_a_trade_of_an_elw_is_told() -> None:
+    found = trades(frame(ELW_TRADES, trade(symbol="58J297", hour="12.5", more=["0"] * 17)))
+    assert (found.ticks[0].symbol, found.expected) == ("58J297", [False])
 
 
 def test_bytes_are_read_as_text_is() -> None:
@@ -331,7 +337,7 @@ def test_every_stream_of_the_catalogue_can_be_read(feed: str) -> None:
     call = find(feed)
     values = {"n": "-0012.50", "d": DATE, "t": "abc"}
     columns = [values[each.kind] for each in call.blocks[""]]
-    if feed in (*TRADES.values(), *BOOKS.values(), "H0STCNI0", "H0STCNI9"):
+    if feed in (*TRADES.values(), *BOOKS.values(), ELW_TRADES, "H0STCNI0", "H0STCNI9"):
         with pytest.raises(BadFrame):
             read(f"0|{feed}|001|" + "^".join(columns[:-20]))
         return

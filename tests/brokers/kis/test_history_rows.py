@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.brokers.kis import adjusted, masters
+from quantkit.brokers.kis.charts import MINUTE, session_close
 from quantkit.brokers.kis.codes import Environment
-from quantkit.brokers.kis.landing import MINUTE, minute_bars, session_close, stretches
+from quantkit.brokers.kis.landing import minute_bars, stretches
 from quantkit.brokers.kis.quotes import Minute
 from quantkit.brokers.kis.server import Server
 from quantkit.errors import BadData, RetryLater

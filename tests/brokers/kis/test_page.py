@@ -62,7 +62,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
     monkeypatch.chdir(tmp_path)
     me = made.customers[0]
     said = {"QUANTKIT_CACHE": str(tmp_path), "KIS_APP_KEY": me.appkey, "KIS_APP_SECRET": me.appsecret,
-            "KIS_IS_PAPER": "false", "KIS_ACCOUNT_NO": me.account, "KIS_EMULATOR": made.rest}  # fmt: skip
+            "KIS_IS_PAPER": "false", "KIS_ACCOUNT_NO": me.account, "KIS_EMULATOR": made.rest,
+            "KIS_EMULATOR_STREAM": made.stream}  # fmt: skip
     for name, value in said.items():
         monkeypatch.setenv(name, value)
     yield made
