@@ -223,13 +223,13 @@ def ours() -> dict[str, float]:
                 "bars_missed": int(edges) - len(folded),
             }  # fmt: skip
 
-        return run_paced(main, start=SPAN.opens - 75 * SECOND, speed=1.0)
+        return run_paced(main, start=SPAN.opens - 105 * SECOND, speed=1.0)
 
 
 async def _holds(broker: Fills) -> None:
     """Until all names are held, from the opening auction."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + 120.0
+    until = loop.time() + 150.0
     while not all(broker.held.values()):
         await asyncio.sleep(0.5)
         if loop.time() > until:

@@ -1,8 +1,8 @@
 """One account's actor: an inbox, one task that reduces and journals, and tasks around it that only send messages.
 
-Contract: nobody but `_write` touches the engine or the journal. For each input, in the order they came:
+Contract: nobody but `_write` touches the engine or the journal. Inputs are taken in the order they came:
 
-1. `reduce` makes entries and effects of it;
+1. `reduce` makes entries and effects of one, and of those that wait behind it, up to the first that has effects;
 2. ONE transaction writes the entries (and the state, when it is due);
 3. only then the effects start, so nothing leaves this machine that the journal does not know.
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from quantkit.trading.ports import Broker
 
 _LOCKED: Final = (0.1, 0.3, 1.0, 3.0)  # seconds between attempts to write a locked journal
-_TURNS: Final = 32  # inputs before others get a turn of the loop
+_TURNS: Final = 32  # inputs of one transaction at most
 
 
 class Reduced(Protocol):
@@ -99,6 +99,14 @@ class _Note:
 @dataclass(frozen=True, slots=True)
 class _Leave:
     """The last word of the inbox."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Inputs that were reduced, and their entries, which one transaction is to keep."""
+
+    items: list[Input | _Note] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
 
 
 class _Failed(Exception):
@@ -196,7 +204,7 @@ class AccountRunner:
                 task.cancel()
             for end in await asyncio.gather(writer, stopping, *around, return_exceptions=True):
                 if isinstance(end, Exception) and not isinstance(end, _Failed) and self.failure is None:
-                    self._fail("BUG", end, None)
+                    self._fail("BUG", end, [])
             await self._shut()
         self.state = "stopped" if self.failure is None else "failed"
 
@@ -221,25 +229,35 @@ class AccountRunner:
     # --- the writer -------------------------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        turns = 0
+        """What waits is reduced in its order, up to the first turn that wants something done; one transaction keeps all
+        of it, then that is done. So a burst of answers waits for the disk once, not once each."""
         while True:
-            item = await self._inbox.get()
+            item, batch, effects = await self._inbox.get(), _Batch(), []
+            metrics.QUEUE_DEPTH.labels(self.account).set(self._inbox.qsize())
+            while not isinstance(item, _Leave):
+                effects = await self._turn(item, batch)
+                whole = effects or self.engine.due or isinstance(item, Command) or len(batch.items) == _TURNS
+                if whole or self._inbox.empty():
+                    break
+                item = self._inbox.get_nowait()
+            if batch.items:
+                await self._append(batch)
             if isinstance(item, _Leave):
                 return
-            metrics.QUEUE_DEPTH.labels(self.account).set(self._inbox.qsize())
-            acted = await self._turn(item)
-            turns += 1
-            if acted or turns % _TURNS == 0:
+            for effect in effects:
+                self._start(effect, item)
+            if isinstance(item, Command) and item.name == "stop":
+                self._stopping.set()
+            if not self._inbox.empty():
                 await asyncio.sleep(0)  # requests leave now, not after the rest of the inbox
 
-    async def _turn(self, item: Input | _Note) -> bool:
-        """One input through steps 1 to 3; whether effects were started."""
-        effects: list[Effect] = []
+    async def _turn(self, item: Input | _Note, batch: _Batch) -> list[Effect]:
+        """Reduce one input; what it wants done."""
         if isinstance(item, _Note):
-            entries = list(item.entries)
             if self._fold is not None:
-                for entry in entries:
+                for entry in item.entries:
                     self._fold(self.engine, entry)
+            entries, effects = list(item.entries), list[Effect]()
         else:
             if self._record is not None:
                 self._record(item)
@@ -247,14 +265,12 @@ class AccountRunner:
             try:
                 self.engine, entries, effects = self._reduce(self.engine, item)
             except Exception as error:
-                self._fail("BUG", error, item)
+                await self._append(batch, whole=False)
+                self._fail("BUG", error, [item])
                 raise _Failed from error
-        await self._append(entries, item)
-        for effect in effects:
-            self._start(effect, item)
-        if isinstance(item, Command) and item.name == "stop":
-            self._stopping.set()
-        return bool(effects)
+        batch.items.append(item)
+        batch.entries += entries
+        return effects
 
     def _start(self, effect: Effect, item: Input | _Note) -> None:
         """An order that waited too long behind the inbox or the journal does not leave: its gates saw other prices, and
@@ -266,15 +282,17 @@ class AccountRunner:
             return
         self.effects.run(effect)
 
-    async def _append(self, entries: list[Entry], item: Input | _Note) -> None:
-        """One transaction. A locked journal is tried again; anything else ends this run."""
+    async def _append(self, batch: _Batch, *, whole: bool = True) -> None:
+        """One transaction. A locked journal is tried again; anything else ends this run. whole: the engine is as these
+        entries leave it, so its state may be kept."""
+        entries = batch.entries
         self._since_snapshot += len(entries)
-        wanted = self.engine.due or self._since_snapshot >= self.settings.snapshot_every
-        if not entries and not self.engine.due:
+        wanted = whole and (self.engine.due or self._since_snapshot >= self.settings.snapshot_every)
+        if not entries and not wanted:
             return
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        given = None if isinstance(item, _Note) else item
+        given = [item for item in batch.items if not isinstance(item, _Note)]
         for wait in (*_LOCKED, None):
             try:
                 self.journal.append(entries, snapshot=self.engine.snapshot() if wanted else None)
@@ -309,9 +327,8 @@ class AccountRunner:
 
     # --- failing ----------------------------------------------------------------------------------------------------
 
-    def _fail(self, code: str, error: Exception, item: Input | None) -> None:
-        """Keep the input and those behind it, and say so in the journal where it still can be written."""
-        inputs = [] if item is None else [item]
+    def _fail(self, code: str, error: Exception, inputs: list[Input]) -> None:
+        """Keep the inputs and those behind them, and say so in the journal where it still can be written."""
         while not self._inbox.empty():
             waiting = self._inbox.get_nowait()
             if not isinstance(waiting, _Note | _Leave):
