@@ -4,8 +4,9 @@ Contract: one `Feed`, any number of subscriptions, each with its own bars; ticks
 
 1. Connect, subscribe what the plan streams, hand frames on in batches; a dead connection's frames carry an old
    generation and are dropped.
-2. A connection is given up when it ends, when nothing came for 30 s of continuous trading, or when none of the liquid
-   basket traded for 10 s of it; it comes back after a back-off, without a last attempt.
+2. A connection is given up when it ends, when nothing came for 30 s of continuous trading (a heartbeat counts; without
+   one, six times as long as these names are usually silent), or when none of the liquid basket traded for 10 s of it;
+   it comes back after a back-off, without a last attempt.
 3. What was missed since the last frame is a hole: bars wait for the broker's candles as long as their length allows,
    then they are given with the names not valid. Later candles come as revisions. The gap is told when it is known and
    again when it is filled.
@@ -29,7 +30,7 @@ from quantkit.live.mismatch import Mismatch, compare
 from quantkit.live.planner import SHARE, UNIVERSE, Plan, Want, plan
 from quantkit.live.windows import Span, Venue, date_of, next_span, phase_at, windows_of
 from quantkit.trading.backoff import Backoff
-from quantkit.trading.ports import Tick
+from quantkit.trading.ports import Beating, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from quantkit.trading.ports import Candle, Feed, InstrumentDay, Quote
 
 _BATCH: Final = 256
+_USUAL: Final = 6  # times the usual pause between frames that a connection may be silent
 
 
 class Gap(NamedTuple):
@@ -129,6 +131,8 @@ class MarketHub:
         self._why = ""
         self._down_since: int | None = None
         self._last_frame = self._last_basket = self._up_at = 0
+        self._begun = 0  # of the continuous trading that is on
+        self._pause = 0.0  # how long these names are silent between frames, where that is over a second
         self._gaps: list[tuple[Served, Gap]] = []
         self._batch: list[Tick | Quote] = []
         self._flushing = False
@@ -227,7 +231,10 @@ class MarketHub:
     async def _read(self, wait: Backoff) -> None:
         batch = self._batch
         async for item in self.feed.stream():
-            self._last_frame = self.clock.now_ns()
+            now = self.clock.now_ns()
+            if self._begun and (quiet := now - max(self._last_frame, self._begun)) > SECOND:
+                self._pause += (quiet - self._pause) / 8
+            self._last_frame = now
             if item.symbol in self.basket and isinstance(item, Tick):
                 self._last_basket = self._last_frame
             batch.append(item)
@@ -320,12 +327,19 @@ class MarketHub:
         if self._reader is None or not self.plan.fed:
             return 1.0
         if phase_at(now, market=self.market, venue=self.venue) != "continuous":
+            self._begun = 0
             return 5.0
         windows = windows_of(date_of(now, market=self.market), market=self.market, venue=self.venue)
-        begun = max(w.opens for w in windows if w.phase == "continuous" and w.opens <= now)
-        left = max(self._last_frame, begun) + round(settings.silence * SECOND) - now
+        self._begun = begun = max(w.opens for w in windows if w.phase == "continuous" and w.opens <= now)
+        heard, allowed = max(self._last_frame, begun), settings.silence * SECOND
+        if isinstance(self.feed, Beating):
+            heard = max(heard, self.feed.heard())
+        else:
+            allowed = max(allowed, _USUAL * self._pause)
+        left = heard + round(allowed) - now
         if left < 0:
-            self.give_up(f"NO_FRAME: nothing for {settings.silence:g} s")
+            self._pause = 2 * (now - heard) / _USUAL  # where a new connection is as silent, it was no fault of this one
+            self.give_up(f"NO_FRAME: nothing for {allowed / SECOND:.0f} s")
             return 1.0
         if self.basket:
             quiet = max(self._last_basket, begun) + round(settings.basket_silence * SECOND) - now

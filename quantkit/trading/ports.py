@@ -211,6 +211,14 @@ class InstrumentDay:
 
 
 @runtime_checkable
+class Beating(Protocol):
+    """A feed whose connection gives signs of life besides prices, such as PINGPONG frames."""
+
+    def heard(self) -> int:
+        """When anything last came over the connection, UTC nanoseconds; 0: nothing yet."""
+
+
+@runtime_checkable
 class Feed(Protocol):
     """Where prices come from."""
 

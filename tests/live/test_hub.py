@@ -232,6 +232,22 @@ def test_no_frame_for_thirty_seconds_is_a_dead_connection() -> None:
     assert all(bar.complete for bar in ear.bars)  # the chart had what the stream swallowed
 
 
+def test_names_that_trade_once_a_minute_are_not_taken_for_a_dead_connection_all_day() -> None:
+    _, feed = session([Ear()], step=60)
+    assert len(feed.connects) <= 3  # until their pace is known
+    assert all(time < OPENS + 10 * MINUTE for time in feed.connects)
+
+
+def test_a_heartbeat_is_life_and_its_end_is_not() -> None:
+    def arrange(feed: FakeFeed) -> None:
+        feed.heard = lambda: min(feed.clock.now_ns(), OPENS + 60 * MINUTE)  # type: ignore[attr-defined]
+
+    ear = Ear()
+    _, feed = session([ear], end=OPENS + 62 * MINUTE, arrange=arrange, step=1_800)
+    assert feed.connects[1] == pytest.approx(OPENS + 60 * MINUTE + 31 * SECOND, abs=2 * SECOND)
+    assert "NO_FRAME" in ear.connections[1].detail
+
+
 def test_a_liquid_basket_that_stops_trading_is_a_dead_connection() -> None:
     ear = Ear()
 
