@@ -122,7 +122,9 @@ class Running:
         hub = MarketHub(feed, clock, chance=chance, market=prices.market, settings=prices.hub)
         account = self._account(broker)
         settings = runner_settings(prices.speed)
-        schedule = Schedule(clock, jobs_of(self), FileRecord(made.beside("jobs.jsonl")), alarm=self.alarm)
+        schedule = Schedule(
+            clock, jobs_of(self), FileRecord(made.beside("jobs.jsonl")), alarm=self.alarm, pace=prices.speed or 1.0
+        )
         self.host = Host(
             [account], hub, clock, chance=chance, owner=f"{getpass.getuser()} process {os.getpid()}",
             services={"following": self.follow, "jobs": schedule.run}, settings=settings,

@@ -10,7 +10,8 @@ done. A run missed while the process was down follows the job's rule:
 A job that was never recorded has missed at most today's run.
 
 Jobs run one after the other in the order of their moments; one that fails is recorded as failed, may be tried again
-`retries` times, and holds nobody up. Each has a time limit. Time is the injected clock's.
+`retries` times, and holds nobody up. Moments are the injected clock's. Each has a time limit, in seconds of the
+machine: `pace` says how many of the loop's make one.
 
 >>> job = Job("head hash", run=None, anchor="close", seconds=20 * 60, rule="once")
 >>> from quantkit.live.windows import clock_text
@@ -140,7 +141,8 @@ class FileRecord:
 
 
 class Schedule:
-    """Runs jobs when they are due. alarm: hears of failures (code, detail)."""
+    """Runs jobs when they are due. alarm: hears of failures (code, detail); pace: how many times as fast as the
+    machine's the loop's time runs."""
 
     def __init__(
         self,
@@ -149,12 +151,13 @@ class Schedule:
         record: Record,
         *,
         alarm: Callable[[str, str], None] | None = None,
+        pace: float = 1.0,
     ) -> None:
         names = [job.name for job in jobs]
         if len(set(names)) != len(names):
             raise ConfigError(f"two jobs of one name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
         self.clock, self.jobs, self.record = clock, tuple(jobs), record
-        self._alarm = alarm
+        self._alarm, self._pace = alarm, pace
         self._done = {(run.job, run.date) for run in record.runs()}
 
     async def run(self) -> None:
@@ -213,7 +216,7 @@ class Schedule:
         started, result, detail = self.clock.now_ns(), "ok", ""
         for attempt in range(job.retries + 1):
             try:
-                async with asyncio.timeout(job.limit):
+                async with asyncio.timeout(job.limit * self._pace):
                     detail = "" if job.run is None else await job.run(date) or ""
                 result = "ok"
                 break

@@ -98,6 +98,18 @@ def test_what_is_recorded_is_not_run_again(tmp_path: Path) -> None:
     assert last_run(record, "other") is None
 
 
+def test_a_limit_is_seconds_of_the_machine_where_time_is_hurried_on() -> None:
+    diary = Diary()
+
+    async def slow(date: dt.date) -> None:
+        await asyncio.sleep(600.0)  # at ten times the machine's pace: a minute of it
+
+    jobs = [Job("slow", slow, "close", 0, limit=90.0)]
+    for pace, result in ((1.0, "failed"), (10.0, "ok")):
+        record = live(jobs, diary, "2025-11-12T15:00", "2025-11-12T20:00", pace=pace)
+        assert [run.result for run in record.runs()] == [result]
+
+
 def test_a_failing_job_is_recorded_told_and_holds_nobody_up() -> None:
     diary, alarms = Diary(), []
 
