@@ -108,6 +108,7 @@ class Fleeting:
     requests: dict[str, str] = field(default_factory=dict)  # number of a cancel or a replacement -> order
     opening: dict[str, tuple[int, int | None]] = field(default_factory=dict)  # name -> the open, first trade after it
     last_sent: int = 0
+    denied: dict[tuple[str, str], int] = field(default_factory=dict)  # deployment and name -> when a stop may try again
     bound: dict[str, tuple[Order, int]] = field(default_factory=dict)  # money that a buy needs, as the order stands
     orderable: int = 0  # what the broker said last, less what was sent since
     mismatch: dict[str, int] = field(default_factory=dict)  # looks in a row that showed a difference

@@ -246,7 +246,11 @@ def _quoted(latest: dict[str, tuple[float, int]], quote: Quote) -> None:
 
 
 def _watch(turn: Turn, sleeve: Sleeve, place: int, price: float) -> None:
-    """Write a price that moved something, so that recovery lets it do so again, and send what it brings to act."""
+    """Write a price that moved something, so that recovery lets it do so again, and send what it brings to act. A name
+    whose stop was denied is left alone until that may have changed (`engine.reduce`), or for a while."""
+    denied = turn.engine.now.denied
+    if denied and turn.time < denied.get((sleeve.name, sleeve.book.symbols[place]), 0):
+        return
     wanted = sleeve.book.watch(place, price, sleeve.row)  # type: ignore[arg-type]
     if wanted is None:
         return

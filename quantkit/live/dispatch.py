@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MINUTE: Final = 60 * SECOND
 _PHASES: Final = ("opening_auction", "continuous", "closing_auction")
+STOP_PAUSE: Final = 10 * SECOND  # until a stop that was denied is looked at again
+FOREVER: Final = 2**63
+_LASTING: Final = frozenset({"TRADING_HALTED", "TRADING_REDUCING", "INSTRUMENT_BLOCKED"})
 _PASSING: Final = frozenset({"STALE_QUOTE", "STREAM_RECONCILING"})
 _STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
 _AT_ONCE: Final = frozenset({"ioc", "fok"})
@@ -173,6 +176,7 @@ def _send(turn: Turn, order: Order) -> None:
     view = view_of(turn, ready)
     judged = engine.gate(ready, view)
     if isinstance(judged, Denied):
+        _hold_back(turn, order, judged.code)
         turn.order(Kind.ORDER_DENIED, order, {"code": judged.code, "detail": judged.detail})
         if judged.sets_reducing and sleeve is not None:
             lifts = "session" if judged.code == "DAILY_LOSS" else ""
@@ -187,6 +191,13 @@ def _send(turn: Turn, order: Order) -> None:
         engine.now.orderable -= _cost(turn, sent)
     engine.now.last_sent = turn.time
     turn.send(Submit(judged))
+
+
+def _hold_back(turn: Turn, order: Order, code: str) -> None:
+    """A stop that was denied would be met again by the next price, and denied again."""
+    if order.status is Status.TRIGGERED:
+        until = FOREVER if code in _LASTING else turn.time + STOP_PAUSE
+        turn.engine.now.denied[order.intent.deployment, order.intent.symbol] = until
 
 
 def _arrival(turn: Turn, order: Order) -> dict[str, float]:

@@ -16,7 +16,7 @@ first input makes it look for what was in flight.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from quantkit.live import auction, commands, days, dispatch, life, outcomes, reconcile, replaying
 from quantkit.live.messages import (
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "External", "Settings", "fold", "reduce"]
 
 
+_MAY_CHANGE: Final = (Answered, BarClosed, Command, ConnectionChanged, Noticed, SessionOpens)
+"""What may change why the gates denied a stop. Prices, looks and timers do not."""
+
+
 def reduce(engine: Engine, given: Input) -> tuple[Engine, list[Entry], list[Effect]]:
     """The engine after an input, the entries to journal, the effects to carry out once they are safe."""
     engine.due = False
@@ -50,6 +54,8 @@ def reduce(engine: Engine, given: Input) -> tuple[Engine, list[Entry], list[Effe
         engine.now.awake = True
         outcomes.begin_all(turn)
     _hand(turn, given)
+    if isinstance(given, _MAY_CHANGE):
+        engine.now.denied.clear()
     prices = isinstance(given, MarketData)
     if not prices or turn.entries or engine.now.standing:
         dispatch.pump(turn)

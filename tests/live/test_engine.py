@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quantkit.live.messages import ConnectionChanged, MarketData, TimerFired
+from quantkit.live.risk import GateLimits
 from quantkit.live.windows import session_of
 from quantkit.trading.approval import Approved, approve
 from quantkit.trading.orders import OrderType, Side, Status
@@ -69,6 +70,31 @@ def test_a_price_is_written_where_it_moved_something_and_recovery_lets_it_do_so_
     assert not account.engine.due  # no snapshot: the entries say all
     account.restart()
     assert account.engine.sleeves["sma"].wanted[7] == (10, None)
+
+
+def test_a_stop_that_was_denied_is_denied_once_until_the_reason_may_have_changed() -> None:
+    account = holding()
+    for _ in range(3):  # the book gives up a stop that was denied, and meets the same price again
+        account.book.watches.append(account.book.watches[0])
+    account.journal.append((), snapshot=account.engine.snapshot())
+    account.command("halt", reason="a drill")
+    for second in range(10, 40, 5):
+        account.tick(68_900.0, time=at(f"09:31:{second}"))
+    assert account.kinds().count("OrderDenied") == 1
+    account.command("resume", key="c2")
+    account.tick(68_900.0)
+    assert len(account.sent()) == 2
+
+
+def test_a_stop_denied_for_a_reason_that_passes_is_tried_again_after_a_pause() -> None:
+    account = holding()
+    for _ in range(3):
+        account.book.watches.append(account.book.watches[0])
+    account.journal.append((), snapshot=account.engine.snapshot())
+    account.engine.sleeves["sma"].limits = GateLimits(stale_ms=1)
+    for second in range(10, 32):
+        account.feed(MarketData(at(f"09:31:{second}"), (Tick(NAMES[0], at(f"09:31:{second}") - S, 68_900.0, 1),)))
+    assert account.kinds().count("OrderDenied") == 3  # at once, and after each 10 s
 
 
 def test_a_stop_that_could_not_go_for_a_minute_is_dead() -> None:
