@@ -3,6 +3,7 @@
     python -m tests.simulation --seeds 500            seeds 1 to 500, on all processors
     python -m tests.simulation --seed 7               one seed, with what happened in it
     python -m tests.simulation --quick --seeds 500    half an hour of each, one strategy
+    python -m tests.simulation --kis --seeds 50       the same over KIS's wire, real sockets to the emulated servers
     python -m tests.simulation --points               a short session, killed at every point of the process
 
 Exit 1 where an invariant is broken; the seeds concerned are printed with the command that replays each.
@@ -24,6 +25,7 @@ from itertools import repeat
 from pathlib import Path
 
 from tests.simulation.crash_points import SCRIPT, killed_at, points_of
+from tests.simulation.kis_world import KisWorld
 from tests.simulation.scenario import drawn, drawn_short
 from tests.simulation.world import World
 
@@ -42,11 +44,15 @@ class Played:
     faults: Counter[str] = field(default_factory=Counter)
 
 
-def played(seed: int, *, quick: bool = False) -> Played:
-    """One seed from beginning to end; an error counts as broken."""
-    scenario = drawn_short(seed) if quick else drawn(seed)
+def played(seed: int, how: str = "") -> Played:
+    """One seed from beginning to end; an error counts as broken. how: "", "quick" or "kis"."""
+    scenario = drawn_short(seed) if how else drawn(seed)
     with tempfile.TemporaryDirectory() as folder:
-        world = World(scenario, folder=Path(folder))
+        if how == "kis":
+            scenario = replace(scenario, days=1)
+            world: World = KisWorld(scenario, folder=Path(folder), paper=seed % 2 == 0)
+        else:
+            world = World(scenario, folder=Path(folder))
         try:
             broken = world.play().broken
             head = world.head()
@@ -57,23 +63,23 @@ def played(seed: int, *, quick: bool = False) -> Played:
     return found
 
 
-def _several(seeds: Iterable[int], quick: bool) -> list[Played]:
+def _several(seeds: Iterable[int], how: str) -> list[Played]:
     found = []
     for seed in seeds:
-        found.append(played(seed, quick=quick))
+        found.append(played(seed, how))
         gc.collect()
     return found
 
 
-def play(seeds: list[int], workers: int, *, quick: bool) -> Iterator[Played]:
+def play(seeds: list[int], workers: int, how: str) -> Iterator[Played]:
     """Seeds in processes, in their order."""
     chunks = [seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK)]
     if workers == 1:
         for chunk in chunks:
-            yield from _several(chunk, quick)
+            yield from _several(chunk, how)
         return
     with ProcessPoolExecutor(workers) as pool:
-        for found in pool.map(_several, chunks, repeat(quick)):
+        for found in pool.map(_several, chunks, repeat(how)):
             yield from found
 
 
@@ -97,10 +103,11 @@ def report(found: list[Played], seconds: float) -> str:
 
 
 def _tell(each: Played, how: str) -> None:
+    option = f" --{how}" if how else ""
     for what in each.broken:
         print(f"seed {each.seed}: {what}")
     if each.broken:
-        print(f"    replay it with: python -m tests.simulation{how} --seed {each.seed}", flush=True)
+        print(f"    replay it with: python -m tests.simulation{option} --seed {each.seed}", flush=True)
 
 
 def _points() -> int:
@@ -116,13 +123,13 @@ def _points() -> int:
     return int(broken > 0)
 
 
-def _one(seed: int, how: str, *, quick: bool) -> int:
-    scenario = drawn_short(seed) if quick else drawn(seed)
+def _one(seed: int, how: str) -> int:
+    scenario = drawn_short(seed) if how else drawn(seed)
     print(replace(scenario, acts=()))
     for act in scenario.acts:
         print(f"    {int(act.at // 3600):02}:{int(act.at % 3600 // 60):02}:{act.at % 60:06.3f} {act.what} {act.given}")
     begun = time.perf_counter()
-    found = played(seed, quick=quick)
+    found = played(seed, how)
     _tell(found, how)
     print(report([found], time.perf_counter() - begun))
     print(f"journal head         {found.head}")
@@ -137,15 +144,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one seed alone")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--quick", action="store_true", help="half an hour with one strategy instead of whole sessions")
+    parser.add_argument("--kis", action="store_true", help="as --quick, over KIS's wire")
     parser.add_argument("--points", action="store_true", help="kill a short session at every point")
     given = parser.parse_args()
     if given.points:
         return _points()
-    how = " --quick" if given.quick else ""
+    how = "kis" if given.kis else "quick" if given.quick else ""
     if given.seed is not None:
-        return _one(given.seed, how, quick=given.quick)
+        return _one(given.seed, how)
     begun, found = time.perf_counter(), []
-    for each in play(list(range(given.first, given.first + given.seeds)), given.workers, quick=given.quick):
+    for each in play(list(range(given.first, given.first + given.seeds)), given.workers, how):
         found.append(each)
         _tell(each, how)
     print(report(found, time.perf_counter() - begun))

@@ -57,10 +57,11 @@ class Known:
 
 
 class Judge:
-    """Follows one account from its first entry. cash: money at the start."""
+    """Follows one account from its first entry. cash: money at the start; rounding: won that a broker which tells no
+    costs may be apart."""
 
-    def __init__(self, exchange: Exchange, account: str, cash: int) -> None:
-        self.exchange, self.account, self.cash = exchange, account, cash
+    def __init__(self, exchange: Exchange, account: str, cash: int, *, rounding: int = 0) -> None:
+        self.exchange, self.account, self.cash, self.rounding = exchange, account, cash, rounding
         self.broken: list[str] = []
         self.orders: dict[str, Known] = {}
         self.shares: Counter[str] = Counter()
@@ -241,7 +242,7 @@ class Judge:
             wrong = {s: (ours.get(s, 0), theirs.get(s, 0)) for s in sorted({*ours, *theirs})
                      if ours.get(s, 0) != theirs.get(s, 0)}  # fmt: skip
             self.say("I2", f"shares in the journal and at the exchange: {wrong}")
-        rounding = ROUNDING if self.given else 0  # what brokers round is booked once the rest agrees
+        rounding = ROUNDING if self.given else self.rounding  # what brokers round is booked once the rest agrees
         if abs(self.cash + self.given - account.total) > rounding:
             self.say("I2", f"money in the journal {self.cash} (+{self.given}), at the exchange {account.total}")
         self._owners(over=over)

@@ -11,18 +11,24 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from quantkit.emulator.feed import EmulatedFeed
-from quantkit.emulator.port import EmulatedBroker
 from quantkit.errors import Refused, RetryLater
 from quantkit.live.clock import VirtualLoop
 from quantkit.live.messages import Command
 from quantkit.trading.approval import Approved
 from quantkit.trading.events import Entry
-from quantkit.trading.ports import BrokerOrder, Cash, Notice, Position, Ticket
+from quantkit.trading.ports import Broker, BrokerOrder, Cash, Notice, Position, Ticket
 
 OWNER: ContextVar[Process | None] = ContextVar("owner", default=None)
+
+
+class Linked(Broker, Protocol):
+    """A broker whose connection ends at once when its process does."""
+
+    def shut(self) -> None:
+        """Hear and send no more; what is on its way stays there."""
 
 
 class Process:
@@ -32,7 +38,7 @@ class Process:
         self.number = number
         self.dead = False
         self.tasks: dict[asyncio.Task[Any], None] = {}
-        self.links: list[EmulatedBroker | EmulatedFeed] = []
+        self.links: list[Linked | EmulatedFeed] = []
 
     def kill(self) -> None:
         """The end, at once. What was on the wire stays there."""
@@ -128,7 +134,7 @@ class Wire:
     """
 
     def __init__(
-        self, inner: EmulatedBroker, process: Process, *, spawn: Callable[[Coroutine[Any, Any, Any]], Any],
+        self, inner: Linked, process: Process, *, spawn: Callable[[Coroutine[Any, Any, Any]], Any],
         sent: Callable[[Approved], None], canceled: Callable[[str], None], point: Callable[[str], bool],
     ) -> None:  # fmt: skip
         self.inner, self._process = inner, process

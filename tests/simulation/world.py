@@ -40,7 +40,7 @@ from quantkit.live.recovery import recover
 from quantkit.trading.orders import OrderType, Side
 from tests.simulation import market
 from tests.simulation.judge import ROUNDING, Judge
-from tests.simulation.process import OWNER, Fenced, Process, Wire, own_tasks
+from tests.simulation.process import OWNER, Fenced, Linked, Process, Wire, own_tasks
 from tests.simulation.scenario import Act, Scenario
 
 SECOND = 1_000_000_000
@@ -59,6 +59,8 @@ class World:
     """One scenario. folder: of the journal's file, where the scenario wants one; every: counts all points of the
     process, also those around effects."""
 
+    loop_type: type[VirtualLoop] = VirtualLoop
+
     def __init__(self, scenario: Scenario, *, folder: Path | None = None, every: bool = False) -> None:
         self.scenario, self.folder, self.every = scenario, folder, every
         self.bars = market.daily_bars(scenario.seed % 4, scenario.days)
@@ -67,8 +69,8 @@ class World:
         self.exchange = Exchange(source, seed=scenario.seed)
         self.exchange.open_account(ACCOUNT, CASH)
         self.faults = FaultPlan(scenario.faults, seed=scenario.seed)
-        self.judge = Judge(self.exchange, ACCOUNT, CASH)
-        self.loop = VirtualLoop(midnight(self.days[0]) + round(scenario.begin * SECOND))
+        self.judge = self._judge()
+        self.loop = self.loop_type(midnight(self.days[0]) + round(scenario.begin * SECOND))
         own_tasks(self.loop)
         self.clock = VirtualClock(self.loop)
         self.process: Process | None = None
@@ -85,6 +87,9 @@ class World:
         self._asked = 0
         self._patch = mock.patch.object(Effects, "run", _counted(Effects.run))
         self._looked = self._acted = self.loop.now_ns()
+
+    def _judge(self) -> Judge:
+        return Judge(self.exchange, ACCOUNT, CASH)
 
     def __enter__(self) -> Self:
         asyncio.set_event_loop(self.loop)
@@ -267,15 +272,19 @@ class World:
     def _broker(self, process: Process, engine: Any) -> Any:
         for sleeve in engine.sleeves.values():  # trades are rare here, so prices are older
             sleeve.limits = replace(sleeve.limits, stale_ms=400_000)
-        capabilities = replace(EmulatedBroker.__init__.__kwdefaults__["capabilities"], caller_tag=True, list_lag=90.0)
-        inner = EmulatedBroker(
-            self.exchange, ACCOUNT, self.faults, now=self.clock.now_ns, step=STEP, capabilities=capabilities
-        )
+        inner = self._inner(process)
         process.links.append(inner)
         return Wire(
             inner, process, spawn=self.spawn, sent=self._sent, canceled=self._canceled,
             point=lambda name: self.point(process, name),
         )  # fmt: skip
+
+    def _inner(self, _process: Process) -> Linked:
+        """The broker of one process."""
+        capabilities = replace(EmulatedBroker.__init__.__kwdefaults__["capabilities"], caller_tag=True, list_lag=90.0)
+        return EmulatedBroker(
+            self.exchange, ACCOUNT, self.faults, now=self.clock.now_ns, step=STEP, capabilities=capabilities
+        )
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Something on the wire, which no process owns."""

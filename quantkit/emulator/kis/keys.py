@@ -38,14 +38,15 @@ class Customer:
     paper: bool
 
 
-def customers(count: int, *, paper: bool, seed: int = 0) -> list[Customer]:
-    """Made-up customers, the same for the same seed."""
+def customers(wanted: int | Sequence[str], *, paper: bool, seed: int = 0) -> list[Customer]:
+    """Made-up customers, so many or by the names of their accounts; the same for the same seed."""
+    names = [f"kis{k + 1}" for k in range(wanted)] if isinstance(wanted, int) else wanted
     found = []
-    for k in range(count):
+    for k, name in enumerate(names):
         base = f"{'paper' if paper else 'real'} {seed} {k}"
         key = ("PS" + _letters(f"{base} key", 34))[:36]
         account = f"{(50 if paper else 60) * 1_000_000 + k + 1:08d}01"
-        found.append(Customer(f"kis{k + 1}", f"user{k + 1:02d}", account, key, _letters(f"{base} secret", 180), paper))
+        found.append(Customer(name, f"user{k + 1:02d}", account, key, _letters(f"{base} secret", 180), paper))
     return found
 
 

@@ -43,7 +43,7 @@ from quantkit.errors import ConfigError
 from quantkit.trading.orders import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from quantkit.data.bars import Bars
     from quantkit.emulator.exchange import Exchange
@@ -87,7 +87,7 @@ _FAULTS: Final = {
 class KisEmulator:
     """One profile's servers over an exchange.
 
-    accounts      customers to make, each with an account of `cash` won (or those given)
+    accounts      customers to make, or names of their accounts; those that the exchange lacks begin with `cash` won
     speed         emulated seconds in one of the machine's; 0: time stands until it is skipped
     start         UTC nanoseconds at which time begins; default: the exchange's
     calls, ledger requests a second for a key, and for its account; None: KIS's own (20, or 2 on paper), no count
@@ -99,7 +99,7 @@ class KisEmulator:
     """
 
     def __init__(
-        self, exchange: Exchange, *, paper: bool = True, accounts: int = 1, cash: int = 100_000_000,
+        self, exchange: Exchange, *, paper: bool = True, accounts: int | Sequence[str] = 1, cash: int = 100_000_000,
         speed: float = 1.0, start: int | None = None, faults: FaultPlan | None = None, host: str = "127.0.0.1",
         port: int = 0, stream_port: int = 0, calls: int | None = None, ledger: int | None = None,
         columns: str = "2026-09", ping: float = 30.0, silence: float = 100.0, seed: int = 0,

@@ -1,0 +1,175 @@
+"""The same world with KIS between engine and exchange: our KIS broker, real sockets, the emulated servers.
+
+    world = KisWorld(drawn_short(7), folder=folder); world.play(); world.judge.broken
+
+Contract: as `World`. Prices come from the exchange itself; everything of the account goes over HTTP and WebSocket, with
+the scenario's faults on the wire. Time is virtual and stands while bytes are on their way, so two runs are alike and
+not the same to the byte. A header that KIS does not have tells the judge which order of ours a request carries; neither
+broker nor engine reads it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import SecretStr
+
+from quantkit.brokers.kis.broker import KisBroker
+from quantkit.brokers.kis.client import KisClient
+from quantkit.brokers.kis.server import Account, PaperKeys, RealKeys, Server
+from quantkit.brokers.kis.stream import KisOrders, KisStream
+from quantkit.brokers.kis.transport import Answer, HttpTransport, Request, Timeouts
+from quantkit.emulator.kis import KisEmulator
+from quantkit.emulator.kis.http import Reply
+from quantkit.emulator.kis.http import Request as Arrived
+from quantkit.live.clock import SocketLoop
+from quantkit.trading.approval import Approved
+from quantkit.trading.ports import BrokerOrder, Cash, Notice, Position, Ticket
+from tests.simulation.judge import ROUNDING, Judge
+from tests.simulation.process import Linked, Process
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import ACCOUNT, CASH, World
+
+TAG: ContextVar[str] = ContextVar("tag", default="")
+HEADER = "x-simulated-order"
+BEAT = 1.0  # virtual seconds between two looks of the servers at the exchange
+
+
+class KisWorld(World):
+    """One scenario over KIS's wire. folder: where tokens lie."""
+
+    loop_type = SocketLoop
+
+    def __init__(self, scenario: Scenario, *, folder: Path, every: bool = False, paper: bool = False) -> None:
+        super().__init__(scenario, folder=folder, every=every)
+        assert scenario.days == 1, "the judge knows the exchange's numbers, and KIS's begin anew each day"
+        self.server = _Servers(
+            self.exchange, accounts=[ACCOUNT], paper=paper, start=self.loop.now_ns(), calls=10**6, beat=BEAT,
+            machine=self.loop.time, faults=self.faults,
+        )  # fmt: skip
+        self._clients: list[KisClient] = []
+        self._tokens = folder / f"tokens {random.randrange(10**9)}"
+        self._by_hand()
+
+    def _judge(self) -> Judge:
+        return Judge(self.exchange, ACCOUNT, CASH, rounding=ROUNDING)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.loop.run_until_complete(self.server.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        async def leave() -> None:
+            for client in self._clients:
+                await client.close()
+            await self.server.__aexit__()
+
+        if self.process is not None:
+            self.process.kill()
+        self.loop.run_until_complete(leave())
+        super().__exit__(kind, error, trace)
+
+    def _by_hand(self) -> None:
+        """Orders that reach the exchange by another way are in KIS's list too."""
+        submit, owner = self.exchange.submit, self.server.customers[0]
+
+        def kept(account: str, *args: Any, **more: Any) -> Any:
+            placed = submit(account, *args, **more)
+            if TAG.get():
+                placed.tag = TAG.get()
+            elif account == ACCOUNT:
+                self.server.trading._keep(owner, placed)
+            return placed
+
+        self.exchange.submit = kept  # type: ignore[method-assign]
+
+    def _inner(self, _process: Process) -> Linked:
+        me, paper = self.server.customers[0], self.server.paper
+        kind = PaperKeys if paper else RealKeys
+        keys = kind(
+            app_key=SecretStr(me.appkey), app_secret=SecretStr(me.appsecret), account=Account.parse(me.account),
+            hts_id=SecretStr(me.hts_id),
+        )  # fmt: skip
+        server = Server.emulated(keys.environment, self.server.rest, self.server.stream)
+        client = KisClient(
+            keys, clock=self.clock, folder=self._tokens, server=server,
+            transport=_Tagging(HttpTransport(server.rest, timeouts=Timeouts(), trust_environment=False)),
+        )  # fmt: skip
+        self._clients.append(client)
+        stream = KisStream(client, chance=lambda: 0.5)
+        return KisLink(KisBroker(client, stream=KisOrders(stream, me.account)), self)
+
+
+class KisLink:
+    """KIS's broker as a process holds it."""
+
+    def __init__(self, broker: KisBroker, world: KisWorld) -> None:
+        self.capabilities, self._broker, self._world = broker.capabilities, broker, world
+
+    async def connect(self) -> None:
+        await self._broker.connect()
+
+    async def close(self) -> None:
+        await self._broker.close()
+
+    def shut(self) -> None:
+        self._world.spawn(self._broker.close())
+
+    async def submit(self, order: Approved) -> Ticket:
+        TAG.set(order.order.id)  # of the task that the world spawned for this request
+        return await self._broker.submit(order)
+
+    async def cancel(self, number: str, symbol: str, quantity: int) -> Ticket:
+        return await self._broker.cancel(number, symbol, quantity)
+
+    async def modify(self, number: str, symbol: str, quantity: int, price: float | None) -> Ticket:
+        return await self._broker.modify(number, symbol, quantity, price)
+
+    async def orders(self) -> Sequence[BrokerOrder]:
+        return await self._broker.orders()
+
+    async def positions(self) -> Sequence[Position]:
+        return await self._broker.positions()
+
+    async def cash(self) -> Cash:
+        return await self._broker.cash()
+
+    async def orderable_cash(self, symbol: str, price: float | None) -> int:
+        return await self._broker.orderable_cash(symbol, price)
+
+    async def sellable(self, symbol: str) -> int:
+        return await self._broker.sellable(symbol)
+
+    async def notices(self) -> AsyncIterator[Notice]:
+        async for notice in self._broker.notices():
+            yield notice
+
+
+class _Tagging:
+    """A transport that says which order a request carries."""
+
+    def __init__(self, inner: HttpTransport) -> None:
+        self._inner = inner
+
+    async def send(self, request: Request) -> Answer:
+        return await self._inner.send(replace(request, headers={**request.headers, HEADER: TAG.get()}))
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class _Servers(KisEmulator):
+    """The emulated servers, which hand that on to the judge."""
+
+    async def handle(self, request: Arrived) -> Reply:
+        TAG.set(request.headers.get(HEADER, ""))
+        return await super().handle(request)

@@ -1,0 +1,61 @@
+"""The invariants hold where KIS's wire lies between the engine and the exchange, with everything that may go wrong on
+it going wrong: no order lost, none doubled, none left unanswered that nobody was told of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from quantkit.emulator.faults import FaultKind
+from tests.simulation.crash_points import SCRIPT
+from tests.simulation.kis_world import KisWorld
+from tests.simulation.scenario import Scenario, drawn_short, fault, short
+
+NEVER_ON_THE_WIRE = (FaultKind.CLOCK_SKEW, FaultKind.CANCEL_RACES_FILL, FaultKind.FILL_FIRST)
+"""Kinds that are no event, or that depend on a cancel or a book."""
+
+
+def everything(seed: int) -> Scenario:
+    """Every kind of fault at once, those of the few notices more often, and people who ask for things."""
+    faults = tuple(fault(kind, 0.4 if kind.startswith("notice") else 0.08, until="09:25") for kind in FaultKind)
+    return short(seed, faults=faults, acts=SCRIPT.acts)
+
+
+def played(scenario: Scenario, folder: Path, *, paper: bool = False) -> KisWorld:
+    world = KisWorld(scenario, folder=folder, paper=paper)
+    world.play()
+    return world
+
+
+def test_a_morning_with_a_crash_breaks_nothing_over_kis(tmp_path: Path) -> None:
+    scenario = replace(SCRIPT, acts=SCRIPT.acts[:3], points=(60,), end=9.1 * 3600)
+    world = played(scenario, tmp_path)
+    assert world.judge.broken == []
+    assert (world.counts["crashes"], world.judge.kinds["RunEnded"]) == (1, 1)
+    assert world.judge.kinds["OrderFilled"] > 0
+    assert world.server.requests > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_the_invariants_hold_in_the_first_minutes_over_kis(seed: int, tmp_path: Path) -> None:
+    world = played(replace(drawn_short(seed), days=1), tmp_path, paper=seed % 2 == 0)
+    assert world.judge.broken == [], f"play it again with: python -m tests.simulation --kis --seed {seed}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paper", [False, True])
+def test_with_every_fault_on_no_order_is_lost_or_doubled(tmp_path: Path, *, paper: bool) -> None:
+    world = played(everything(1), tmp_path, paper=paper)
+    assert world.judge.broken == []
+    assert {kind for kind in FaultKind if not world.faults.injected[kind]} <= set(NEVER_ON_THE_WIRE)
+    assert world.counts["orders"] > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(FaultKind))
+def test_each_kind_of_fault_alone_breaks_nothing_over_kis(kind: FaultKind, tmp_path: Path) -> None:
+    world = played(short(3, faults=(fault(kind, 0.5, until="09:25"),), acts=SCRIPT.acts), tmp_path)
+    assert world.judge.broken == []
