@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import quantkit as qk
 from quantkit.core.policy import Policy
 from quantkit.core.state import to_bytes
 from quantkit.live.journal import open_journal
 from quantkit.replay.driver import NAME, Driver
 from quantkit.replay.ready import Ready
+from quantkit.replay.run import replay
 from quantkit.trading.events import Kind
 from tests.core.markets import Case, make_bars
 from tests.core.reference_orders import Command
@@ -95,3 +97,32 @@ def test_an_exit_that_grows_with_its_entry_goes_anew() -> None:
     assert (Kind.ORDER_SUBMITTING, 10) in said
     assert (Kind.ORDER_SUBMITTING, 15) in said
     assert [entry.payload["reason"] for entry in entries if entry.kind is Kind.ORDER_CANCELED] == ["GREW"]
+
+
+class Bracket(qk.Strategy):
+    """Every third bar a breakout with an exit on both sides, now and then at the open, and a trailing stop for it."""
+
+    def on_bar(self, ctx: Any) -> None:
+        for s in range(2):
+            close = ctx.close[0, s]
+            if ctx.i % 3 == s:
+                ctx.buy(s, 20, stop=close * 1.002, limit=close * 1.01, take_profit=close * 1.02, stop_loss=close * 0.99)
+            if ctx.i % 7 == s:
+                ctx.buy(s, 5, at="open")
+            if ctx.i % 11 == s:
+                ctx.sell(s, 10, trail=0.01)
+                ctx.sell(s, 5, limit=close * 1.01, tif="conditional")
+
+
+@pytest.mark.parametrize("per_day", [1, 6])
+@pytest.mark.parametrize("honest", [False, True])
+def test_a_rule_lives_as_it_was_tested(per_day: int, honest: bool) -> None:
+    bytes_ = np.random.default_rng(5).integers(0, 210, (36, 2, 5)).astype(np.uint8)
+    bars = make_bars(
+        "2024-03-26", bytes_, listed=[(0, 35)] * 2, markets=["KOSPI", "KOSDAQ"], actions=[(24, 0, 1, 0)],
+        per_day=per_day, freq="10m", to_close=True,
+    )  # fmt: skip
+    found = replay(Bracket(), bars, honest=honest, interpret=True, checked_before=True)
+    assert found.same
+    assert len(found.fills) > 10
+    assert len(set(found.fills["rule"])) > 4

@@ -99,6 +99,9 @@ class Walk:
         for pair in pairs:
             if pair.kind != EXTERNAL:
                 self.decisions[pair.row] += (pair.alike, 1)
+        for pair in pairs:
+            if self.replayed and pair.denied:
+                self._judge(pair)
         legs, decided = self._agenda(pairs)
         self._opening()
         self._find_data()
@@ -113,7 +116,7 @@ class Walk:
             for pair, piece in legs.get(row, ()):
                 if pair.row < row:
                     self._leg(row, pair, piece)
-            for pair in sorted(decided.get(row, ()), key=lambda pair: not pair.denied):
+            for pair in decided.get(row, ()):
                 self._judge(pair)
             for pair, piece in legs.get(row, ()):
                 if pair.row >= row:
@@ -126,7 +129,7 @@ class Walk:
         legs: dict[int, list[tuple[Pair, Piece]]] = defaultdict(list)
         decided: dict[int, list[Pair]] = defaultdict(list)
         for pair in pairs:
-            if (not pair.alike or pair.denied) and pair.kind != EXTERNAL:
+            if pair.verdict is None and (not pair.alike or pair.denied) and pair.kind != EXTERNAL:
                 decided[pair.row].append(pair)
             for piece in pair.pieces:
                 for row in {part.row for part in (piece.expected, piece.actual) if part is not None}:
@@ -147,10 +150,11 @@ class Walk:
     # --- what comes from outside --------------------------------------------------------------------------------------
 
     def _new(self, kind: str, row: int, symbol: int, detail: str, *, part: str = "") -> Cause:
-        """Another cause; in a replay the gate that has denied an order before: nothing else there is not the same."""
+        """Another cause; in a replay the gate that has denied an order: nothing else there is not the same."""
         gates = [cause for cause in self.causes if cause.kind == "gate"] if self.replayed and kind != "gate" else []
         if gates:
-            gate = next((cause for cause in reversed(gates) if cause.symbol == symbol), gates[0])
+            before = (cause for cause in reversed(gates) if cause.symbol == symbol and cause.row <= row)
+            gate = next(before, gates[0])
             gate.follows += 1
             return gate
         cause = Cause(kind, row, symbol, detail, part)

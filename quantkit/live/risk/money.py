@@ -1,8 +1,9 @@
 """Gates 9 to 11, 13 and 14: size, concentration, cash and shares, rate, losses.
 
 Contract: as `standing`. The money limits are the fold's own (`RiskLimits`), looked at again with what is known now, at
-the price the fold used: the close the order was decided on, else the price it binds money at. As in the fold they stop
-risk from growing, never from shrinking. Working orders count as if they had filled.
+the price the fold used: the limit that a rule gave its order, else the close the order was decided on, else the price
+it binds money at. As in the fold they stop risk from growing, never from shrinking: a rule's own sale opens no short.
+Working orders count as if they had filled.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from quantkit.live.risk.judged import amount, cost, known, positive
 from quantkit.live.risk.view import Denied
+from quantkit.trading.orders import Side, Status
 
 if TYPE_CHECKING:
     from quantkit.live.risk.judged import Judged
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from quantkit.trading.orders import Order
 
 _SLACK = 1.0 + 1e-9
+_LIMITED = frozenset({"limit", "conditional"})
 
 
 def quantity(order: Order, view: View, facts: Judged) -> Denied | None:
@@ -29,7 +32,7 @@ def quantity(order: Order, view: View, facts: Judged) -> Denied | None:
 
 def size(order: Order, view: View, facts: Judged) -> Denied | None:
     """9. One order's money, shares, and part of equity and of the name's volume."""
-    if facts.reduces:
+    if not _grows(order, facts):
         return None
     limits, shares = view.limits, facts.quantity
     if limits.max_order_shares is not None and shares > limits.max_order_shares:
@@ -51,7 +54,7 @@ def size(order: Order, view: View, facts: Judged) -> Denied | None:
 def names(order: Order, view: View, facts: Judged) -> Denied | None:
     """10. Names held or being bought."""
     most, symbol = view.limits.max_names, order.intent.symbol
-    if most is None or facts.reduces or facts.held:
+    if most is None or facts.held or not _grows(order, facts):
         return None
     taken = {name for name, shares in view.positions.items() if shares}
     taken |= {each.intent.symbol for each in _own(order, view) if _adds(each, view)}
@@ -63,7 +66,7 @@ def names(order: Order, view: View, facts: Judged) -> Denied | None:
 def weight(order: Order, view: View, facts: Judged) -> Denied | None:
     """10. One name's share of equity after the order."""
     most = view.limits.max_weight
-    if most is None or facts.reduces:
+    if most is None or not _grows(order, facts):
         return None
     mark = view.prices.get(order.intent.symbol) if facts.held else 0.0
     alike = [each for each in _own(order, view) if each.intent.symbol == order.intent.symbol and _adds(each, view)]
@@ -80,7 +83,7 @@ def weight(order: Order, view: View, facts: Judged) -> Denied | None:
 def exposure(order: Order, view: View, facts: Judged) -> Denied | None:
     """10. All positions over equity, with what is being bought and sold."""
     most = view.limits.max_exposure
-    if most is None or facts.reduces:
+    if most is None or not _grows(order, facts):
         return None
     total = _value(order, view, facts)
     for symbol, shares in view.positions.items():
@@ -90,7 +93,7 @@ def exposure(order: Order, view: View, facts: Judged) -> Denied | None:
         total += amount(mark or 0.0, abs(shares), view.unit)
     own = _own(order, view)
     bought = _worth([each for each in own if _adds(each, view)], view)
-    sold = _worth([each for each in own if not _adds(each, view)], view)
+    sold = _worth([each for each in own if _takes(each, view)], view)
     if total is None or bought is None or sold is None:
         return Denied("MAX_EXPOSURE", "the price of an order is missing")
     after = total + bought - sold
@@ -134,7 +137,7 @@ def rate(order: Order, view: View, facts: Judged) -> Denied | None:
 def losses(order: Order, view: View, facts: Judged) -> Denied | None:
     """14. Too much lost today, since the best day, or too often in a row: nothing that adds risk."""
     limits = view.limits
-    if facts.reduces:
+    if not _grows(order, facts):
         return None
     for code, most, start in (
         ("DRAWDOWN", limits.max_drawdown, view.peak_equity),
@@ -148,12 +151,29 @@ def losses(order: Order, view: View, facts: Judged) -> Denied | None:
     return None
 
 
+def _grows(order: Order, facts: Judged) -> bool:
+    """Whether a position may grow by an order."""
+    return not facts.reduces and not _own_sale(order)
+
+
+def _own_sale(order: Order) -> bool:
+    """Whether a rule sells by itself: the fold cuts that to the shares held, whatever it says."""
+    return order.intent.rule == "own" and order.intent.side is Side.SELL
+
+
 def _value(order: Order, view: View, facts: Judged) -> int | None:
     """What an order is worth for the limits; None where no price is known."""
-    price = order.intent.decision_price
+    price = _decided_at(order)
     if price is None:
         price = facts.worst
     return amount(price, facts.quantity, view.unit) if positive(price) else None
+
+
+def _decided_at(order: Order) -> float | None:
+    """The price at which the fold looked at an order."""
+    intent = order.intent
+    given = intent.rule == "own" and intent.kind in _LIMITED and order.status is not Status.TRIGGERED
+    return order.price if given else intent.decision_price
 
 
 def _own(order: Order, view: View) -> list[Order]:
@@ -163,14 +183,19 @@ def _own(order: Order, view: View) -> list[Order]:
 
 def _adds(order: Order, view: View) -> bool:
     """Whether a working order makes a position larger."""
-    return view.positions.get(order.intent.symbol, 0) * order.intent.side.sign >= 0
+    return not _takes(order, view) and not _own_sale(order)
+
+
+def _takes(order: Order, view: View) -> bool:
+    """Whether a working order makes a position smaller."""
+    return view.positions.get(order.intent.symbol, 0) * order.intent.side.sign < 0
 
 
 def _worth(orders: list[Order], view: View) -> int | None:
     """What working orders are worth; None where the price of one is missing."""
     total = 0
     for each in orders:
-        price = each.intent.decision_price
+        price = _decided_at(each)
         if price is None:
             price = each.price if each.price is not None else view.prices.get(each.intent.symbol)
         if not positive(price):
