@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -95,10 +96,10 @@ def read(name: str, packed: bytes) -> list[Listed]:
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             member = archive.infolist()[0]
-            if member.file_size > LARGEST:
-                raise BadData(f"{name}.zip: {member.file_size:,} bytes unpacked, at most {LARGEST:,} are read")
+            if member.file_size > LARGEST or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise BadData(f"{name}.zip: {member.file_size:,} bytes, expected {LARGEST:,} at most, deflated")
             text = archive.read(member).decode("cp949")
-    except (zipfile.BadZipFile, IndexError, UnicodeDecodeError, EOFError) as problem:
+    except (zipfile.BadZipFile, zlib.error, IndexError, ValueError, EOFError, OSError, RuntimeError) as problem:
         raise BadData(f"{name}.zip is no master file of KIS: {type(problem).__name__}") from None
     lines = [line.rstrip("\r") for line in text.split("\n")]
     return [_listed(line, layout, f"{name} line {at}") for at, line in enumerate(lines, 1) if line.strip()]

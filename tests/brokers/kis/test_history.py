@@ -16,6 +16,7 @@ from quantkit.brokers.kis import history
 from quantkit.brokers.kis.client import KisClient
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.history import HistoryReport, fill, fill_instruments
+from quantkit.brokers.kis.limiter import Lane
 from quantkit.brokers.kis.transport import Answer, Lost, Request
 from quantkit.data.lake import Lake
 from quantkit.emulator.exchange import BarSource, Exchange
@@ -193,6 +194,24 @@ async def test_what_came_before_a_cut_stays_and_the_rest_follows(
     lake, report, _ = await filled(source, tmp_path, "1m", start=start)
     assert report.names[0].stored > 0
     pd.testing.assert_frame_equal(rows(lake, "bars_1m"), whole)
+
+
+async def test_downloads_go_in_the_last_lane(source: Lake, tmp_path: Path) -> None:
+    lanes: list[Lane] = []
+
+    def watch(_server: KisEmulator, client: KisClient) -> None:
+        enter = client.wire.limiter.enter
+
+        async def entering(lane: Lane) -> None:
+            lanes.append(lane)
+            await enter(lane)
+
+        client.wire.limiter.enter = entering  # type: ignore[method-assign]
+
+    for freq in ("1d", "1m"):
+        await filled(source, tmp_path, freq, start=DAYS[LAST - 7].item(), change=watch)
+    assert set(lanes) == {Lane.HISTORY, Lane.QUERY}
+    assert lanes.count(Lane.QUERY) == 2  # tokens
 
 
 async def test_refusals_for_the_rate_are_waited_for(source: Lake, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantkit.brokers.kis.answers import Envelope
 from quantkit.brokers.kis.catalogue import Call, Field, calls, find
 from quantkit.brokers.kis.codes import Environment
+from quantkit.brokers.kis.continuing import first_page, next_page
 from quantkit.data.bars import Bars
 from quantkit.emulator.kis.services import table
 from quantkit.errors import BadData, Refused
@@ -168,6 +170,20 @@ async def test_days_and_minutes_abroad_are_paged_backwards(tmp_path: Path) -> No
         price = (await client.call("overseas_price", AUTH="", EXCD="NAS", SYMB="AAPL")).record
         assert price["price"] == days.blocks["output2"][0]["close"]
         assert (await client.call("overseas_price", AUTH="", EXCD="NAS", SYMB="NOPE")).record["price"] is None
+
+
+def test_charts_of_futures_abroad_go_on_with_the_key_that_came() -> None:
+    call = find("overseas_futures_inquire_time_futurechartprice")
+    params = {"QRY_CNT": "2", "QRY_TP": "Q", "INDEX_KEY": ""}
+    rows = [{"data_date": "20250707", "data_time": "090000"}, {"data_date": "20250707", "data_time": "085900"}]
+
+    def page(rows: list[dict[str, str]], key: str) -> Envelope:
+        return Envelope(200, ok=True, code="", text="", body={"output2": {"index_key": key}, "output1": rows})
+
+    assert next_page(call, params, page(rows, "K1")) == {**params, "QRY_TP": "P", "INDEX_KEY": "K1"}
+    for last in (page(rows, "  "), page(rows[:1], "K1"), page([], "K1")):
+        assert next_page(call, params, last) is None
+    assert first_page(call, {"SRS_CD": "ESZ25"}) == {"SRS_CD": "ESZ25", "QRY_TP": "Q", "INDEX_KEY": ""}
 
 
 async def test_a_chart_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
