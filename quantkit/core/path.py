@@ -29,6 +29,7 @@ from quantkit.core.state import (
     RULE_STOP,
     RULE_STOP_GAP,
     RULE_TAKE,
+    RULE_TAKE_GAP,
     RULE_TRAIL,
     STAGE_CHILD,
     STAGE_LIVE,
@@ -417,7 +418,8 @@ def _walk_marked(frame: Address, t: int, s: int, upward: bool, stop_first: int) 
 @njit_bare
 def _same_fill(log: Log, i: int, j: int) -> int:
     a, b = log.fills[i], log.fills[j]
-    return i64(a.order_id == b.order_id and a.quantity == b.quantity and a.price == b.price)
+    stops = RULE_STOP <= a.rule <= RULE_TAKE_GAP and RULE_STOP <= b.rule <= RULE_TAKE_GAP  # numbered as they come
+    return i64((stops or a.order_id == b.order_id) and a.quantity == b.quantity and a.price == b.price)
 
 
 @njit_bare

@@ -360,8 +360,8 @@ def expire_own(frame: Address, t: int, deciding: int) -> None:
         if order.kind <= KIND_VWAP:
             waits = order.at == AT_OPEN and not (phase & OPENING or (phase & CLOSING and order.until <= 0))
             waits = waits or (order.at == AT_CLOSE and not (phase & CLOSING and (traded or phase & OPENING)))
-            if order.at == AT_OPEN and phase & OPENING == 0 and not traded:
-                why = i64(HALTED)
+            if order.at == AT_OPEN and phase & OPENING == 0 and order.qty > order.filled:  # no auction came
+                why = i64(EXPIRED) if traded else i64(HALTED)
             if not waits or order.qty <= order.filled:
                 close_order(state, log, k, why)
         elif order.stage >= STAGE_LIVE:

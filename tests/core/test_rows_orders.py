@@ -448,6 +448,13 @@ def test_an_auction_that_is_not_in_the_data() -> None:
     assert early.fills == [(2, 5, 10_020.0, "open")]
 
 
+@row("no auction in the data")
+def test_an_order_that_was_cut_and_meets_no_auction_ends_for_want_of_that() -> None:
+    days = {"2024-03-26": {"09:30": 10_000}, "2024-03-27": {"11:00": 10_000, "15:30": 10_000}}
+    cut = acted(day_bars(days, freq="30m"), {0: buying(3_000_000, at="open")}, policy=Policy(funding="cash"))
+    assert (cut.fills, cut.ends) == ([], [(0, 0, "dropped", "EXPIRED", 2)])
+
+
 @row("orders at the end of the run")
 def test_what_still_works_at_the_end_is_a_row() -> None:
     run = acted(FLAT, {1: lambda ctx: ctx.buy(0, 5, stop=12_000), 3: lambda ctx: ctx.buy(0, 2)})

@@ -380,3 +380,14 @@ def test_a_take_that_gave_way_to_its_stop_is_marked() -> None:
     # either order of the extremes gives the stop; a take before its stop would give another fill
     run = held((10_000, 10_100, 9_800, 10_000), acts=bracket, policy=Policy(collar=None, path="pessimistic"))
     assert (run.fills, [bool(mark) for mark in run.ambiguous]) == ([BOUGHT, (2, -10, 9_900.0, "stop")], [False, True])
+
+
+@row("ambiguous")
+def test_stops_of_the_policy_that_change_places_leave_nothing_open() -> None:
+    run = acted(
+        hand_bars([12_210, (12_210, 12_750, 11_110, 11_390)]),
+        {0: lambda ctx: [ctx.buy(0, 1, limit=12_200), ctx.buy(0, 1, stop=12_650)]},
+        policy=Policy(collar=None, trailing_stop=0.03),
+    )
+    assert sorted(fill[1:3] for fill in run.fills) == [(-1, 11_830.0), (-1, 12_360.0), (1, 12_200.0), (1, 12_650.0)]
+    assert not any(run.ambiguous)
