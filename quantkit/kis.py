@@ -7,6 +7,9 @@
         found = await kis.call("inquire_daily_price", market="J", symbol="005930", period="D", raw_price="1")
         found.frame()
 
+    stream = KisStream(kis, chance=...)               one session: prices and own orders
+    hub = MarketHub(feed := KisFeed(kis, stream), ..., settings=hub_settings(feed))
+
 `client_of` is the one place where an account of the settings becomes a client; `run_at` runs a program in the time of a
 client's server, which is an emulator's own. Options of an account with
 `broker = "kis"`:
@@ -42,9 +45,11 @@ from quantkit.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from quantkit.brokers.kis.feed import KisFeed
     from quantkit.brokers.kis.limiter import Clock
     from quantkit.brokers.kis.wire import Exchange
     from quantkit.live.clock import Clock as LiveClock
+    from quantkit.live.hub import HubSettings
     from quantkit.settings import Settings
 
 Result = TypeVar("Result")
@@ -148,3 +153,10 @@ def run_at(server: Server, main: Callable[[LiveClock], Awaitable[Result]]) -> Re
         return await main(SystemClock())
 
     return asyncio.run(now())
+
+
+def hub_settings(feed: KisFeed, **others: Any) -> HubSettings:
+    """What a hub must know of KIS: names that are streamed, names of a snapshot, requests a second."""
+    from quantkit.live.hub import HubSettings
+
+    return HubSettings(slots=feed.slots, at_once=feed.at_once, requests_per_second=feed.requests_per_second, **others)

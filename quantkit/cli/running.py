@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from quantkit.cli.trading import Plan
     from quantkit.host import Host, Hosted
+    from quantkit.live import planner
     from quantkit.live.clock import Clock
     from quantkit.live.runner import RunnerSettings
 
@@ -119,7 +120,7 @@ class Running:
         made, prices = self.made, self.made.prices
         chance = system_random() if prices.seed is None else seeded_random(prices.seed)
         feed, broker = made.way.join(made.told, self.asked.account, prices, clock)
-        hub = MarketHub(feed, clock, chance=chance, market=prices.market, settings=prices.hub)
+        hub = MarketHub(feed, clock, chance=chance, market=prices.market, settings=prices.hub, planned=self._show)
         account = self._account(broker)
         settings = runner_settings(prices.speed)
         schedule = Schedule(
@@ -132,6 +133,11 @@ class Running:
         if self.interrupts:
             self.host.stop(by=getpass.getuser(), reason="interrupted before it began")
         await self.host.run(until=prices.until)
+
+    def _show(self, plan: planner.Plan) -> None:
+        """How old each name's bar will be, where the feed cannot stream all that are wanted."""
+        if self.made.prices.hub.slots is not None:
+            console.note(plan.text())
 
     def _account(self, broker: Any) -> Hosted:
         from quantkit.host import Hosted

@@ -102,7 +102,8 @@ class Served:
 
 
 class MarketHub:
-    """Serves one feed. basket: liquid names of which one should always trade; chance: jitter of reconnects."""
+    """Serves one feed. basket: liquid names of which one should always trade; chance: jitter of reconnects; planned: is
+    told each plan, which says how old every name's bar will be."""
 
     def __init__(
         self,
@@ -115,7 +116,9 @@ class MarketHub:
         venue: Venue = "KRX",
         basket: Sequence[str] = (),
         settings: HubSettings | None = None,
+        planned: Callable[[Plan], object] | None = None,
     ) -> None:
+        self._tell_plan = planned
         self.feed, self.clock, self.name, self.market = feed, clock, name, market
         self.venue: Venue = venue
         self.settings = HubSettings() if settings is None else settings
@@ -145,6 +148,8 @@ class MarketHub:
         self.plan = self._planned(wanted)
         self.served.append(Served(subscription))
         self.unready.set()
+        if self._tell_plan is not None:
+            self._tell_plan(self.plan)
         return self.plan
 
     def leave(self, name: str) -> None:
@@ -299,7 +304,7 @@ class MarketHub:
             self._tell(ConnectionChanged(now, "prices", False, self.generation, why))
         if self.up:
             self._flush()
-            self._down_since = min(self._last_frame, now)
+            self._down_since = min(self._last_frame, now) - GRACE  # what was on its way is lost as well
             for one in self.served:
                 if one.bars is not None:
                     one.bars.outage(self._down_since)

@@ -319,6 +319,18 @@ def test_names_beyond_the_slots_are_asked_for_at_each_edge() -> None:
     assert ear.gaps == []  # a plan, not a gap
 
 
+def test_what_was_on_its_way_when_the_connection_broke_is_a_hole_too() -> None:
+    ear = Ear()
+
+    def arrange(feed: FakeFeed) -> None:
+        feed.silent = lambda symbol, time: symbol == "A" and time == OPENS + 59 * SECOND  # B's came, right on the edge
+        feed.drops = [OPENS + 61 * SECOND]
+
+    session([ear], end=OPENS + 3 * MINUTE, arrange=arrange, step=1)
+    assert ear.bars[0].complete
+    assert ear.bars[0].volume.tolist() == [60.0, 60.0]
+
+
 def test_names_told_by_snapshots_are_fed_and_corrected_by_charts() -> None:
     ear = Ear(symbols=("A", "B", "C"), priority={"C": 0})
     settings = HubSettings(slots=2, requests_per_second=5.0, at_once=30)

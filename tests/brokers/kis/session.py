@@ -39,9 +39,10 @@ from quantkit.emulator.exchange import BarSource, Exchange, session_clock
 from quantkit.emulator.faults import FaultPlan
 from quantkit.emulator.kis import KisEmulator
 from quantkit.errors import QuantkitError
+from quantkit.kis import hub_settings
 from quantkit.live.bars import MINUTE, SECOND, Bar, Revision
 from quantkit.live.clock import VirtualClock, run_paced, seeded_random
-from quantkit.live.hub import HubSettings, MarketHub, Subscription
+from quantkit.live.hub import MarketHub, Subscription
 from quantkit.trading.orders import OrderType, Side
 from tests.brokers.kis.benches import keys_of
 
@@ -211,10 +212,7 @@ async def play(
                 client, chance=seeded_random(1), settings=StreamSettings(slots=slots, answer=10.0 * stretch)
             )
             feed = KisFeed(client, stream)
-            settings = HubSettings(
-                slots=feed.slots, at_once=feed.at_once, requests_per_second=feed.requests_per_second,
-                answer=30.0 * stretch,
-            )  # fmt: skip
+            settings = hub_settings(feed, answer=30.0 * stretch)
             hub = MarketHub(feed, clock, chance=seeded_random(2), settings=settings)
 
             wanted = Subscription(
