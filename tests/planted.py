@@ -79,8 +79,7 @@ class _Heard(logging.Handler):
         self._watch, self._format = watch, logging.Formatter("%(name)s %(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith(SERVERS):
-            self._watch.tell(f"log {record.name}", self._format.format(record))
+        self._watch.tell(f"log {record.name}", self._format.format(record))
 
 
 @contextmanager
@@ -115,16 +114,30 @@ def watched() -> Iterator[Watch]:
         return found
 
     patch.setattr(_pytest.capture.CaptureFixture, "readouterr", printed)
-    root, handler = logging.getLogger(), _Heard(watch)
-    before = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
     try:
-        yield watch
+        with _listening(_Heard(watch)):
+            yield watch
     finally:
-        root.setLevel(before)
-        root.removeHandler(handler)
         patch.undo()
+
+
+@contextmanager
+def _listening(handler: logging.Handler) -> Iterator[None]:
+    """Let one handler hear everything; the others hear what they heard before, for each costs time."""
+    root = logging.getLogger()
+    quiet = {logger: logger.level for logger in (root, *map(logging.getLogger, SERVERS))}
+    others = {other: other.level for other in root.handlers}
+    for other, level in others.items():
+        other.setLevel(max(level, root.level))
+    for logger in quiet:
+        logger.setLevel(logging.DEBUG if logger is root else logging.WARNING)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        for each, level in (*quiet.items(), *others.items()):
+            each.setLevel(level)
 
 
 def _after(patch: pytest.MonkeyPatch, kind: type, name: str, then: Callable[[Any], None]) -> None:
