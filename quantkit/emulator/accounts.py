@@ -60,29 +60,30 @@ class Placed:
     bound: int = 0  # won, for a buy
     reserve: float = 0.0  # won a share that it may cost at most
     marks: list[Mark] = field(default_factory=list)
-    lines: dict[int, BrokerOrder] = field(default_factory=dict)  # by number of marks: a line is made once
+    lines: dict[tuple[int, int], BrokerOrder] = field(default_factory=dict)  # by number of marks and `off`: made once
 
     def mark(self, time: int) -> None:
         """Keep how it stands now."""
         now = Mark(time, self.filled, self.value, self.leaves, self.status, self.reason, self.commission, self.tax)
         self.marks.append(now)
 
-    def line(self, time: int | None = None) -> BrokerOrder | None:
-        """Its line in the list as the list stood at `time` (None: now); None where it was not there yet."""
+    def line(self, time: int | None = None, *, off: int = 0) -> BrokerOrder | None:
+        """Its line in the list as the list stood at `time` (None: now); None where it was not there yet. off: added to
+        its time."""
         count = len(self.marks)
         if time is not None:
             count = bisect_right(self.marks, time, key=lambda mark: mark.time)
             if not count:
                 return None
-        found = self.lines.get(count)
+        found = self.lines.get((count, off))
         if found is None:
-            found = self.lines[count] = self._line(self.marks[count - 1])
+            found = self.lines[count, off] = self._line(self.marks[count - 1], off)
         return found
 
-    def _line(self, mark: Mark) -> BrokerOrder:
+    def _line(self, mark: Mark, off: int) -> BrokerOrder:
         return BrokerOrder(
             number=self.number, symbol=self.symbol, side=self.side, quantity=self.quantity, filled=mark.filled,
-            value=mark.value, leaves=mark.leaves, type=self.type, time=self.time, original=self.original,
+            value=mark.value, leaves=mark.leaves, type=self.type, time=self.time + off, original=self.original,
             price=self.price, status=mark.status, reason=mark.reason, commission=mark.commission, tax=mark.tax,
             tag=self.tag,
         )  # fmt: skip

@@ -439,9 +439,9 @@ class Exchange:
         """Notices of an account from now on; take from the left."""
         return self.desk.listen(account)
 
-    def orders(self, account: str, *, at: int | None = None) -> list[BrokerOrder]:
-        """Today's orders of an account, as the list stood at a time."""
-        lines = (order.line(at) for order in self.desk.account(account).orders.values())
+    def orders(self, account: str, *, at: int | None = None, off: int = 0) -> list[BrokerOrder]:
+        """Today's orders of an account, as the list stood at a time; off: nanoseconds by which its clock is wrong."""
+        lines = (order.line(at, off=off) for order in self.desk.account(account).orders.values())
         return [line for line in lines if line is not None]
 
     def positions(self, account: str, *, at: int | None = None) -> list[Position]:

@@ -278,8 +278,7 @@ class EmulatedBroker(Line):
 
         def work(strikes: Mapping[FaultKind, Strike]) -> list[BrokerOrder]:
             off = self.faults.skew(self.exchange.now)
-            lines = self.exchange.orders(self.account, at=self._then(strikes.get(_K.LIST_LAGS)))
-            return [replace(line, time=line.time + off) for line in lines] if off else lines
+            return self.exchange.orders(self.account, at=self._then(strikes.get(_K.LIST_LAGS)), off=off)
 
         return await self._paged("orders", work)
 

@@ -13,6 +13,7 @@ session, or before 2000-05-22, when trading stopped for lunch.
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from quantkit.errors import BadData
@@ -63,7 +64,11 @@ def seoul(time: int) -> str:
 
 def session_clock(date: Date | int) -> Clock:
     """The moments of a day."""
-    day = date if isinstance(date, int) else int(epoch_days(date))
+    return _clock_of(date if isinstance(date, int) else int(epoch_days(date)))
+
+
+@cache
+def _clock_of(day: int) -> Clock:
     when = date_of(day)
     if day < int(epoch_days(SINCE)):
         raise BadData(f"{when}: the emulator runs sessions since {SINCE}; before, trading stopped for lunch")

@@ -75,7 +75,6 @@ def to_bytes(engine: Engine) -> bytes:
     sleeves = [_sleeve_to_json(sleeve, pieces) for sleeve in engine.sleeves.values()]
     head = {
         "version": VERSION, "account": engine.account, "sleeves": sleeves,
-        "orders": [_order_to_json(order) for order in engine.orders.values()],
         "switches": engine.switches.to_json(),
         "external": [asdict(each) for each in engine.external.values()],
         "opened": engine.opened, "unassigned_cash": engine.unassigned_cash,
@@ -85,8 +84,22 @@ def to_bytes(engine: Engine) -> bytes:
         "provisional": _sorted(engine.provisional), "day": engine.day, "swept": engine.swept,
         "settled_cash": engine.settled_cash, "sizes": [len(piece) for piece in pieces],
     }  # fmt: skip
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = f'{_text(head)[:-1]},"orders":[{_texts_of_orders(engine)}]}}'.encode()
     return _MAGIC + zlib.compress(b"".join([len(text).to_bytes(8, "little"), text, *pieces]), 1)
+
+
+def _text(given: dict[str, Any]) -> str:
+    return json.dumps(given, separators=(",", ":"))
+
+
+def _texts_of_orders(engine: Engine) -> str:
+    """All orders. Most are as in the snapshot before, so texts are kept: an order is never changed in place."""
+    kept = engine.texts
+    engine.texts = {
+        name: was if (was := kept.get(name)) is not None and was[0] is order else (order, _text(_order_to_json(order)))
+        for name, order in engine.orders.items()
+    }
+    return ",".join(text for _, text in engine.texts.values())
 
 
 def _sorted(mapping: dict[str, Any]) -> dict[str, Any]:

@@ -135,8 +135,7 @@ def unconfirmed(date: Date, *, venue: Venue = "KRX") -> tuple[str, ...]:
 
 def date_of(time: int, *, market: str = "KOSPI") -> dt.date:
     """The exchange's date at a moment."""
-    found: dt.date = np.datetime64(_local_day(time, market), "D").item()
-    return found
+    return _date(_local_day(time, market))
 
 
 def clock_text(time: int) -> str:
@@ -218,6 +217,7 @@ def _cut(phases: tuple[Window, ...]) -> tuple[Window, ...]:
     return tuple(sorted(cut, key=lambda window: (window.opens, window.closes)))
 
 
+@lru_cache(maxsize=1_024)
 def _date(day: int) -> dt.date:
     found: dt.date = np.datetime64(day, "D").item()
     return found

@@ -45,6 +45,9 @@ DayArray: TypeAlias = npt.NDArray[np.datetime64]
 
 EARLIEST_YEAR, LATEST_YEAR = 1980, 2040
 _HOUR = 60
+_EXAMS = np.array([epoch_day(day) for day in EXAM_DAYS], np.int64)
+_SINCE = np.array([epoch_day(row.since) for row in HOURS], np.int64)
+_OPENS, _CLOSES = np.array([row.open for row in HOURS]), np.array([row.close for row in HOURS])
 
 
 class Session(NamedTuple):
@@ -158,7 +161,7 @@ def hours(dates: Date | Dates) -> tuple[IntArray, IntArray]:
     """
     days = epoch_days(dates)
     opens, closes = ordinary_hours(days)
-    exam = np.isin(days, [epoch_day(day) for day in EXAM_DAYS])
+    exam = np.isin(days, _EXAMS)
     opens = opens + _HOUR * (exam | _is_late_first(days))
     closes = closes + _HOUR * exam
     trading = np.asarray(is_session(days.astype("datetime64[D]")))
@@ -167,8 +170,8 @@ def hours(dates: Date | Dates) -> tuple[IntArray, IntArray]:
 
 def ordinary_hours(days: IntArray) -> tuple[IntArray, IntArray]:
     """(open, close) in minutes after midnight, Seoul, of an ordinary session at the time of each epoch day."""
-    era = np.searchsorted([epoch_day(row.since) for row in HOURS], days, side="right") - 1
-    return np.array([row.open for row in HOURS])[era], np.array([row.close for row in HOURS])[era]
+    era = np.searchsorted(_SINCE, days, side="right") - 1
+    return _OPENS[era], _CLOSES[era]
 
 
 def _is_late_first(days: IntArray) -> npt.NDArray[np.bool_]:

@@ -49,6 +49,7 @@ CAPITAL = 30_000_000
 CASH = 3 * CAPITAL + 20_000_000
 TICKS = 120.0  # seconds between two trades of a name
 STEP = 10.0  # seconds between two looks of the ports at the exchange
+CALLS = 60.0  # seconds between two looks at what a call would print
 LOOK = 60 * SECOND
 INTRADAY = (0, 3, 6, 9)
 BOOKED = (3, 5)
@@ -212,7 +213,7 @@ class World:
         number = self.counts["starts"]
         self.process = process = Process(number)
         ports: dict[str, Any] = {"now": self.clock.now_ns, "step": STEP, "timeout": 5.0}
-        feed = EmulatedFeed(self.exchange, self.faults, **ports)
+        feed = EmulatedFeed(self.exchange, self.faults, call_seconds=CALLS, **ports)
         process.links.append(feed)
         chance = seeded_random(zlib.crc32(f"{self.scenario.seed} {number}".encode()))
         settings = HubSettings(requests_per_second=50.0, silence=600.0)
