@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import select
 import signal
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ from quantkit.trading.events import Kind
 from tests.kill.trader import Death, deployment, run_trader, warm
 from tests.kill.venue import ACCOUNT, Pace, day_of_trading, packed, run_venue, unpacked
 
-SPEED = 10.0  # faster, and a busy machine looks like a wire on which requests take half a minute
+SPEED = 20.0  # faster, and a busy machine looks like a wire on which requests get lost
+BEGINS = 900 * SECOND  # after the open: near it an order is looked for twice as long
 PATIENCE = 120.0  # seconds until a trader must be there
+SHORT, LONG = 1.5, 7.0  # seconds that a life lasts at most; every fifth is long: it can prove what became of orders
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Outcome:
     stale: requests that a machine too busy for the campaign's speed kept from arriving."""
 
     journal: str
+    seed: int
     kills: int = 0
     restarts: int = 0
     at: dict[str, int] = field(default_factory=dict)
@@ -54,9 +56,9 @@ def campaign(journal: str, kills: int, *, seed: int, folder: Path, speed: float 
     begun = time.monotonic()
     socket = folder / "x"
     warm(seed)
-    pace = Pace(day_of_trading().opens + 60 * SECOND, time.monotonic_ns(), speed)
+    pace = Pace(day_of_trading().opens + BEGINS, time.monotonic_ns(), speed)
     venue = _fork(run_venue, socket, pace, seed)
-    found = Outcome(journal.partition("://")[0] if "://" in journal else "sqlite", kills=kills)
+    found = Outcome(journal.partition("://")[0] if "://" in journal else "sqlite", seed, kills=kills)
     try:
         _wait_for(socket)
         random, at = np.random.default_rng(seed), Counter[str]()
@@ -74,7 +76,7 @@ def campaign(journal: str, kills: int, *, seed: int, folder: Path, speed: float 
 
 def _live_and_die(random: np.random.Generator, socket: Path, journal: str, pace: Pace, life: int) -> str:
     """One life; where it ended."""
-    kind = str(random.choice(["starting", "running", "running", "append", "submit"]))
+    kind = "long" if life % 5 == 4 else str(random.choice(["starting", "running", "append", "submit", "submit"]))
     after, nth = bool(random.integers(2)), int(random.integers(1, 40 if kind == "append" else 8))
     death = Death(kind, after, nth) if kind in ("append", "submit") else Death()
     reading, writing = os.pipe()
@@ -82,11 +84,11 @@ def _live_and_die(random: np.random.Generator, socket: Path, journal: str, pace:
     os.close(writing)
     try:
         if kind == "starting":
-            time.sleep(float(random.uniform(0.0, 0.3)))
+            time.sleep(float(random.uniform(0.0, 1.0)))
         else:
             select.select([reading], [], [], PATIENCE)
-            longest = 4.0 if life % 10 == 9 else 1.0  # some live long enough to prove what became of an order
-            if _exited(child, float(random.uniform(0.05, longest)) if kind == "running" else 4.0):
+            seconds = float(random.uniform(0.05, SHORT)) if kind == "running" else LONG
+            if _exited(child, seconds):
                 return f"{'after' if after else 'before'} {kind}"
             kind = "running"
         os.kill(child, signal.SIGKILL)
@@ -219,16 +221,8 @@ def _numbers(found: Outcome, reader: Reader) -> tuple[dict[str, str], dict[str, 
     return known, sent
 
 
-def run(journals: list[tuple[str | None, int]], *, seed: int) -> list[Outcome]:
-    """Campaigns one after the other; a journal of None is a SQLite file of its own."""
-    found = []
-    for place, kills in journals:
-        with tempfile.TemporaryDirectory(prefix="kill") as folder:
-            where = place or str(Path(folder) / f"{ACCOUNT}.sqlite")
-            found.append(campaign(where, kills, seed=seed, folder=Path(folder)))
-    return found
-
-
-def shown(outcome: Outcome) -> str:
-    """As JSON."""
-    return json.dumps(asdict(outcome))
+def run(journal: str | None, kills: int, *, seed: int) -> Outcome:
+    """A campaign on a journal; None: a SQLite file of its own."""
+    with tempfile.TemporaryDirectory(prefix="kill") as folder:
+        where = journal or str(Path(folder) / f"{ACCOUNT}.sqlite")
+        return campaign(where, kills, seed=seed, folder=Path(folder))

@@ -224,7 +224,8 @@ def run_trader(path: Path, journal: str, pace: Pace, *, death: Death, ready: int
         account = Hosted(name=ACCOUNT, deployments=[deployment()], broker=lambda _: wire, journal=journal)
 
         async def tell() -> None:
-            await wire.connected.wait()
+            while not _ready(host.supervisor.runners.get(ACCOUNT)):
+                await asyncio.sleep(0.5)
             os.write(ready, b"r")
             if calm:
                 await settled(host, clock)
@@ -246,15 +247,20 @@ async def settled(host: Host, clock: VirtualClock) -> None:
     quiet, until = 0, clock.now_ns() + 1_200 * SECOND
     while quiet < 45 and clock.now_ns() < until:
         await asyncio.sleep(1.0)
-        runner = host.supervisor.runners.get(ACCOUNT)
-        busy = runner is None or _busy(runner)
-        quiet = 0 if busy else quiet + 1
+        quiet = 0 if _busy(host.supervisor.runners.get(ACCOUNT)) else quiet + 1
 
 
-def _busy(runner: AccountRunner) -> bool:
+def _ready(runner: AccountRunner | None) -> bool:
+    """Whether an account runs and agrees with the exchange."""
+    return runner is not None and isinstance(runner.engine, Engine) and runner.engine.now.phase == "ready"
+
+
+def _busy(runner: AccountRunner | None) -> bool:
+    if runner is None or not _ready(runner):
+        return True
     engine = runner.engine
     assert isinstance(engine, Engine)
-    return bool(engine.working or engine.waiting or engine.unconfirmed or engine.now.phase != "ready")
+    return bool(engine.working or engine.waiting or engine.unconfirmed)
 
 
 def warm(seed: int) -> None:

@@ -1,6 +1,7 @@
 """Play seeds and say what was found.
 
     python -m tests.simulation --seeds 500            seeds 1 to 500, on all processors
+    python -m tests.simulation --first 251 --seeds 250   where a run was stopped: counts of runs add up
     python -m tests.simulation --seed 7               one seed, with what happened in it
     python -m tests.simulation --quick --seeds 500    half an hour of each, one strategy
     python -m tests.simulation --kis --seeds 50       the same over KIS's wire, real sockets to the emulated servers
@@ -30,6 +31,7 @@ from tests.simulation.scenario import drawn, drawn_short
 from tests.simulation.world import World
 
 CHUNK = 5
+TOLD = 25  # seeds between two lines of what was played so far
 
 
 @dataclass
@@ -102,6 +104,14 @@ def report(found: list[Played], seconds: float) -> str:
     return "\n".join(lines)
 
 
+def _progress(found: list[Played], last: int, first: int) -> None:
+    orders, faults = sum(each.counts["orders"] for each in found), sum(each.faults.total() for each in found)
+    broken, days = sum(len(each.broken) for each in found), sum(each.days for each in found)
+    done = found[-1].seed
+    more = "" if done == last else f"; the rest: --first {done + 1} --seeds {last - done}"
+    print(f"seeds {first} to {done}: days {days}, orders {orders}, faults {faults}, broken {broken}{more}", flush=True)
+
+
 def _tell(each: Played, how: str) -> None:
     option = f" --{how}" if how else ""
     for what in each.broken:
@@ -153,9 +163,12 @@ def main() -> int:
     if given.seed is not None:
         return _one(given.seed, how)
     begun, found = time.perf_counter(), []
-    for each in play(list(range(given.first, given.first + given.seeds)), given.workers, how):
+    seeds = list(range(given.first, given.first + given.seeds))
+    for each in play(seeds, given.workers, how):
         found.append(each)
         _tell(each, how)
+        if len(found) % TOLD == 0:
+            _progress(found, seeds[-1], seeds[0])
     print(report(found, time.perf_counter() - begun))
     return int(any(each.broken for each in found))
 
