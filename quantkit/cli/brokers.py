@@ -1,6 +1,7 @@
 """Which broker stands behind an account's name: the one place where settings become a `Broker`.
 
     broker_of    of an account, by its settings, for whoever needs no prices (`quantkit panic`)
+    run_with     a program with such a broker, in the broker's time
     ways         how `quantkit paper` and `quantkit live` reach a broker, over the prices they run on, by name
 
 Contract: makes, connects nothing. A secret is read by the broker's own folder, never here. ConfigError names the
@@ -9,14 +10,15 @@ account and what it should say. Another broker is one more line in `WAYS`, and i
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from quantkit.brokers.paper import PaperBroker
     from quantkit.brokers.paper.broker import Clock as PaperClock
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from quantkit.settings import Settings
     from quantkit.trading.ports import Broker, Feed
 
+Result = TypeVar("Result")
+
 PAPER_OPTIONS = ("costs", "market", "markets", "share", "latency_ms", "jitter_ms")
 
 
@@ -34,9 +38,36 @@ def broker_of(told: Settings, name: str, clock: PaperClock) -> Broker:
     kind = told.account(name).broker
     if kind == "paper":
         return paper_of(told, name, clock)
+    if kind == "kis":
+        from quantkit.brokers.kis.broker import KisBroker
+        from quantkit.kis import client_of
+
+        return KisBroker(client_of(told, name, clock))
     if kind == "emulator":
         raise ConfigError(f"account {name}: an emulated exchange lives in the process that runs it, and ends with it")
     raise ConfigError(f"account {name}: broker={kind!r} is not known; expected {' or '.join(WAYS)}")
+
+
+def run_with(told: Settings, name: str, main: Callable[[Broker], Awaitable[Result]]) -> Result:
+    """Run a program with an account's broker alone, in the broker's time."""
+    from quantkit.live.clock import SystemClock
+
+    if told.account(name).broker == "kis":
+        from quantkit.brokers.kis.broker import KisBroker
+        from quantkit.kis import client_of, run_at, time_of
+
+        server = client_of(told, name, SystemClock()).server
+
+        async def at_kis(clock: Clock) -> Result:
+            async with client_of(told, name, clock, pace=time_of(server).pace) as client:
+                return await main(KisBroker(client))
+
+        return run_at(server, at_kis)
+
+    async def here() -> Result:
+        return await main(broker_of(told, name, SystemClock()))
+
+    return asyncio.run(here())
 
 
 def paper_state(told: Settings, name: str) -> Path:
@@ -90,12 +121,18 @@ class Way:
 
     last   the last moment that the broker remembers of an account, UTC nanoseconds; 0: nothing
     join   (feed that the engine reads, broker) on the clock of the run
-    real   whether its money is somebody's
+    prices where prices come from when nobody says
+    real   whether an account's money is somebody's; None: never
     """
 
     last: Callable[[Settings, str], int]
     join: Callable[[Settings, str, Prices, Clock], tuple[Feed, Broker]]
-    real: bool = False
+    prices: str = "emulator"
+    real: Callable[[Settings, str], bool] | None = None
+
+    def trades_money(self, told: Settings, name: str) -> bool:
+        """Whether orders of this account would move money."""
+        return self.real is not None and self.real(told, name)
 
 
 def _paper_last(told: Settings, name: str) -> int:
@@ -135,7 +172,29 @@ def account_costs(told: Settings, name: str) -> Costs:
     return costs_of(str(told.account(name).options.get("costs", "kis")))
 
 
-WAYS: Final[dict[str, Way]] = {"paper": Way(_paper_last, _paper), "emulator": Way(_emulator_last, _emulator)}
+def _kis(_told: Settings, _name: str, prices: Prices, clock: Clock) -> tuple[Feed, Broker]:
+    from quantkit.cli.kis_prices import KisPrices
+
+    if not isinstance(prices, KisPrices):
+        raise ConfigError("--broker kis: KIS trades at its own prices; use --prices kis")
+    desk = prices.desk(clock)
+    return desk.feed, desk.broker
+
+
+def _kis_real(told: Settings, name: str) -> bool:
+    from quantkit.brokers.kis.codes import Environment
+    from quantkit.kis import client_of
+    from quantkit.live.clock import SystemClock
+
+    account = name if told.account(name).broker == "kis" else None
+    return client_of(told, account, SystemClock()).environment is Environment.REAL
+
+
+WAYS: Final[dict[str, Way]] = {
+    "paper": Way(_paper_last, _paper),
+    "emulator": Way(_emulator_last, _emulator),
+    "kis": Way(lambda _told, _name: 0, _kis, prices="kis", real=_kis_real),
+}
 """Ways by the name that `--broker` and `broker` of an account take."""
 
 

@@ -7,7 +7,6 @@ leaves a command. `panic` needs no engine: it cancels by the broker's own port, 
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,18 +91,17 @@ def panic(
     something open.
     """
     from quantkit import settings
-    from quantkit.cli.brokers import broker_of
+    from quantkit.cli.brokers import broker_of, run_with
     from quantkit.live.clock import SystemClock
     from quantkit.live.panic import cancel_all
 
     told = settings.load()
-    clock = SystemClock()
-    broker = broker_of(told, account, clock)
+    broker_of(told, account, SystemClock())  # settings that are wrong are said before anything is left
     if not yes and not typer.confirm(f"Cancel every open order of {account} and halt it?", err=True):
         raise typer.Exit(1)
     command = _command("panic", {}, reason)
     left = _leave(told, account, command, file=_halting(command))
-    came = asyncio.run(cancel_all(broker))
+    came = run_with(told, account, cancel_all)
     answer: dict[str, Any] = {
         "account": account, "cancelled": list(came.cancelled), "problems": list(came.problems), "done": came.done,
         "left": None if came.left is None else [f"{each.number} {each.symbol} {each.side} {each.leaves}"

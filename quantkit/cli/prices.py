@@ -1,10 +1,11 @@
 """Where prices come from, and with them time: the one place where `--prices NAME` becomes a feed and a clock.
 
     emulator   an exchange on this machine replays sessions of the lake, or of a made-up market, at any speed
+    kis        KIS's stream and charts (`kis_prices`), or those of an emulator of its servers
 
 Contract: `PRICES` holds them by name; each is made from what the command line says and gives a `Prices`. An emulated
 market stands still while nobody runs it: a run goes on at the moment at which the one before it ended or was killed.
-Another source of prices, a broker's, is a maker of its own here, with the machine's clock.
+A broker's prices come in their own time.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Wanted:
     speed: str
     seed: int | None
     tick_seconds: float
+    account: str = ""
+    real: bool | None = None  # of a broker with two worlds: which one; None: as its keys say
 
 
 class Prices(Protocol):
@@ -257,7 +260,7 @@ def emulated(wanted: Wanted) -> EmulatedPrices:
     if not wanted.tick_seconds > 0:
         raise ConfigError(f"--tick-seconds {wanted.tick_seconds:g}: seconds between two trades, above 0")
     try:
-        return EmulatedPrices(_checked(_stored(wanted)), **options)
+        return EmulatedPrices(_checked(stored_bars(wanted)), **options)
     except (BadData, _NoLake) as lacking:
         if wanted.data is not None:
             raise
@@ -276,7 +279,8 @@ class _NoLake(ConfigError):
     """There is no lake."""
 
 
-def _stored(wanted: Wanted) -> Bars:
+def stored_bars(wanted: Wanted) -> Bars:
+    """What the lake or the file has of the names."""
     from quantkit import Bars
 
     if wanted.data is None and not wanted.lake.is_dir():
@@ -329,7 +333,13 @@ def speed_of(text: str) -> float | None:
     return speed
 
 
-PRICES: Final[dict[str, Callable[[Wanted], Prices]]] = {"emulator": emulated}
+def _kis(wanted: Wanted) -> Prices:
+    from quantkit.cli.kis_prices import KisPrices
+
+    return KisPrices(wanted)
+
+
+PRICES: Final[dict[str, Callable[[Wanted], Prices]]] = {"emulator": emulated, "kis": _kis}
 """Makers by the name that `--prices` and `feed` of an account take."""
 
 

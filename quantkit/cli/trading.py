@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 File = Annotated[str, typer.Argument(help="file.py or file.py:Class.", show_default=False)]
 AccountName = Annotated[str, typer.Option("--account", help="Account of quantkit.toml.", show_default=False)]
 Broker = Annotated[
-    str | None, typer.Option("--broker", help="paper or emulator. Default: what the account says.", show_default=False)
+    str | None,
+    typer.Option("--broker", help="paper, emulator or kis. Default: what the account says.", show_default=False),
 ]
 PricesName = Annotated[
-    str | None, typer.Option("--prices", help="emulator. Default: the account's feed, or emulator.", show_default=False)
+    str | None,
+    typer.Option("--prices", help="emulator or kis. Default: the account's feed, or the broker's.", show_default=False),
 ]
 First = Annotated[
     str | None, typer.Option("--from", help="First session to replay. Default: the last of the lake.")
@@ -139,17 +141,19 @@ def plan(asked: Asked) -> Plan:
     _sendable(asked, account)
     rule = load_strategy(asked.file)
     strategy = rule(**rule.parse(given.parse_params(asked.param)))
-    way = way_of(asked.broker or _usual(asked, account))
-    _fits(asked, way, asked.broker or _usual(asked, account))
+    broker = asked.broker or _usual(asked, told)
+    way = way_of(broker)
+    _fits(asked, told, way, broker)
     symbols = given.parse_symbols(asked.symbols)
     pins = pins_of(strategy, limits=account.risk_limits, symbols=symbols, fill=asked.fill, freq=asked.freq)
     _promoted(asked, pins, strategy, symbols, account)
     prices = prices_of(
-        asked.prices or account.feed or "emulator",
+        asked.prices or account.feed or way.prices,
         Wanted(
             strategy=strategy, file=asked.file, symbols=symbols, lake=asked.lake, data=asked.data, market=asked.market,
             freq=asked.freq, first=asked.first, last=asked.last, speed=asked.speed, seed=asked.seed,
-            tick_seconds=asked.tick_seconds,
+            tick_seconds=asked.tick_seconds, account=asked.account,
+            real=asked.mode == "live" if broker == "kis" else None,
         ),
     )  # fmt: skip
     after = max(way.last(told, asked.account), journal_time(told, asked.account))
@@ -180,18 +184,23 @@ def _sendable(asked: Asked, account: Account) -> None:
         raise ConfigError(f"--freq {asked.freq}: 1d, or a length within the day such as 5m")
 
 
-def _usual(asked: Asked, account: Account) -> str:
+def _usual(asked: Asked, told: Settings) -> str:
     """The broker that nobody named: paper never takes one that moves money."""
     from quantkit.cli.brokers import WAYS
 
-    known = WAYS.get(account.broker)
-    return "paper" if asked.mode == "paper" and (known is None or known.real) else account.broker
+    named = told.account(asked.account).broker
+    known = WAYS.get(named)
+    moves = known is None or known.trades_money(told, asked.account)
+    return "paper" if asked.mode == "paper" and moves else named
 
 
-def _fits(asked: Asked, way: Way, name: str) -> None:
+def _fits(asked: Asked, told: Settings, way: Way, name: str) -> None:
     """Paper with no money, live with more than paper."""
-    if asked.mode == "paper" and way.real:
-        raise ConfigError(f"--broker {name} trades money: `quantkit live` does; paper takes paper or emulator")
+    if asked.mode == "paper" and way.trades_money(told, asked.account):
+        raise ConfigError(
+            f"--broker {name} trades money with these keys: `quantkit live` does; paper takes paper, emulator, or kis "
+            "with keys of 모의투자"
+        )
     if asked.mode == "live" and name == "paper":
         raise ConfigError(
             f"account {asked.account}: its broker is paper (`quantkit paper`); --broker emulator rehearses live"

@@ -39,4 +39,5 @@ def environment(server: KisEmulator, who: int = 0) -> dict[str, str]:
     return {
         "KIS_APP_KEY": me.appkey, "KIS_APP_SECRET": me.appsecret, "KIS_ACCOUNT_NO": me.account,
         "KIS_IS_PAPER": str(server.paper).lower(), "KIS_HTS_ID": me.hts_id, "KIS_EMULATOR": server.rest,
+        "KIS_EMULATOR_STREAM": server.stream,
     }  # fmt: skip

@@ -12,7 +12,7 @@ from quantkit.emulator.session import SECOND
 from tests.cli.servers import environment, serving
 from tests.emulator.kis.wire import CLOCK, NAME, exchange
 
-WALK = ["doctor", "--broker", "kis", "--symbol", NAME, "--patience", "30"]
+WALK = ["doctor", "--broker", "kis", "--symbol", NAME, "--patience", "200"]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_walk_ends_and_says_what_it_saw(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(exchange(), paper=True, speed=100.0, calls=10**6, start=CLOCK.open + 600 * SECOND) as server:
+    with serving(exchange(), paper=True, speed=100.0, ping=0.3, calls=10**6, start=CLOCK.open + 600 * SECOND) as server:
         for name, value in environment(server).items():
             monkeypatch.setenv(name, value)
         code = run([*WALK, "--json"])
@@ -36,6 +36,7 @@ def test_the_walk_ends_and_says_what_it_saw(
         assert (code, said.err) == (0, "")
         assert found["ORDER_CODES"]["state"] == "confirmed"
         assert found["ORDER_CODES"]["seen"] == "buy 40600000, change 40620000, cancel 40630000"
+        assert found["CHANGE_NOTICE"]["state"] == found["PINGS"]["state"] == "confirmed"
         assert found["THROTTLED_ORDER"]["state"] == "not testable"
         assert run([*WALK, "--no-orders"]) == 0
         lines = capsys.readouterr().out
