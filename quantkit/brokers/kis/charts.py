@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
 from quantkit.brokers.kis import quotes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 DAY_PAGES: Final = 400  # a hundred rows each
 MINUTE_PAGES: Final = 60
 MINUTE: Final = 60 * SECOND
+LATE: Final = 5  # minutes after the close within which its print comes; off-hours trading begins later
 
 
 class Ask(Protocol):
@@ -95,6 +97,11 @@ def label(at: int) -> str:
 # --- as bars of ours --------------------------------------------------------------------------------------------------
 
 
+def session_open(day: dt.date) -> int:
+    """When a session begins, UTC nanoseconds; of a day that has one."""
+    return moment(day, "000000") + hours(day)[0].item() * MINUTE
+
+
 @functools.lru_cache(maxsize=64)
 def session_close(day: dt.date) -> int | None:
     """When a session ends, UTC nanoseconds; None on a day without one."""
@@ -103,20 +110,34 @@ def session_close(day: dt.date) -> int | None:
     return moment(day, "000000") + hours(day)[1].item() * MINUTE
 
 
-def minute_candles(symbol: str, rows: Iterable[quotes.Minute], *, after_hours: bool = False) -> list[Candle]:
-    """Minutes stamped with their end. The closing print, which KIS labels with the close, ends with the session, unless
-    the venue trades on (`after_hours`). `value` is unknown where the row before is."""
+def minute_candles(
+    symbol: str, rows: Iterable[quotes.Minute], *, after_hours: bool = False, whole: bool = False
+) -> list[Candle]:
+    """Minutes stamped with their end. What prints at the close or up to `LATE` minutes after it ends with the session,
+    in one bar with its last minute, unless the venue trades on (`after_hours`).
+
+    value is what the day's total grew by; of the first row it is known only where the day is `whole`.
+    """
     found: list[Candle] = []
-    before: int | None = None
-    for row in sorted(rows, key=lambda row: row.time):
-        end = row.time // MINUTE * MINUTE + MINUTE
-        close = session_close(day_of(row.time))
-        if close is not None and row.time <= close and not after_hours:
-            end = min(end, close)
-        value = float(row.value_so_far - before) if before is not None and row.value_so_far >= before else None
-        found.append(Candle(symbol, end, row.open, row.high, row.low, row.close, row.volume, value))
-        before = row.value_so_far
+    before: int | None = 0 if whole else None
+    for end, group in groupby(sorted(rows, key=lambda row: row.time), key=lambda row: _ends(row.time, after_hours)):
+        inside = list(group)
+        told = [row for row in inside if row.volume > 0] or inside
+        low, high = min(row.low for row in told), max(row.high for row in told)
+        total = inside[-1].value_so_far
+        value = None if before is None or total < before else float(total - before)
+        found.append(
+            Candle(symbol, end, told[0].open, high, low, told[-1].close, sum(row.volume for row in told), value)
+        )
+        before = total
     return found
+
+
+def _ends(begun: int, after_hours: bool) -> int:
+    """When the minute with a label ends, as bars of ours do."""
+    end = begun // MINUTE * MINUTE + MINUTE
+    close = None if after_hours else session_close(day_of(begun))
+    return min(end, close) if close is not None and begun <= close + LATE * MINUTE else end
 
 
 def day_candle(symbol: str, row: quotes.Day) -> Candle:

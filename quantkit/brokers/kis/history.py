@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.brokers.kis import adjusted, masters
 from quantkit.brokers.kis.answers import Refusal
-from quantkit.brokers.kis.charts import MINUTE, session_close
+from quantkit.brokers.kis.charts import LATE, MINUTE, label, minute_candles, session_close, session_open
 from quantkit.brokers.kis.codes import supports
 from quantkit.brokers.kis.landing import (
     EPOCH,
     day_row,
-    label,
-    minute_bars,
+    minute_row,
     prices_of,
     state_names,
     stored_days,
@@ -43,7 +42,7 @@ from quantkit.data.derive import Derived
 from quantkit.data.sideactions import record_adjusted
 from quantkit.data.tables import Table
 from quantkit.errors import BadData, ConfigError, Refused, RetryLater
-from quantkit.market.calendar import hours, sessions
+from quantkit.market.calendar import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 20_000
 READY: Final = 30  # minutes after the close from which on charts of a session are whole
 REACH: Final = 100  # sessions: one request has as many, so what lies closer together is asked for at once
-LATE: Final = 5  # minutes after the close within which its print comes; later ones are off-hours
 FREQUENCIES: Final = ("1d", "1m")
 
 _CODE = re.compile(r"[0-9][0-9A-Z]{5}")
@@ -268,16 +266,16 @@ class _Filling:
         left = list(lacking)
         while left:
             day = left.pop()
-            opens, closes = (at.item() for at in hours(day))
+            until = (session_close(day) or 0) + LATE * MINUTE
             rows = await self.client.minutes(
-                symbol, day, since=label(opens), until=label(closes + LATE), lane=Lane.HISTORY
+                symbol, day, since=label(session_open(day)), until=label(until), lane=Lane.HISTORY
             )
-            bars = minute_bars(rows, session_close(day) or 0)
+            bars = [bar for bar in minute_candles(symbol, rows, whole=True) if bar.volume]
             self._advance(1)
             if bars:
                 told.rows += len(bars)
                 came.add(day)
-                self._take([{"symbol": symbol, **bar} for bar in bars])
+                self._take([minute_row(bar) for bar in bars])
                 continue
             older = None
             if left and self.has_past_minutes:

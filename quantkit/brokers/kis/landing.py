@@ -1,15 +1,13 @@
 """What KIS's rows are in the lake, and what the lake has already.
 
-Contract: pure but for the lake. Bars of the lake are stamped with their end, KIS's minutes with their start.
+Contract: pure but for the lake.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from quantkit.brokers.kis.charts import MINUTE
 from quantkit.data.landing import IngestReport
 from quantkit.data.reference import Instruments
 from quantkit.data.tables import Table
@@ -18,39 +16,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from quantkit.brokers.kis.masters import Listed
-    from quantkit.brokers.kis.quotes import Day, Minute
+    from quantkit.brokers.kis.quotes import Day
     from quantkit.data.lake import Lake
+    from quantkit.trading.ports import Candle
 
 EPOCH: Final = dt.date(1970, 1, 1)
 _SEOUL_US, _DAY_US = 9 * 3_600_000_000, 86_400_000_000
 
 
-def minute_bars(rows: Iterable[Minute], close: int) -> list[dict[str, object]]:
-    """Minutes of one session as bars of ours: stamped with their end, none after `close` (UTC nanoseconds), those that
-    share an end put together; minutes without a trade left out. `value` is what the running total grew by, None where
-    that cannot be what the bar's shares cost."""
+def minute_row(candle: Candle) -> dict[str, object]:
+    """A bar of a minute as a row to land. A value that its shares cannot have cost is left out."""
     import pandas as pd
 
-    bars: list[dict[str, object]] = []
-    before = 0
-    ordered = sorted(rows, key=lambda row: row.time)
-    for end, group in groupby(ordered, key=lambda row: min(row.time // MINUTE * MINUTE + MINUTE, close)):
-        inside = list(group)
-        total = inside[-1].value_so_far
-        traded = [row for row in inside if row.volume > 0]
-        if traded:
-            low, high = min(row.low for row in traded), max(row.high for row in traded)
-            volume = sum(row.volume for row in traded)
-            bars.append({
-                "date": pd.Timestamp(end, unit="ns", tz="UTC"), "open": traded[0].open, "high": high, "low": low,
-                "close": traded[-1].close, "volume": float(volume),
-                "value": float(total - before) if low * volume <= total - before <= high * volume else None,
-            })  # fmt: skip
-        before = total
-    return bars
+    value = candle.value
+    fits = value is not None and candle.low * candle.volume <= value <= candle.high * candle.volume
+    return {
+        "symbol": candle.symbol, "date": pd.Timestamp(candle.close_time, unit="ns", tz="UTC"), "open": candle.open,
+        "high": candle.high, "low": candle.low, "close": candle.close, "volume": float(candle.volume),
+        "value": value if fits else None,
+    }  # fmt: skip
 
 
 def day_row(symbol: str, row: Day) -> dict[str, object]:
+    """A row of the daily chart as a row to land."""
     return {
         "symbol": symbol, "date": row.date.isoformat(), "open": row.open, "high": row.high, "low": row.low,
         "close": row.close, "volume": float(row.volume), "value": float(row.value),
@@ -58,11 +46,8 @@ def day_row(symbol: str, row: Day) -> dict[str, object]:
 
 
 def prices_of(row: Day) -> tuple[float, ...]:
+    """Its four prices."""
     return row.open, row.high, row.low, row.close
-
-
-def label(minutes: int) -> str:
-    return f"{minutes // 60:02d}{minutes % 60:02d}00"
 
 
 def stretches(

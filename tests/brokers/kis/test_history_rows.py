@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.brokers.kis import adjusted, masters
-from quantkit.brokers.kis.charts import MINUTE, session_close
+from quantkit.brokers.kis.charts import MINUTE, minute_candles, session_close
 from quantkit.brokers.kis.codes import Environment
-from quantkit.brokers.kis.landing import minute_bars, stretches
+from quantkit.brokers.kis.landing import minute_row, stretches
 from quantkit.brokers.kis.quotes import Minute
 from quantkit.brokers.kis.server import Server
 from quantkit.errors import BadData, RetryLater
@@ -92,17 +92,19 @@ def minute(clock: str, price: float, volume: int, total: int) -> Minute:
 
 def test_minutes_end_where_ours_end_and_the_closing_print_closes_the_session() -> None:
     rows = [minute("0900", 100, 10, 1_050), minute("0901", 100, 0, 1_050), minute("1529", 200, 1, 1_255),
-            minute("1530", 300, 2, 1_860)]  # fmt: skip
-    bars = minute_bars(reversed(rows), CLOSE)
-    assert [str(bar["date"].tz_convert("Asia/Seoul"))[11:16] for bar in bars] == ["09:01", "15:30"]
-    last = bars[-1]
-    assert [last[name] for name in ("open", "high", "low", "close", "volume", "value")] == [200, 310, 200, 310, 3, 810]
-    assert bars[0]["value"] == 1_050
+            minute("1530", 300, 2, 1_860), minute("1540", 300, 1, 2_165)]  # fmt: skip
+    opening, quiet, last, late = minute_candles("005930", reversed(rows), whole=True)
+    assert [(bar.close_time - CLOSE) // MINUTE for bar in (opening, quiet, last, late)] == [-389, -388, 0, 11]
+    assert quiet.volume == 0
+    assert (last.open, last.high, last.low, last.close, last.volume, last.value) == (200, 310, 200, 310, 3, 810)
+    assert (opening.value, late.value) == (1_050, 305)
+    assert minute_candles("005930", rows)[0].value is None  # nobody knows what was before
 
 
 def test_a_value_that_its_shares_cannot_have_cost_is_left_out() -> None:
     before = minute("0900", 100, 10, 90_000)  # of an early market that the chart does not show
-    assert [bar["value"] for bar in minute_bars([before, minute("0901", 100, 1, 90_105)], CLOSE)] == [None, 105]
+    rows = [before, minute("0901", 100, 1, 90_105)]
+    assert [minute_row(bar)["value"] for bar in minute_candles("005930", rows, whole=True)] == [None, 105]
 
 
 def test_stretches_are_of_sessions_not_of_dates() -> None:
