@@ -155,8 +155,11 @@ def run_at(server: Server, main: Callable[[LiveClock], Awaitable[Result]]) -> Re
     return asyncio.run(now())
 
 
-def hub_settings(feed: KisFeed, **others: Any) -> HubSettings:
-    """What a hub must know of KIS: names that are streamed, names of a snapshot, requests a second."""
+def hub_settings(feed: KisFeed, *, silence: float = 75.0, **others: Any) -> HubSettings:
+    """What a hub must know of KIS: names that are streamed, names of a snapshot, requests a second; and how long a
+    connection may be silent, PINGPONG included, which KIS sends once a minute or more often."""
     from quantkit.live.hub import HubSettings
 
-    return HubSettings(slots=feed.slots, at_once=feed.at_once, requests_per_second=feed.requests_per_second, **others)
+    return HubSettings(
+        slots=feed.slots, at_once=feed.at_once, requests_per_second=feed.requests_per_second, silence=silence, **others
+    )

@@ -304,7 +304,7 @@ class MarketHub:
             self._tell(ConnectionChanged(now, "prices", False, self.generation, why))
         if self.up:
             self._flush()
-            self._down_since = min(self._last_frame, now) - GRACE  # what was on its way is lost as well
+            self._down_since = min(self._sign(), now) - GRACE  # what was on its way is lost as well
             for one in self.served:
                 if one.bars is not None:
                     one.bars.outage(self._down_since)
@@ -336,10 +336,8 @@ class MarketHub:
             return 5.0
         windows = windows_of(date_of(now, market=self.market), market=self.market, venue=self.venue)
         self._begun = begun = max(w.opens for w in windows if w.phase == "continuous" and w.opens <= now)
-        heard, allowed = max(self._last_frame, begun), settings.silence * SECOND
-        if isinstance(self.feed, Beating):
-            heard = max(heard, self.feed.heard())
-        else:
+        heard, allowed = max(self._sign(), begun), settings.silence * SECOND
+        if not isinstance(self.feed, Beating):
             allowed = max(allowed, _USUAL * self._pause)
         left = heard + round(allowed) - now
         if left < 0:
@@ -353,6 +351,10 @@ class MarketHub:
                 return 1.0
             left = min(left, quiet)
         return left / SECOND + 0.1
+
+    def _sign(self) -> int:
+        """When the connection last gave a sign of life. What a feed asks for beside its stream is none."""
+        return max(self.feed.heard() if isinstance(self.feed, Beating) else self._last_frame, self._up_at)
 
     def give_up(self, why: str) -> None:
         """Drop the connection that stands; another follows."""

@@ -212,10 +212,11 @@ class InstrumentDay:
 
 @runtime_checkable
 class Beating(Protocol):
-    """A feed whose connection gives signs of life besides prices, such as PINGPONG frames."""
+    """A feed whose connection gives signs of life besides prices, such as PINGPONG frames, or whose prices do not all
+    come over it, such as snapshots."""
 
     def heard(self) -> int:
-        """When anything last came over the connection, UTC nanoseconds; 0: nothing yet."""
+        """When anything last came over the connection, prices included, UTC nanoseconds; 0: nothing yet."""
 
 
 @runtime_checkable

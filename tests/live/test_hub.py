@@ -248,6 +248,20 @@ def test_a_heartbeat_is_life_and_its_end_is_not() -> None:
     assert "NO_FRAME" in ear.connections[1].detail
 
 
+def test_prices_beside_a_dead_stream_are_no_life_and_the_hole_begins_with_the_last_sign() -> None:
+    last = OPENS + 59 * SECOND
+
+    def arrange(feed: FakeFeed) -> None:
+        feed.heard = lambda: feed.clock.now_ns() if len(feed.connects) > 1 else min(feed.clock.now_ns(), last)  # type: ignore[attr-defined]
+        feed.silent = lambda symbol, time: symbol == "A" and last <= time and len(feed.connects) < 2
+
+    ear = Ear()
+    _, feed = session([ear], end=OPENS + 4 * MINUTE, arrange=arrange)  # B's prices are snapshots, and go on
+    assert feed.connects[1] == pytest.approx(last + 31 * SECOND, abs=2 * SECOND)
+    assert ear.gaps[0][0].since == last - 3 * SECOND // 2
+    assert all(bar.complete and bar.volume.tolist() == [12.0, 12.0] for bar in ear.bars[1:])
+
+
 def test_a_liquid_basket_that_stops_trading_is_a_dead_connection() -> None:
     ear = Ear()
 

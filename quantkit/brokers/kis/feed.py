@@ -8,9 +8,10 @@
                     them
     candles         minute and daily charts, for holes and for the close
 
-Contract: fills `trading.ports.Feed`, for one hub. Times are UTC nanoseconds, KIS's minutes become bars stamped with
-their end, and the closing print belongs to the last. A bar is told when it is over; a session's last may be asked for
-a minute after its close. Errors: RetryLater, Refused, and ConfigError for more names than can be served, with numbers.
+Contract: fills `trading.ports.Feed` and `Beating`, for one hub. Times are UTC nanoseconds, KIS's minutes become bars
+stamped with their end, and the closing print belongs to the last. A bar is told when it is over; a session's last may be
+asked for a minute after its close. Errors: RetryLater, Refused, and ConfigError for more names than can be served, with
+numbers.
 """
 
 from __future__ import annotations
@@ -145,6 +146,10 @@ class KisFeed:
             raise RetryLater("KIS's stream: not connected")
         async for item in self._ear:
             yield item
+
+    def heard(self) -> int:
+        """When anything last came over the stream: `trading.ports.Beating`. Snapshots are no sign of its life."""
+        return 0 if self._ear is None else self._ear.connection.heard
 
     # --- snapshots ----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from quantkit.brokers.kis.figures import moment
 from quantkit.brokers.kis.limiter import SECOND
 from quantkit.brokers.kis.quotes import Day, Minute
 from quantkit.errors import ConfigError, RetryLater
-from quantkit.trading.ports import Candle, Feed, Quote, Tick
+from quantkit.trading.ports import Beating, Candle, Feed, Quote, Tick
 from tests.brokers.kis.conftest import START
 from tests.brokers.kis.frames import frame, trade
 from tests.brokers.kis.server import Asked, Reply, done, refused
@@ -54,7 +54,9 @@ def snapshots(bench: Bench, told: dict[str, tuple[int, int]]) -> None:
 async def connected(bench: Bench, **options: float) -> KisFeed:
     feed = KisFeed(bench.client, bench.stream, **options)  # type: ignore[arg-type]
     assert isinstance(feed, Feed)
+    assert isinstance(feed, Beating)
     await feed.connect()
+    assert feed.heard() == bench.clock.now
     return feed
 
 
@@ -151,6 +153,7 @@ async def test_without_a_connection_nothing_is_asked(opened: Opened) -> None:
             await feed.subscribe(["005930"])
         with pytest.raises(RetryLater, match="not connected"):
             await anext(aiter(feed.stream()))
+        assert feed.heard() == 0
         await feed.close()
         assert not bench.kis.asked
 
