@@ -16,6 +16,7 @@ from quantkit.core.context import NOW_FROM, NOW_LEAD, Frame, Rule, no_rule
 from quantkit.core.fold import emptied
 from quantkit.core.outside import (
     STANDING,
+    Standing,
     alert_levels,
     collar_price,
     day_bases,
@@ -39,12 +40,15 @@ from quantkit.core.state import (
     QUIET,
     UNMET,
     WAITING,
+    Floats,
     Inputs,
     Ints,
     Log,
+    Mirror,
     Record,
     Records,
     State,
+    event_rows,
     new_log,
     no_events,
     no_records,
@@ -55,7 +59,7 @@ from quantkit.data.bars import FIRST_DAY, MEMBER, TRADED, VALID
 from quantkit.jit import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -91,6 +95,12 @@ class Tables(NamedTuple):
     actions: Records  # ACTION_ROW
 
 
+def joined(tables: Sequence[Tables]) -> Tables:
+    """All rows of some tables, in their order."""
+    parts = zip(*tables, strict=True) if tables else ((empty,) for empty in _NOTHING)
+    return Tables(*(np.concatenate([rows.view(np.uint8) for rows in part]).view(part[0].dtype) for part in parts))
+
+
 class Outcome(NamedTuple):
     """What watching a bar's path has shown: who filled, which orders ended, and the state as the watcher has it."""
 
@@ -109,17 +119,20 @@ class Seen(NamedTuple):
     start: int = 0  # row of `past` before which it is not called
 
 
-def before(row: Inputs) -> Inputs:
-    """One row as it is known before its first trade: dates, base prices, which names are listed and how.
+def before(rows: Inputs) -> Inputs:
+    """Rows as each is known before its first trade: dates, base prices, which names are listed and how.
 
     The open of a name's first session stays: by the rules of old its limits hung on it.
     """
-    nothing = np.full(row.close.shape, np.nan)
-    unknown = np.full(row.volume.shape, np.nan), np.full(row.vwap.shape, np.nan), np.full(row.targets.shape, np.nan)
-    flags = row.flags & np.uint8(255 - (TRADED | VALID | MEMBER))
-    return row._replace(
-        open=np.where(flags & FIRST_DAY, row.open, np.nan), high=nothing, low=nothing, close=nothing, flags=flags,
-        volume=unknown[0], vwap=unknown[1], targets=unknown[2],
+
+    def unknown(column: Floats) -> Floats:
+        return np.broadcast_to(np.nan, column.shape)
+
+    flags = rows.flags & np.uint8(255 - (TRADED | VALID | MEMBER))
+    nothing = unknown(rows.close)
+    return rows._replace(
+        open=np.where(flags & FIRST_DAY, rows.open, np.nan), high=nothing, low=nothing, close=nothing, flags=flags,
+        volume=unknown(rows.volume), vwap=unknown(rows.vwap), targets=unknown(rows.targets),
     )  # fmt: skip
 
 
@@ -137,10 +150,30 @@ class Panel:
     def __init__(self, bench: Bench, inputs: Inputs, events: Records, ready: ReadyRule | None = None) -> None:
         rule = None if ready is None else ready.rule
         self.inputs, self.events, self.ready, self.rule = inputs, events, ready, rule
+        self._ahead = before(inputs)
+        self._there = [k for k, column in enumerate(inputs) if len(column)]
+        self._row = -1, inputs
         rows = len(inputs.dates)
         self.equity: Ints = np.zeros(rows, np.int64)
         self.cash: Ints = np.zeros(rows, np.int64)
         self.kept = packed(Desk(bench.frame(inputs, rule), events, self.equity, self.cash))
+
+    def row(self, row: int) -> Inputs:
+        """One of them; the same as long as it is asked for."""
+        if self._row[0] != row:
+            self._row = row, self._one(self.inputs, row)
+        return self._row[1]
+
+    def morning(self, row: int) -> tuple[Inputs, Records]:
+        """A row as its morning knows it, and the row's events."""
+        return self._one(self._ahead, row), event_rows(self.events, row, row + 1)
+
+    def _one(self, inputs: Inputs, row: int) -> Inputs:
+        """`Inputs.rows`, without a look at columns that are empty."""
+        columns = list(inputs)
+        for k in self._there:
+            columns[k] = columns[k][row : row + 1]
+        return Inputs._make(columns)
 
 
 class Bench:
@@ -148,11 +181,13 @@ class Bench:
 
     def __init__(self, state: State, plan: Record, *, rule: Rule | None = None) -> None:
         self.state, self.plan, self.rule = state, plan, rule
+        self._mirror = Mirror(state)
         self.log: Log = new_log(len(state.names), orders=len(state.orders))
         self._room = len(self.log.fills) - room_for_bar(len(state.names), len(state.orders))
         self._full: list[Tables] = []
         self.row: Inputs | None = None
         self._shapes: list[tuple[int, ...]] = []
+        self._there: list[int] = []  # columns that hold anything
         self._events = NO_EVENTS
         self._kept: tuple[Address, object] = self._packed(_no_row(len(state.names)))  # fills may come before any row
         self._out = no_records(len(state.orders), STANDING)
@@ -168,12 +203,12 @@ class Bench:
         given = NO_EVENTS if events is None or not len(events) else events
         shapes = [column.shape for column in row]
         if self.row is None or shapes != self._shapes:
-            mine = Inputs._make(np.array(column) for column in row)
-            self.row, self._shapes, self._events = mine, shapes, given
+            self.row, self._shapes, self._events = Inputs._make(np.array(column) for column in row), shapes, given
+            self._there = [k for k, column in enumerate(row) if column.size]
             self._pack()
             return
-        for target, source in zip(self.row, row, strict=True):
-            target[...] = source
+        for k in self._there:
+            self.row[k][...] = row[k]
         if given is not self._events:
             self._events = given
             self._pack()
@@ -228,9 +263,10 @@ class Bench:
         self._make_room()
         stop_ended(self._kept[0], order, s, side, quantity, filled, rule, reason)
 
-    def standing(self, *, known: bool) -> Records:
-        """The orders that should stand at the exchange, STANDING; a view that the next call overwrites."""
-        return self._out[: int(list_standing(self._kept[0], 0, int(known), self._out))]
+    def standing(self, *, known: bool) -> list[Standing]:
+        """The orders that should stand at the exchange."""
+        count = list_standing(self._kept[0], 0, int(known), self._out)
+        return [Standing._make(row) for row in self._out[:count].tolist()]
 
     def levels(self, s: int) -> tuple[float, float]:
         """(below, above): prices from which on something of a name that we watch may act."""
@@ -250,27 +286,30 @@ class Bench:
     def adopt(self, outcome: Outcome) -> None:
         """Take over what fills alone do not tell: the table of orders, peaks, triggers, which orders ended."""
         theirs, state = outcome.state, self.state
-        state.orders[...] = theirs.orders
+        self._mirror.copy(theirs, "orders")
+        names, other = state.names, theirs.names
         for name in _OF_PATHS:
-            state.names[name] = theirs.names[name]
+            names[name][:] = other[name]
         state.account[_OF_ORDERS] = theirs.account[_OF_ORDERS]
-        stops = outcome.orders[np.isin(outcome.orders["kind"], (KIND_STOP, KIND_TRAIL, KIND_TAKE))]
-        for s in stops["symbol"][stops["filled"] == 0]:  # it ends the goal although it sold nothing
-            state.names["goal"][s], state.names["marks"][s] = theirs.names["goal"][s], theirs.names["marks"][s]
-        written = self.log.orders[: self.log.used[1]]
-        others = written[~np.isin(written["order_id"], outcome.orders["order_id"])]  # ended before the path
-        rows = np.concatenate([others, outcome.orders])
-        self.log.orders[: len(rows)] = rows
-        self.log.used[1] = len(rows)
+        ended = outcome.orders
+        for kind, s, filled in zip(*(ended[name].tolist() for name in ("kind", "symbol", "filled")), strict=True):
+            if kind in _STOPS and filled == 0:  # it ends the goal although it sold nothing
+                names["goal"][s], names["marks"][s] = other["goal"][s], other["marks"][s]
+        used = int(self.log.used[1])
+        if used:  # others have ended before the path
+            written = self.log.orders[:used]
+            ended = np.concatenate([written[~np.isin(written["order_id"], ended["order_id"])], ended])
+        self.log.orders[: len(ended)] = ended
+        self.log.used[1] = len(ended)
 
     def drained(self) -> Tables:
         """What was written since the last call."""
-        last = Tables(*emptied(self.log)) if self.log.used.any() else _NOTHING
+        last = Tables(*emptied(self.log)) if any(self.log.used.tolist()) else _NOTHING
         if not self._full:
             return last
         whole = [*self._full, last]
         self._full = []
-        return Tables(*(np.concatenate(rows) for rows in zip(*whole, strict=True)))
+        return joined(whole)
 
     def _make_room(self) -> None:
         """The buffers hold a bar and some thousand fills more; compiled code does not look whether they are full."""
@@ -279,8 +318,7 @@ class Bench:
 
     def copy_from(self, state: State) -> None:
         """Be as another state of the same shape."""
-        for mine, theirs in zip(self.state, state, strict=True):
-            mine[...] = theirs
+        self._mirror.copy(state)
 
     def _pack(self) -> None:
         if self.row is not None:
@@ -305,6 +343,7 @@ def _no_row(names: int) -> Inputs:
     )
 
 
+_STOPS = frozenset({KIND_STOP, KIND_TRAIL, KIND_TAKE})
 _OF_PATHS = ("peak", "used", "resting", "first", "high", "low", "range", "above", "below")
 _OF_ORDERS = [CASH_BEFORE, NEXT_ID, NEXT_GROUP, OWN_WORKING, AT_PRINTS, ENDED, QUIET, WAITING, UNMET]
 _NO_MONEY = np.empty(0, np.int64)

@@ -41,6 +41,7 @@ from quantkit.core.state import (
     Record,
     Records,
     State,
+    copied,
     i64,
     new_log,
     no_records,
@@ -113,9 +114,9 @@ def _close_chunk(state: State, inputs: Inputs) -> None:
 
 def emptied(log: Log) -> tuple[Records, Records, Records]:
     """Copies of the filled part of the buffers, which start anew."""
-    fills, orders, actions = (int(count) for count in log.used)
+    fills, orders, actions = log.used.tolist()
     log.used[:] = 0
-    return log.fills[:fills].copy(), log.orders[:orders].copy(), log.actions[:actions].copy()
+    return copied(log.fills[:fills]), copied(log.orders[:orders]), copied(log.actions[:actions])
 
 
 def is_rare(state: State, events: Records, plan: Record) -> bool:

@@ -8,7 +8,7 @@ triggers, the order of two fills) is for whoever watches the path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -61,21 +61,24 @@ from quantkit.market.kernels import ceil_tick, floor_tick
 if TYPE_CHECKING:
     from quantkit.core.context import Address
 
-STANDING = np.dtype(
-    [
-        ("order", np.int64),
-        ("symbol", np.int64),
-        ("side", np.int64),
-        ("quantity", np.int64),  # shares still to fill
-        ("limit", np.float64),  # on the day's grid; nan: a market order, or not yet known
-        ("kind", np.int64),
-        ("tif", np.int64),
-        ("own", np.int64),
-        ("at", np.int64),  # the auction it waits for: AT_ANY, AT_OPEN, AT_CLOSE
-        ("tag", np.int64),
-        ("bar", np.int64),  # it was decided on
-    ]
-)
+
+class Standing(NamedTuple):
+    """An order that should stand at the exchange: a row of STANDING."""
+
+    order: int
+    symbol: int
+    side: int
+    quantity: int  # shares still to fill
+    limit: float  # on the day's grid; nan: a market order, or not yet known
+    kind: int
+    tif: int
+    own: int
+    at: int  # the auction it waits for: AT_ANY, AT_OPEN, AT_CLOSE
+    tag: int
+    bar: int  # it was decided on
+
+
+STANDING = np.dtype([(name, np.float64 if name == "limit" else np.int64) for name in Standing._fields])
 
 
 @njit_bare

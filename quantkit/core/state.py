@@ -271,7 +271,7 @@ class Inputs(NamedTuple):
 
     def rows(self, start: int, stop: int) -> Inputs:
         """The bars start..stop as views."""
-        return Inputs._make(column[start:stop] if len(column) else column for column in self)
+        return Inputs._make([column[start:stop] if len(column) else column for column in self])
 
 
 class Log(NamedTuple):
@@ -308,8 +308,10 @@ def no_events() -> Records:
 
 def event_rows(events: Records, start: int, stop: int) -> Records:
     """The events of bars start..stop, counted from `start`."""
+    if not len(events):
+        return events
     low, high = np.searchsorted(events["bar"], [start, stop])
-    cut = events[low:high].copy()
+    cut = copied(events[low:high])
     cut["bar"] -= start
     return cut
 
@@ -346,9 +348,34 @@ def new_state(
     )
 
 
+def copied(table: Records) -> Records:
+    """A copy of a table, byte by byte: NumPy's own goes through it column by column, ten times as slowly."""
+    return table.view(np.uint8).copy().view(table.dtype) if len(table) else table
+
+
+class Mirror:
+    """The bytes of a state, and of the one it was last copied from: to look up what lies where takes longer than to
+    copy it."""
+
+    def __init__(self, state: State) -> None:
+        self._mine = _bytes_of(state)
+        self._other, self._theirs = state, self._mine
+
+    def copy(self, other: State, *names: str) -> None:
+        """Be as another state of the same shape; names: in these tables alone."""
+        if self._other is not other:
+            self._other, self._theirs = other, _bytes_of(other)
+        for name in names or State._fields:
+            self._mine[name][:] = self._theirs[name]
+
+
+def _bytes_of(state: State) -> dict[str, Bytes]:
+    return {name: array.view(np.uint8) for name, array in state._asdict().items()}
+
+
 def copy_state(state: State) -> State:
     """A state that can go its own way."""
-    return State._make(array.copy() for array in state)
+    return State._make(copied(array) for array in state)
 
 
 def to_bytes(state: State, symbols: tuple[str, ...]) -> bytes:

@@ -16,6 +16,7 @@ In a replay of bars somebody else watches the path (`brokers.sim.BarBroker`) and
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,7 @@ class Book:
         self.symbols, self.plan, self.intraday = symbols, plan, intraday
         self.strategy = strategy if strategy is not None and strategy.is_rule else None
         self.interpret, self.record = interpret, record
+        self._same_close = plan.fill_kind == KIND_SAME_CLOSE
         self.bench = Bench(state, plan, rule=None if self.strategy is None else no_rule(len(symbols)))
         self.watcher = Watcher(self.bench)
         self.tables: list[Tables] = []
@@ -129,9 +131,9 @@ class Book:
         decided: tuple[Wanted, ...] = ()
         if self.state.account[N_ORDERS]:
             now = int(self.state.account[BARS])
-            phase = int(row.dates["phase"][0]) if self.plan.fill_kind == KIND_SAME_CLOSE else None
+            phase = int(row.dates["phase"][0]) if self._same_close else None
             standing = self.bench.standing(known=phase is not None)
-            decided = tuple(wanted_of(order, phase) for order in standing if order["bar"] == now)
+            decided = tuple(wanted_of(order, phase) for order in standing if order.bar == now)
         if again:
             self.closing = True
             return Evening(decided, self._written(), self.equity, self.cash)
@@ -159,10 +161,8 @@ class Book:
         decided: tuple[Wanted, ...] = ()
         if row > start and self.state.account[N_ORDERS]:
             last = int(self.state.account[BARS]) - 1
-            self.bench.lay(panel.inputs.rows(row - 1, row))
-            decided = tuple(
-                wanted_of(order, None) for order in self.bench.standing(known=False) if order["bar"] == last
-            )
+            self.bench.lay(panel.row(row - 1))
+            decided = tuple(wanted_of(order, None) for order in self.bench.standing(known=False) if order.bar == last)
         return Advanced(row, decided, self._written())
 
     # --- what the broker did ------------------------------------------------------------------------------------------
@@ -211,18 +211,20 @@ class Book:
     @property
     def cash(self) -> int:
         """Settled or not."""
-        return int(self.state.account[[SETTLED, NEXT_1, NEXT_2]].sum())
+        account = self.state.account
+        return int(account[SETTLED] + account[NEXT_1] + account[NEXT_2])
 
     def available(self) -> int:
         """Cash that buys may bind, before what open orders bind already."""
-        kept = int(np.floor(self.plan.min_cash * self.plan.unit + 0.5))
-        names = self.state.names
-        short = np.flatnonzero(names["shares"] < 0)
-        if len(short):
+        plan, names = self.plan, self.state.names
+        unit, shares = plan["unit"], names["shares"]
+        kept = math.floor(plan["min_cash"] * unit + 0.5)
+        if (shares < 0).any():
+            short = np.flatnonzero(shares < 0)
             close = np.nan_to_num(names["last_close"][short])
-            worth = np.floor(close * -names["shares"][short] * self.plan.unit + 0.5).sum()
-            kept += int(np.floor(worth * (1.0 + self.plan.short_margin) + 0.5))
-        return self.cash - kept
+            worth = np.floor(close * -shares[short] * unit + 0.5).sum()
+            kept += math.floor(worth * (1.0 + plan["short_margin"]) + 0.5)
+        return self.cash - int(kept)
 
     # --- bytes --------------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from quantkit.core.state import (
 )
 
 if TYPE_CHECKING:
-    from quantkit.core.state import Record
+    from quantkit.core.outside import Standing
 
 
 class Wanted(NamedTuple):
@@ -116,25 +116,24 @@ def rule_of_kind(kind: int) -> int:
     return _RULES.get(kind, RULE_HELD)
 
 
-def wanted_of(row: Record, phase: int | None) -> Wanted:
-    """A STANDING row in words. phase: of the bar it may fill in, `DATE.phase`; None: not yet known."""
-    kind, own = int(row["kind"]), bool(row["own"])
-    if row["at"]:
-        word = _AUCTIONS[int(row["at"])]
+def wanted_of(row: Standing, phase: int | None) -> Wanted:
+    """A standing order in words. phase: of the bar it may fill in, `DATE.phase`; None: not yet known."""
+    kind, own = row.kind, bool(row.own)
+    if row.at:
+        word = _AUCTIONS[row.at]
     elif kind == KIND_OPEN:
         word = "open" if phase is None or phase & OPENING else "market"
     elif kind == KIND_CLOSE:
         word = "close" if phase is None or phase & CLOSING else "market"
     else:
         word = _KINDS.get(kind, "market")
-    limit = float(row["limit"])
-    if word == "limit" and limit != limit:
+    if word == "limit" and row.limit != row.limit:
         word = "market"
-    tif = TIFS[int(row["tif"])]
-    rule = "own" if own else "max_holding" if int(row["tag"]) == TAG_HELD_OUT else "target"
+    tif = TIFS[row.tif]
+    rule = "own" if own else "max_holding" if row.tag == TAG_HELD_OUT else "target"
     return Wanted(
-        int(row["order"]), int(row["symbol"]), int(row["side"]), int(row["quantity"]), limit, word,
-        tif if tif in ("ioc", "fok") else "day", rule, int(row["tag"]),
+        row.order, row.symbol, row.side, row.quantity, row.limit, word, tif if tif in ("ioc", "fok") else "day", rule,
+        row.tag,
     )  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from quantkit.core.state import (
     DAY,
     EVENT_ROW,
     SETTLED,
+    Mirror,
     State,
+    copied,
     copy_state,
     event_rows,
     from_bytes,
@@ -79,3 +81,25 @@ def test_events_of_a_chunk_count_from_its_first_row() -> None:
     assert event_rows(events, 3, 7)["bar"].tolist() == [0, 0]
     assert event_rows(no_events(), 0, 9)["bar"].tolist() == []
     assert events["bar"].tolist() == [1, 3, 3, 7]
+
+
+def test_a_copied_table_goes_its_own_way() -> None:
+    table = no_records(2, EVENT_ROW)
+    table["bar"] = (1, 2)
+    other = copied(table)
+    other["bar"] = 9
+    assert table["bar"].tolist() == [1, 2]
+    assert other[1].bar == 9  # rows have their columns as attributes
+
+
+def test_a_mirror_is_what_it_copied_table_by_table() -> None:
+    state, other, third = (new_state(2, cash=money) for money in (1, 2, 3))
+    other.orders["id"][0], other.names["shares"][1] = 7, 5
+    mirror = Mirror(state)
+    mirror.copy(other, "orders")
+    assert (state.orders["id"][0], state.names["shares"][1], state.account[SETTLED]) == (7, 0, 1)
+    mirror.copy(third)
+    assert to_bytes(state, SYMBOLS) == to_bytes(third, SYMBOLS)
+    third.account[SETTLED] = 8
+    mirror.copy(third)
+    assert state.account[SETTLED] == 8
