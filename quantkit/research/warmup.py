@@ -33,6 +33,8 @@ from quantkit.data.bars import Bars, midnights
 from quantkit.hooks import silently
 from quantkit.jit import stored_kernels
 from quantkit.market.costs import Costs
+from quantkit.market.kernels import limits_at
+from quantkit.market.rules import rule_tables
 from quantkit.research.trial import Runner
 from quantkit.strategy import Strategy
 
@@ -100,6 +102,7 @@ def _fold(bars: Bars) -> None:
     plan = plan_of(policy, Costs.kis())
     inputs = inputs_of(bars, targets.astype(np.float64), policy=policy)
     events = events_of(bars)
+    limits_at(rule_tables(bars.days[:1].astype(np.int64)), 0, 0, 1e3, 1.0)  # what the gates ask of every name
     for rule in (None, no_rule(2)):
         bench = Bench(first_state(bars, cash=1_000_000), plan, rule=rule)
         bench.lay(inputs.rows(0, 1), events)

@@ -9,9 +9,10 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantkit.live.risk import Denied, GateLimits, View, check
+from quantkit.live.risk import Denied, GateLimits, View, check, exchange
 from quantkit.live.risk.judged import judged
 from quantkit.live.switch import Mode, Modes
+from quantkit.market import KRX_MARKETS, krx
 from quantkit.trading.approval import Approved
 from quantkit.trading.orders import Intent, Order, OrderType, Side, Status, Window, new_order
 from quantkit.trading.ports import InstrumentDay
@@ -155,3 +156,12 @@ def test_the_same_question_has_the_same_answer(asked: Order, seen: View) -> None
     assert type(first) is type(second)
     if isinstance(first, Denied):
         assert first == second
+
+
+@given(
+    base=st.floats(-1.0, 2e6) | NUMBERS, market=st.sampled_from(KRX_MARKETS),
+    date=st.dates(dt.date(1996, 1, 2), dt.date(2026, 12, 30)), leverage=st.sampled_from([1.0, 2.0, -1.0, math.nan]),
+)  # fmt: skip
+def test_limits_of_a_day_are_those_of_the_market(base: float, market: str, date: dt.date, leverage: float) -> None:
+    expected = krx.price_limits(base, date, market, leverage=leverage)
+    assert repr(exchange.limits(base, date, market, leverage, False, False)) == repr(expected)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from quantkit.errors import BadData
-from quantkit.market import KRX_MARKETS, MARKET_ID, krx
+from quantkit.market import KRX_MARKETS, MARKET_ID, kernels, krx
 from quantkit.market.days import epoch_days
 from quantkit.market.orders import accepted
 from quantkit.market.rules import rule_tables
@@ -23,6 +23,7 @@ from quantkit.market.rules import rule_tables
 if TYPE_CHECKING:
     import datetime as dt
 
+    from quantkit.market.rules import RuleTables
     from quantkit.trading.ports import InstrumentDay
 
 CALLS: Final = frozenset({"opening_orders", "opening_auction", "closing_auction", "vi_auction"})
@@ -55,12 +56,18 @@ def refusal(kind: str, date: dt.date, phase: str, venue: str, market: str, statu
         return str(unknown)
 
 
+@lru_cache(64)
+def _rules(date: dt.date) -> RuleTables:
+    """The rules of a day."""
+    return rule_tables(np.array([int(epoch_days(date))]))
+
+
 @lru_cache(1024)
 def _bands(date: dt.date, market: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Lower bounds and ticks of the price bands; None for a market nobody knows."""
     if market not in MARKET_ID:
         return None
-    rules = rule_tables(np.array([int(epoch_days(date))]))
+    rules = _rules(date)
     row, place = int(rules.row[0]), MARKET_ID[market]
     bounds = rules.tick_lower[row, place]
     known = bounds < math.inf
@@ -95,6 +102,6 @@ def limits(
         return 0.0, math.inf
     if first_day:
         low, high = krx.ipo_band(base, date, market)
-    else:
-        low, high = krx.price_limits(base, date, market, leverage=leverage)
-    return float(low), float(high)
+        return float(low), float(high)
+    rules = _rules(date)
+    return kernels.limits_at(rules, int(rules.row[0]), MARKET_ID[market], float(base), float(leverage))
