@@ -88,12 +88,17 @@ class Ledger:
     """
 
     rows: tuple[Row, ...]
-    times: tuple[str, ...]
+    index: pd.DatetimeIndex = field(repr=False)
     difference: Ints = field(repr=False)
     effects: Ints = field(repr=False)
     decided: Ints = field(repr=False)
     fills: tuple[int, int]
     unit: int = 1
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Of the bars, as text: the date where all are midnights."""
+        return tuple(self.index.strftime(_form(self.index)))
 
     @property
     def same(self) -> bool:
@@ -156,7 +161,7 @@ class Ledger:
             "same": self.same,
             "explained": self.explained,
             "difference": self.total / unit,
-            "bars": len(self.times),
+            "bars": len(self.index),
             "decisions": {"alike": self.decisions[0], "all": self.decisions[1], "share": self.decision_parity},
             "fills": {"expected": self.fills[0], "actual": self.fills[1]},
             "causes": {cause: {"rows": counted[cause], "amount": amounts[cause] / unit} for cause in amounts},
@@ -177,7 +182,7 @@ class Ledger:
 
     def __repr__(self) -> str:
         if self.same:
-            return f"<Ledger: the same, {self.decisions[1]} orders and {self.fills[0]} fills on {len(self.times)} bars>"
+            return f"<Ledger: the same, {self.decisions[1]} orders and {self.fills[0]} fills on {len(self.index)} bars>"
         causes = ", ".join(f"{cause} {amount / self.unit:+,.0f}" for cause, amount in self.by_cause().items())
         return f"<Ledger {self.total / self.unit:+,.0f}: {causes}>"
 
@@ -201,17 +206,17 @@ def compare(expected: Tables, actual: Tables, *, replayed: bool = False) -> Ledg
     if rest.any():
         causes.append(_rest(rest, first, second, len(causes)))
         effects = np.vstack([effects, rest])
-    times = tuple(_stamps(first))
-    rows = []
+    form, rows = _form(first.index), []
     for cause, effect in zip(causes, effects, strict=True):
         biggest = int(effect[np.abs(effect).argmax()]) if len(effect) else 0
         symbol = first.symbols[cause.symbol] if cause.symbol >= 0 else ""
-        rows.append(Row(cause.kind, times[cause.row], symbol, cause.text(), int(effect[-1]), biggest, cause.follows,
-                        cause.row, cause.part))  # fmt: skip
+        time = first.index[cause.row].strftime(form)
+        rows.append(Row(cause.kind, time, symbol, cause.text(), int(effect[-1]), biggest, cause.follows, cause.row,
+                        cause.part))  # fmt: skip
     order = sorted(range(len(rows)), key=lambda place: causes[place].row)
     return Ledger(
         rows=tuple(rows[place] for place in order),
-        times=times,
+        index=first.index,
         difference=difference,
         effects=effects[order],
         decided=walk.decisions,
@@ -255,8 +260,6 @@ def _rest(rest: Ints, first: Any, second: Any, causes: int) -> Cause:
     return Cause("unexplained", row, -1, "equity that fills, actions and flows do not account for")
 
 
-def _stamps(run: Any) -> list[str]:
-    """Times of the bars as text: the date where all are midnights."""
-    if bool((run.index == run.index.normalize()).all()):
-        return [str(stamp) for stamp in run.index.strftime("%Y-%m-%d")]
-    return [str(stamp) for stamp in run.index.strftime("%Y-%m-%d %H:%M:%S")]
+def _form(index: pd.DatetimeIndex) -> str:
+    """How times are written."""
+    return "%Y-%m-%d" if bool((index == index.normalize()).all()) else "%Y-%m-%d %H:%M:%S"
