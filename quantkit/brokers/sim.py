@@ -93,22 +93,24 @@ class BarBroker:
 
     def book(self, fills: Records) -> None:
         """Let fills of `match` be done."""
-        for name in ("value", "commission", "tax"):
-            money = fills[name] * fills["side"] if name == "value" else fills[name]
-            self.cash -= int(money.sum())
-        np.add.at(self.shares, fills["symbol"], fills["side"] * fills["quantity"])
+        for s, side, quantity, value, commission, tax in zip(*(fills[name].tolist() for name in _BOOKED), strict=True):
+            self.cash -= side * value + commission + tax
+            self.shares[s] += side * quantity
 
     def _compare(self, state: State) -> None:
         """Bug where the engine and the broker do not have the same money and shares."""
         if _money(state) != self.cash:
             raise Bug(f"the engine has {_money(state):,} in cash, the broker {self.cash:,}")
-        if not np.array_equal(state.names["shares"], self.shares):
+        if state.names["shares"].tobytes() != self.shares.tobytes():
             s = int(np.flatnonzero(state.names["shares"] != self.shares)[0])
             raise Bug(f"the engine has {state.names['shares'][s]} shares of name {s}, the broker {self.shares[s]}")
 
 
+_BOOKED = ("symbol", "side", "quantity", "value", "commission", "tax")
+
+
 def _money(state: State) -> int:
-    return int(state.account[1:4].sum())
+    return sum(state.account[1:4].tolist())
 
 
 def _drop_others(state: State, orders: set[int], refused: Collection[int]) -> None:

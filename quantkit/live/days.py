@@ -182,7 +182,7 @@ def _type_of(sleeve: Sleeve, wanted: Wanted, price: float | None, *, known: bool
     """How the exchange is asked to price it. known: False before the morning, when a limit may still be missing."""
     if wanted.kind == "conditional":
         return OrderType.CONDITIONAL
-    if price is not None or (not known and sleeve.book.plan.collar >= 0 and wanted.kind not in _UNPRICED):
+    if price is not None or (not known and sleeve.plan.collar >= 0 and wanted.kind not in _UNPRICED):
         return OrderType.LIMIT
     return OrderType.MARKET
 
@@ -291,7 +291,7 @@ def closes(turn: Turn, given: BarClosed) -> None:
         fold_ended(turn, sleeve, gone.order, gone.reason)
     turn.write(Kind.BAR_FOLDED, {
         "bar": given.close, "equity": int(said.equity), "cash": int(said.cash), "digest": sleeve.digest(),
-        "complete": given.complete, "backfill": given.backfill, **_told(sleeve, given.row),
+        "complete": given.complete, "backfill": given.backfill, **({} if given.alone else _told(sleeve, given.row)),
     }, deployment=sleeve.name)  # fmt: skip
     decide(turn, sleeve, given, targets, said.decided)
     if sleeve.book.intraday and not given.alone:

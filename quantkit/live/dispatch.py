@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -142,7 +141,7 @@ def _replace(turn: Turn, name: str) -> None:
         if left < 1:
             life.cancel(turn, order, "NOT_WANTED")
         return
-    asked = replace(order, quantity=order.filled + left, price=price)
+    asked = order.changed(quantity=order.filled + left, price=price)
     judged = engine.gate(asked, view_of(turn, asked, ask="modify"))
     if isinstance(judged, Denied) and judged.code in _PASSING:
         return
@@ -170,9 +169,9 @@ def _send(turn: Turn, order: Order) -> None:
     if order.intent.type in _PRICED and price is None:
         turn.order(Kind.ORDER_DENIED, order, {"code": "NO_PRICE", "detail": "no morning gave its limit"})
         return
-    asked = replace(order, quantity=quantity, price=price)
+    asked = order.changed(quantity=quantity, price=price)
     cut = _orderable(turn, asked)
-    ready = replace(asked, quantity=cut) if 0 < cut < quantity else asked
+    ready = asked.changed(quantity=cut) if 0 < cut < quantity else asked
     view = view_of(turn, ready)
     judged = engine.gate(ready, view)
     if isinstance(judged, Denied):
@@ -187,7 +186,7 @@ def _send(turn: Turn, order: Order) -> None:
     if ready.quantity < quantity:
         payload |= {"wanted": quantity, "cut": "ORDERABLE_CASH" if order.intent.side is Side.BUY else "SELLABLE"}
     sent = turn.order(Kind.ORDER_SUBMITTING, order, payload)
-    if order.intent.side is Side.BUY:
+    if order.intent.side is Side.BUY and not engine.settings.capabilities.cuts:
         engine.now.orderable -= _cost(turn, sent)
     engine.now.last_sent = turn.time
     turn.send(Submit(judged))
@@ -211,7 +210,7 @@ def _arrival(turn: Turn, order: Order) -> dict[str, float]:
 def _cost(turn: Turn, order: Order) -> int:
     """Money that a buy needs, with its commission."""
     value = outcomes.cost_of(turn, order)
-    return value + life.costs(turn, replace(order, value=0, commission=0), value)[0]
+    return value + life.costs(turn, order.changed(value=0, commission=0), value)[0]
 
 
 def _bound(turn: Turn, order: Order) -> int:
@@ -236,7 +235,7 @@ def _orderable(turn: Turn, order: Order) -> int:
     if cost <= max(0, engine.now.orderable):
         return order.quantity
     fits = max(0, math.floor(engine.now.orderable / (cost / order.quantity)))
-    while fits and _cost(turn, replace(order, quantity=fits)) > engine.now.orderable:
+    while fits and _cost(turn, order.changed(quantity=fits)) > engine.now.orderable:
         fits -= 1
     return fits
 
@@ -279,8 +278,8 @@ def view_of(turn: Turn, order: Order, *, ask: Literal["new", "modify"] = "new") 
     told = (s.instruments.get(symbol) for s in (knows, *engine.sleeves.values()) if s is not None)
     today = next((each for each in told if each is not None), None)
     working = tuple(other for other in (engine.orders[i] for i in engine.working) if other.id.partition("~")[0] != root)
-    available, equity = _means(turn, order, working)
     positions = engine.unassigned if sleeve is None else sleeve.positions()
+    available, equity = _means(turn, order, working, positions)
     times = engine.sent.get(intent.deployment, [])
     return View(
         now=turn.time, ask=ask, modes=modes_of(turn, order), market=market,
@@ -302,8 +301,8 @@ def view_of(turn: Turn, order: Order, *, ask: Literal["new", "modify"] = "new") 
     )  # fmt: skip
 
 
-def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, int]:
-    """(money that may be bound, equity) of whoever the order is for."""
+def _means(turn: Turn, order: Order, working: tuple[Order, ...], positions: dict[str, int]) -> tuple[int, int]:
+    """(money that may be bound, equity) of whoever the order is for. positions: theirs."""
     engine, sleeve = turn.engine, turn.engine.sleeve_of(order)
     bound = sum(
         _bound(turn, other) for other in working
@@ -312,15 +311,15 @@ def _means(turn: Turn, order: Order, working: tuple[Order, ...]) -> tuple[int, i
     if sleeve is None:
         available, equity = engine.unassigned_cash, engine.cash()
     else:
-        available, equity = sleeve.book.available(), live_equity(turn, sleeve)
+        available, equity = sleeve.book.available(), live_equity(turn, sleeve, positions)
         available += round((sleeve.limits.min_cash or 0.0) * sleeve.unit)  # the gate takes it off itself
     return min(available - bound, engine.now.orderable), equity
 
 
-def live_equity(turn: Turn, sleeve: Sleeve) -> int:
-    """What a sleeve is worth now: at the last mark, moved by the prices since."""
+def live_equity(turn: Turn, sleeve: Sleeve, positions: dict[str, int]) -> int:
+    """What a sleeve with these positions is worth now: at the last mark, moved by the prices since."""
     worth = sleeve.cash()
-    for symbol, shares in sleeve.positions().items():
+    for symbol, shares in positions.items():
         last = turn.engine.now.prices.get(symbol)
         price = last[0] if last else sleeve.last_close(symbol)
         worth += math.floor(price * shares * sleeve.unit + 0.5) if math.isfinite(price) else 0

@@ -36,7 +36,7 @@ _STANDS: Final = frozenset({Status.ACCEPTED, Status.PARTIALLY_FILLED})
 def value_of(turn: Turn, order: Order, price: float, quantity: int) -> int:
     """Minor units."""
     sleeve = turn.engine.sleeve_of(order)
-    return int(money(price, quantity, 1.0 if sleeve is None else float(sleeve.book.plan.unit)))
+    return int(money(price, quantity, 1.0 if sleeve is None else sleeve.plan.unit))
 
 
 def costs(turn: Turn, order: Order, value: int) -> tuple[int, int]:
@@ -130,7 +130,7 @@ def cancel(turn: Turn, order: Order, reason: str) -> Order:
 
 def former(turn: Turn, time: int) -> bool:
     """Whether a moment was on a day before this one."""
-    return turn.date(time) < turn.date()
+    return time < turn.time and turn.date(time) < turn.date()
 
 
 def follow(turn: Turn, order: Order) -> None:

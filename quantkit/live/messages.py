@@ -142,7 +142,7 @@ class BarsAhead:
     of the first that is left, where it is of the session that is open.
 
     quick: False folds none, so that every bar is gone through part by part. session: what the morning of a row's
-    session says, for the last one that begins on the way.
+    session says, for the last one that begins on the way. shortest: the shortest distance between two ends.
     """
 
     time: int
@@ -151,6 +151,7 @@ class BarsAhead:
     start: int
     ends: NDArray[np.int64]  # (T,) of the rows, UTC nanoseconds
     session: Callable[[int], SessionOpens]
+    shortest: int
     quick: bool = True
 
 

@@ -209,7 +209,7 @@ def cost_of(turn: Turn, order: Order) -> int:
     if price is None:
         last = turn.engine.now.prices.get(order.intent.symbol)
         price = 1.3 * (last[0] if last else order.intent.decision_price or 0.0)
-    return int(money(price, order.leaves, 1.0 if sleeve is None else float(sleeve.book.plan.unit)))
+    return int(money(price, order.leaves, 1.0 if sleeve is None else sleeve.plan.unit))
 
 
 def _upper(turn: Turn, order: Order, sleeve: Sleeve | None) -> float | None:

@@ -15,7 +15,7 @@ from quantkit.core.state import N_ORDERS
 from quantkit.data.bars import TRADED, VALID
 
 if TYPE_CHECKING:
-    from quantkit.core.state import Inputs, State
+    from quantkit.core.state import Floats, Inputs, State
 
 _SIZE = 8
 _PLACES = 4
@@ -23,19 +23,23 @@ _PLACES = 4
 
 def seen_of(row: Inputs) -> str:
     """Of one bar's prices, and of which names traded and are valid."""
-    made = hashlib.blake2b(digest_size=_SIZE)
-    for column in (row.open, row.high, row.low, row.close):
-        made.update(np.nan_to_num(column).tobytes())
-    made.update((row.flags & (TRADED | VALID)).tobytes())
-    return made.hexdigest()
+    return _print(_values(row.open, row.high, row.low, row.close) + (row.flags & (TRADED | VALID)).tobytes())
 
 
 def aims_of(row: Inputs) -> str:
     """Of one bar's targets, ranks and scales."""
-    made = hashlib.blake2b(digest_size=_SIZE)
-    for column in (row.targets, row.rank, row.scale):
-        made.update(np.nan_to_num(np.asarray(column, np.float64)).tobytes())
-    return made.hexdigest()
+    return _print(_values(row.targets, row.rank, row.scale))
+
+
+def _values(*columns: Floats) -> bytes:
+    """The numbers of some columns, 0 for what is none: the bytes of a NaN are not always the same."""
+    values = np.concatenate([column.reshape(-1) for column in columns], dtype=np.float64)
+    values[values != values] = 0.0
+    return values.tobytes()
+
+
+def _print(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=_SIZE).hexdigest()
 
 
 def held_of(symbols: tuple[str, ...], state: State, row: Inputs) -> dict[str, list[float | None]]:
@@ -43,8 +47,8 @@ def held_of(symbols: tuple[str, ...], state: State, row: Inputs) -> dict[str, li
     not known is None."""
     names = state.names
     owned = names["shares"] + names["due"]
-    places = set(np.flatnonzero(owned).tolist())
-    places.update(state.orders["symbol"][: int(state.account[N_ORDERS])].tolist())
+    places = set(owned.nonzero()[0].tolist())
+    places.update(state.orders["symbol"][: state.account[N_ORDERS]].tolist())
     found: dict[str, list[float | None]] = {}
     for s in sorted(places):
         prices = (row.open[0, s], row.high[0, s], row.low[0, s], names["last_close"][s])

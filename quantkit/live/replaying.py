@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantkit.core.bench import before
-from quantkit.core.state import event_rows
 from quantkit.live import days, life, signals
 from quantkit.live.messages import BarClosed
 from quantkit.trading.events import Kind
@@ -40,8 +38,7 @@ def ahead(turn: Turn, given: BarsAhead) -> None:
             _folded(turn, sleeve, given, said, equity, targets)
     dates = given.panel.inputs.dates
     if row < len(given.ends) and int(dates["day"][row]) == sleeve.day:
-        coming, events = given.panel.inputs.rows(row, row + 1), event_rows(given.panel.events, row, row + 1)
-        days.morning(turn, sleeve, before(coming), events)
+        days.morning(turn, sleeve, *given.panel.morning(row))
 
 
 def _folded(turn: Turn, sleeve: Sleeve, given: BarsAhead, said: Any, equity: int, targets: Any) -> None:
@@ -57,19 +54,19 @@ def _folded(turn: Turn, sleeve: Sleeve, given: BarsAhead, said: Any, equity: int
         sleeve.day = opening.day
         sleeve.instruments = {each.symbol: each for each in opening.instruments}
     turn.time = int(given.ends[last])
-    sleeve.row = before(panel.inputs.rows(last, row))
+    sleeve.row, _ = panel.morning(last)
     for gone in said.ended:
         days.fold_ended(turn, sleeve, gone.order, gone.reason)
     closes = given.ends[max(start - 1, 0) : row]
-    if len(closes) > 1:
-        shortest = int(np.diff(closes).min())
-        sleeve.step = min(sleeve.step, shortest) if sleeve.step else shortest
+    if len(closes) > 1 and sleeve.step != given.shortest:
+        found = int(np.diff(closes).min())
+        sleeve.step = min(sleeve.step, found) if sleeve.step else found
     sleeve.bar, sleeve.opened = turn.time, False
     turn.write(Kind.BAR_FOLDED, {
         "bar": turn.time, "equity": int(panel.equity[last]), "cash": int(panel.cash[last]), "digest": sleeve.digest(),
         "complete": True, "backfill": False, "bars": row - start,
     }, deployment=sleeve.name)  # fmt: skip
-    closed = BarClosed(turn.time, sleeve.name, turn.time, panel.inputs.rows(last, row), panel.events[:0])
+    closed = BarClosed(turn.time, sleeve.name, turn.time, panel.row(last), panel.events[:0])
     days.decide(turn, sleeve, closed, targets, said.decided)
 
 

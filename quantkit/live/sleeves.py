@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from quantkit.core.amounts import commission_of, tax_of
+from quantkit.core.amounts import commission_of, numbers_of, tax_of
 from quantkit.core.state import (
     DAY_START,
     EQUITY,
@@ -166,8 +166,10 @@ class Sleeve:
     losses: int = 0
     realized: dict[int, int] = field(default_factory=dict)
     columns: dict[str, int] = field(default_factory=dict)
+    plan: Any = None  # of the book, in plain numbers
 
     def __post_init__(self) -> None:
+        self.plan = numbers_of(self.book.plan)
         self.columns = {symbol: place for place, symbol in enumerate(self.book.symbols)}
         if not self.markets:
             self.markets = ("KOSPI",) * len(self.book.symbols)
@@ -175,12 +177,12 @@ class Sleeve:
     def shares(self, symbol: str) -> int:
         """Shares of a name that are there."""
         place = self.columns.get(symbol)
-        return 0 if place is None else int(self.book.state.names["shares"][place])
+        return 0 if place is None else int(self.book.state.names["shares"].item(place))
 
     def positions(self) -> dict[str, int]:
         """Shares by symbol, those that are held alone."""
         shares = self.book.state.names["shares"]
-        return {self.book.symbols[place]: int(shares[place]) for place in shares.nonzero()[0]}
+        return {self.book.symbols[place]: int(shares[place]) for place in shares.nonzero()[0].tolist()}
 
     def cash(self) -> int:
         """All money, settled or on its way, minor units."""
@@ -291,7 +293,7 @@ def rule_of(order: Order) -> int:
 
 def costs_of(sleeve: Sleeve, order: Order, value: int, date: dt.date) -> tuple[int, int]:
     """(commission, tax) of a further fill of `value` minor units, as the plan of the sleeve has it."""
-    plan, market = sleeve.book.plan, MARKET_ID[sleeve.market(order.intent.symbol)]
+    plan, market = sleeve.plan, MARKET_ID[sleeve.market(order.intent.symbol)]
     if plan.per_order_day:
         commission = int(commission_of(plan, market, order.value + value)) - order.commission
     else:
@@ -303,7 +305,7 @@ def costs_of(sleeve: Sleeve, order: Order, value: int, date: dt.date) -> tuple[i
 
 def costs_on(sleeve: Sleeve, market: str, side: Side, value: int, date: dt.date) -> tuple[int, int]:
     """(commission, tax) of a whole order of others, as the plan of a sleeve has it."""
-    plan, place = sleeve.book.plan, MARKET_ID[market]
+    plan, place = sleeve.plan, MARKET_ID[market]
     tax = int(tax_of(plan, _tax_rate(date, place), value)) if side.sign < 0 else 0
     return int(commission_of(plan, place, value)), tax
 

@@ -13,20 +13,16 @@ money and shares of its own and refuses to go on (Bug) where the engine's are no
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from quantkit.core.bench import before
+from quantkit.core.bench import joined
 from quantkit.core.fold import Output
 from quantkit.core.state import (
-    ACTION_ROW,
     CLOSING,
     DAY,
-    FILL_ROW,
     N_ORDERS,
-    ORDER_ROW,
     RULE_LIMIT,
     RULE_LIMIT_OPEN,
     RULE_STOP,
@@ -117,6 +113,7 @@ class Driver:
         self._row = -1
         self._met: dict[int, tuple[float, int]] = {}  # what the path brought to act: its price, shares held by then
         self._bases = np.zeros(len(ready.bars.symbols))
+        self._binds_cash = ready.binds_cash
 
     @property
     def denied(self) -> int:
@@ -144,9 +141,7 @@ class Driver:
                 tell(row, rows)
                 said = row
         self.journal.append((), snapshot=self.engine.snapshot())
-        tables = [np.concatenate([part[k] for part in self.book.tables]) if self.book.tables else np.empty(0, kind)
-                  for k, kind in enumerate((FILL_ROW, ORDER_ROW, ACTION_ROW))]  # fmt: skip
-        return Output(self.equity, self.cash, *tables)
+        return Output(self.equity, self.cash, *joined(self.book.tables))
 
     def _connect(self) -> None:
         """The order stream, and the first look: the account has what the sleeve was given."""
@@ -165,7 +160,8 @@ class Driver:
             return row
         begun = self.sleeve.bar
         time = self.hours.ends[row - 1] if row else self.hours.of(0).morning
-        given = BarsAhead(time, NAME, self.panel, row, self.hours.array, self._session, quick=self.quick)
+        hours = self.hours
+        given = BarsAhead(time, NAME, self.panel, row, hours.array, self._session, hours.shortest, quick=self.quick)
         effects = self._reduce(given)
         self._do(effects, max(time, self.sleeve.bar))  # a morning may end orders
         if self.sleeve.bar == begun:
@@ -187,7 +183,7 @@ class Driver:
         ):  # fmt: skip
             if due and self.engine.waiting:
                 self._do(self._reduce(TimerFired(moment, "windows")), moment)
-        laid = self.inputs.rows(row, row + 1)
+        laid = self.panel.row(row)
         self._match(laid, at.told)
         given, seen = self.ready.row(row)
         events = event_rows(self.events, row, row + 1)
@@ -204,8 +200,7 @@ class Driver:
         first = row
         while not self.hours.opens_session(first):
             first -= 1
-        laid = before(self.inputs.rows(first, first + 1))
-        events = event_rows(self.events, first, first + 1)
+        laid, events = self.panel.morning(first)
         begun = self.hours.days[first] == int(self.book.state.account[DAY])  # a quiet stretch has gone through it
         self._bases = self.broker.bases(laid, None if begun else events, self.book.state)
         flags, bars = laid.flags[0], self.ready.bars
@@ -359,18 +354,18 @@ class Driver:
         else:
             held = self.sleeve.shares(symbol)
             last = math.nan if self.hours.opens_session(self._row) else self.sleeve.last_close(symbol)
-            if self.ready.binds_cash:
+            if self._binds_cash:
                 available = view.available
         place = self.sleeve.columns[symbol]
         base, raw = float(self._bases[place]), view.raw
         if not base > 0.0:  # a first bar has no limits: nothing says from where they would count
             base, raw = float(self.inputs.open[self._row, place]), False
-        known = replace(
-            view, last_price=last if last > 0.0 else base, last_time=view.now, base=base, raw=raw, sellable=abs(held),
-            positions=positions, available=available, market=MARKETS[self.book.state.names["market"][place]],
-            working=[other for other in view.working if _aside(other, order)],
-        )  # fmt: skip
-        judged = check(order, known)
+        view.last_price, view.last_time = last if last > 0.0 else base, view.now
+        view.base, view.raw, view.sellable = base, raw, abs(held)
+        view.positions, view.available = positions, available
+        view.market = MARKETS[self.book.state.names["market"][place]]
+        view.working = [other for other in view.working if _aside(other, order)]
+        judged = check(order, view)
         if isinstance(judged, Denied):
             self.denials.append(Denial(order.intent.fold_order, order.id, judged.code, judged.detail))
         return judged

@@ -14,6 +14,7 @@ that no calendar knows, and bars of any length; each bar has its own moments, in
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -57,10 +58,14 @@ class BarHours:
         self.begins: list[int] = starts.tolist()
         self.ends: list[int] = ends.tolist()
         self.array = ends
+        self.shortest = int(np.diff(ends).min()) if len(ends) > 1 else 0
         self._gap = MINUTE if not bars.intraday else 100  # between two moments of a bar
         self._first = np.flatnonzero(np.diff(bars.days, prepend=bars.days[0] - 1)).tolist()
         self._closing = np.flatnonzero(phases & CLOSING).tolist()
         self._last = {day: row for row, day in enumerate(self.days)}
+        self._dates: dict[int, dt.date] = {}
+        self.of = lru_cache(16)(self._moments)  # the moments of a bar
+        self._window = lru_cache(16)(self._window_of)
 
     def opens_session(self, row: int) -> bool:
         """Whether a bar is the first of its session."""
@@ -70,8 +75,7 @@ class BarHours:
         """Whether a bar is the last of its session."""
         return self._last[self.days[row]] == row
 
-    def of(self, row: int) -> Moments:
-        """The moments of a bar."""
+    def _moments(self, row: int) -> Moments:
         begin, end, gap = self.begins[row], self.ends[row], self._gap
         before = self.ends[row - 1] if row else begin - 60 * MINUTE
         morning = max(before + 1, begin - 40 * MINUTE)
@@ -87,11 +91,11 @@ class BarHours:
         if last is None:
             return None
         first = self._first[bisect_right(self._first, last) - 1]
-        return Span(_date(day), self.begins[first], self.ends[last])
+        return Span(self._date(day), self.begins[first], self.ends[last])
 
     def date_of(self, time: int, *, market: str = "") -> dt.date:  # noqa: ARG002
         """The session's date at a moment: that of the bar that ends next."""
-        return _date(self.days[min(bisect_left(self.ends, time), len(self.ends) - 1)])
+        return self._date(self.days[min(bisect_left(self.ends, time), len(self.ends) - 1)])
 
     def next_window(self, kind: str, after: int, *, market: str = "", venue: Any = "") -> Window:  # noqa: ARG002
         """The first window of that kind that has not closed at `after`; where no bar is left, one that never opens."""
@@ -103,9 +107,12 @@ class BarHours:
             if kind == "opening_auction" and place < len(rows) and rows[place] == row and self.of(row).trading <= after:
                 place += 1
             found = rows[place] if place < len(rows) else None
-        if found is None:
+        return self._window(kind, found)
+
+    def _window_of(self, kind: str, row: int | None) -> Window:
+        if row is None:
             return Window(kind, _NEVER, _NEVER + 1)
-        at = self.of(found)
+        at = self.of(row)
         if kind == "opening_auction":
             return Window(kind, at.opening, at.trading)
         return Window(kind, at.trading if kind == "continuous" else at.closing, at.end)
@@ -119,6 +126,12 @@ class BarHours:
         if time < at.trading:
             return "opening_auction" if self.opens_session(row) else "continuous"
         return "closing_auction" if at.closing <= time < at.told or time == at.end else "continuous"
+
+    def _date(self, day: int) -> dt.date:
+        found = self._dates.get(day)
+        if found is None:
+            found = self._dates[day] = np.datetime64(day, "D").item()
+        return found
 
 
 def _spans(bars: Bars) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
@@ -140,8 +153,3 @@ def _spans(bars: Bars) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[
     begins = np.append(ends[0] - step, ends[:-1])
     begins[new] = np.maximum(ends[new] - step, begins[new])
     return begins, ends
-
-
-def _date(day: int) -> dt.date:
-    found: dt.date = np.datetime64(day, "D").item()
-    return found

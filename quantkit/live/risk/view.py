@@ -105,9 +105,9 @@ class GateLimits:
         return cls(**{**given, **more})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class View:
-    """Everything a gate may look at when it judges one order.
+    """Everything a gate may look at when it judges one order; made for that, and gone after.
 
     ask            "new" order, "modify" (the order carries what it shall become) or "cancel"
     slot_busy      an unacknowledged or unresolved order stands for the same account, symbol and side
