@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from quantkit import Bars, load_strategy, replay
 from quantkit.cli.app import run
 from quantkit.cli.kis_prices import KisPrices
 from quantkit.emulator.kis import KisEmulator
@@ -97,6 +98,9 @@ def test_a_morning_at_kis_fills_what_the_strategy_wants(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str
 ) -> None:
     real = mode == "live"
+    replay(
+        load_strategy("both.py")(), Bars.from_pandas(pd.read_csv("bars.csv", dtype={"symbol": str}), market="KOSPI")
+    )  # compiles, for time runs
     with serving(exchange(), paper=not real, speed=200.0, calls=10**6, start=CLOCK.open - 6_000 * SECOND) as server:
         arranged(here, monkeypatch, server)
         promoted(mode)
