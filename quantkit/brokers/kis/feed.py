@@ -9,9 +9,9 @@
     candles         minute and daily charts, for holes and for the close
 
 Contract: fills `trading.ports.Feed` and `Beating`, for one hub. Times are UTC nanoseconds, KIS's minutes become bars
-stamped with their end, and the closing print belongs to the last. A bar is told when it is over; a session's last may be
-asked for a minute after its close. Errors: RetryLater, Refused, and ConfigError for more names than can be served, with
-numbers.
+stamped with their end, and the closing print belongs to the last. A bar is told when it is over; a session's last may
+be asked for a minute after its close. Errors: RetryLater, Refused, and ConfigError for more names than can be served,
+with numbers.
 """
 
 from __future__ import annotations
