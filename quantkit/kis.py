@@ -155,11 +155,14 @@ def run_at(server: Server, main: Callable[[LiveClock], Awaitable[Result]]) -> Re
     return asyncio.run(now())
 
 
-def hub_settings(feed: KisFeed, *, silence: float = 75.0, **others: Any) -> HubSettings:
+def hub_settings(feed: KisFeed, *, pace: float = 1.0) -> HubSettings:
     """What a hub must know of KIS: names that are streamed, names of a snapshot, requests a second; and how long a
-    connection may be silent, PINGPONG included, which KIS sends once a minute or more often."""
+    connection may be silent, PINGPONG included, which KIS sends once a minute or more often. pace: seconds of the clock
+    for one of the machine's."""
     from quantkit.live.hub import HubSettings
 
+    times = max(1.0, pace)
     return HubSettings(
-        slots=feed.slots, at_once=feed.at_once, requests_per_second=feed.requests_per_second, silence=silence, **others
-    )
+        slots=feed.slots, at_once=feed.at_once, requests_per_second=feed.requests_per_second, silence=75.0 * times,
+        basket_silence=10.0 * times, answer=30.0 * times,
+    )  # fmt: skip

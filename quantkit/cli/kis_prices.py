@@ -7,7 +7,6 @@ and the run ends with its last session, or with --to. ConfigError for options th
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from quantkit.cli.prices import AFTER, Wanted, moment, stored_bars
@@ -48,8 +47,7 @@ class KisPrices:
         self.until = _ends(wanted, now.ends)
         self.bars = stored_bars(wanted)
         self.markets = dict(zip(self.bars.symbols, self.bars.markets, strict=True))
-        times = max(1.0, now.pace)
-        self.hub = HubSettings(silence=30.0 * times, basket_silence=10.0 * times, answer=30.0 * times)
+        self.hub = HubSettings()  # KIS's as soon as there is a feed
         self._desk: KisDesk | None = None
 
     def start(self, after: int) -> int:
@@ -78,17 +76,14 @@ class KisPrices:
         """Feed and broker of the run."""
         from quantkit.brokers.kis.desk import KisDesk
         from quantkit.brokers.kis.wirelog import WireLog
-        from quantkit.kis import client_of
+        from quantkit.kis import client_of, hub_settings
         from quantkit.live.clock import system_random
 
         if self._desk is None:
             log, pace = WireLog(clock), self.speed or 1.0
             client = client_of(self._told, self._account, clock, listen=log, real=self._real, pace=pace)
             self._desk = KisDesk(client, log=log, chance=system_random(), pace=pace)
-            feed = self._desk.feed
-            self.hub = replace(
-                self.hub, slots=feed.slots, at_once=feed.at_once, requests_per_second=feed.requests_per_second
-            )
+            self.hub = hub_settings(self._desk.feed, pace=pace)
         return self._desk
 
     def feed(self, clock: Clock) -> Feed:

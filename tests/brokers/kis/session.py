@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -209,10 +209,10 @@ async def play(
                 options=Options(timeouts=Timeouts(total=30.0 * stretch)),
             )  # fmt: skip
             stream = KisStream(
-                client, chance=seeded_random(1), settings=StreamSettings(slots=slots, answer=10.0 * stretch)
+                client, chance=seeded_random(1), settings=replace(StreamSettings().times(stretch), slots=slots)
             )
             feed = KisFeed(client, stream)
-            settings = hub_settings(feed, answer=30.0 * stretch)
+            settings = hub_settings(feed, pace=stretch)
             hub = MarketHub(feed, clock, chance=seeded_random(2), settings=settings)
 
             wanted = Subscription(
