@@ -32,9 +32,10 @@ class Meeting:
     rule: str = ""
     taker: bool = True  # takes a price that is there already, and so pays slippage
 
-    def key(self, here: float) -> tuple[float, int, int, float]:
+    def key(self, here: float) -> tuple[float, bool, int, int, float]:
         age = float("inf") if self.order is None else self.order.id
-        return abs(self.place - here), self.kind, self.side, age
+        reached = not self.taker and self.place == here  # has to be traded through: what is beyond goes first
+        return abs(self.place - here), reached, self.kind, self.side, age
 
 
 def walk(run: Run, t: int, s: int, short: bool = False) -> None:

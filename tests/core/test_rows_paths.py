@@ -391,3 +391,13 @@ def test_stops_of_the_policy_that_change_places_leave_nothing_open() -> None:
     )
     assert sorted(fill[1:3] for fill in run.fills) == [(-1, 11_830.0), (-1, 12_360.0), (1, 12_200.0), (1, 12_650.0)]
     assert not any(run.ambiguous)
+
+
+@row("path of a bar with own orders")
+def test_what_is_beyond_its_price_goes_before_what_has_just_reached_it() -> None:
+    def acts(ctx: Any) -> None:
+        ctx.sell(0, 10, limit=10_050)
+        ctx.buy(0, 4, stop=10_050, take_profit=10_040)
+
+    run = held((10_000, 10_100, 10_000, 10_000), acts=acts)
+    assert run.fills == [BOUGHT, (2, 4, 10_050.0, "stop"), (2, -4, 10_050.0, "limit"), (2, -10, 10_050.0, "limit")]
