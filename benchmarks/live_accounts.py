@@ -1,4 +1,4 @@
-"""Accounts in one process on the emulated exchange, on the real clock: an order a second each, and no bar may be missed.
+"""Accounts in one process on the emulated exchange, on the real clock: an order a second each, no bar may be missed.
 
 Work: one host with a journal on the disk for each account. Every account has a rule on one-second bars of one name that
 buys ten shares on even seconds and sells them on odd ones. The exchange runs in the same process: three trades a second
@@ -7,7 +7,7 @@ counted: opening calls end at random within 30.
 
     orders_s      orders sent, a second and account
     bars          bars folded of those that ended meanwhile, all accounts together; missed: the rest
-    late_ms       from a bar's end to the order it led to being in the journal, the grace of 200 ms for late ticks included
+    late_ms       from a bar's end to the order it led to, with the grace of 200 ms that late ticks are given
     cpu           of one processor
 
 usage: python benchmarks/live_accounts.py [--json] [--side NAME]

@@ -48,6 +48,11 @@ def broker_of(told: Settings, name: str, clock: PaperClock) -> Broker:
     raise ConfigError(f"account {name}: broker={kind!r} is not known; expected {' or '.join(WAYS)}")
 
 
+def lives_inside(told: Settings, name: str) -> bool:
+    """Whether an account's broker lives in the process that runs the account; while nobody does, time there stands."""
+    return told.account(name).broker == "emulator"
+
+
 def run_with(told: Settings, name: str, main: Callable[[Broker], Awaitable[Result]]) -> Result:
     """Run a program with an account's broker alone, in the broker's time."""
     from quantkit.live.clock import SystemClock

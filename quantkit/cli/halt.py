@@ -88,19 +88,25 @@ def panic(
     """Cancel every open order of an account by its broker, without the engine, and leave it halted.
 
     For when the engine is dead or not to be trusted. Sells nothing. Exit code 1 while the broker's own list still shows
-    something open.
+    something open. An emulated exchange lives in the process that runs its account: what runs cancels and halts; where
+    nothing runs nothing can trade, and the next run is halted and cancels first.
     """
     from quantkit import settings
-    from quantkit.cli.brokers import broker_of, run_with
+    from quantkit.cli.brokers import broker_of, lives_inside, run_with
     from quantkit.live.clock import SystemClock
     from quantkit.live.panic import cancel_all
 
     told = settings.load()
-    broker_of(told, account, SystemClock())  # settings that are wrong are said before anything is left
+    inside = lives_inside(told, account)
+    if not inside:
+        broker_of(told, account, SystemClock())  # settings that are wrong are said before anything is left
     if not yes and not typer.confirm(f"Cancel every open order of {account} and halt it?", err=True):
         raise typer.Exit(1)
     command = _command("panic", {}, reason)
     left = _leave(told, account, command, file=_halting(command))
+    if inside:
+        _said_inside(account, left, as_json)
+        return
     came = run_with(told, account, cancel_all)
     answer: dict[str, Any] = {
         "account": account, "cancelled": list(came.cancelled), "problems": list(came.problems), "done": came.done,
@@ -116,6 +122,18 @@ def panic(
         for line in answer["left"] or ():
             console.note(f"  still open: {line}")
     if not came.done:
+        raise typer.Exit(1)
+
+
+def _said_inside(account: str, left: dict[str, Any], as_json: bool) -> None:
+    """A panic for an exchange that only the process running the account can reach."""
+    said = "its emulated exchange stands still while nobody runs it; who does cancels, and trades nothing more"
+    answer = {"account": account, "cancelled": [], "problems": [], "done": left["reached"], "left": None, **left}
+    if as_json:
+        console.emit(answer)
+    else:
+        console.say(f"{account}: {said} ({left['said']})")
+    if not left["reached"]:
         raise typer.Exit(1)
 
 

@@ -1,5 +1,6 @@
 """The daily jobs of a run: what is looked at in the morning, and told after the close.
 
+    capital         90 minutes before the open: a promotion that came meanwhile enlarges what the strategy may use
     morning         30 minutes before the open: the day's hours, read anew, and what is known of each name
     bar mismatch    15 minutes after the close: own bars beside the feed's chart; over 0.5 % is an alarm
     daily report    20 minutes after the close: the session's drift report; three days outside the band are an alarm
@@ -33,6 +34,7 @@ def jobs_of(running: Running) -> Sequence[Job]:
 
     made = Jobs(running)
     return (
+        Job("capital", made.capital, anchor="open", seconds=-90 * MINUTE, rule="skip", limit=600.0),
         Job("morning", made.morning, anchor="open", seconds=-30 * MINUTE, rule="skip", limit=600.0),
         Job("bar mismatch", made.mismatch, anchor="close", seconds=15 * MINUTE, rule="skip", limit=600.0),
         Job("daily report", made.report, anchor="close", seconds=20 * MINUTE, rule="once"),
@@ -45,6 +47,20 @@ class Jobs:
 
     def __init__(self, running: Running) -> None:
         self._running = running
+
+    async def capital(self, date: dt.date) -> str:
+        """What the strategy may use by now; its sleeve is given more with the session's morning, never within a day."""
+        from quantkit.live.messages import Command
+
+        made, host = self._running.made, self._running.host
+        assert host is not None
+        allowed = await asyncio.to_thread(made.allowed)
+        for name, runner in host.supervisor.runners.items():
+            for deployment, decider in host.deciders.items():
+                now, amount = host.clock.now_ns(), round(allowed * decider.bars.minor_unit)
+                what = {"deployment": deployment, "amount": amount}
+                runner.post(Command(now, f"capital:{name}:{deployment}:{date}", "capital", "rule CAPITAL", "", what))
+        return f"{allowed:,.0f}"
 
     async def morning(self, date: dt.date) -> str:
         """Read calendar and names anew; what a person should know goes to the journal as an alarm."""

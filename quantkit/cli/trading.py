@@ -87,7 +87,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run, ready to begin. start: UTC nanoseconds; resumed: whether the account has been run before."""
+    """A run, ready to begin. start: UTC nanoseconds; whole, capital: money it may use when promoted in full, and as it
+    stands; resumed: whether the account has been run before."""
 
     asked: Asked
     told: Settings
@@ -97,6 +98,7 @@ class Plan:
     standing: Standing
     pins: Pins
     start: int
+    whole: float
     capital: float
     resumed: bool
 
@@ -117,6 +119,13 @@ class Plan:
             costs=replace(account_costs(self.told, self.asked.account), slippage_ticks=ticks),
             limits=self.account.risk_limits, interpret=self.asked.interpret,
         )  # fmt: skip
+
+    def allowed(self) -> float:
+        """What the strategy may use by now: a promotion may have come while it ran."""
+        from quantkit.live.promote import standing_of
+
+        standing = standing_of(self.pins, store_of(self.asked))
+        return self.capital if standing.promotion is None else self.whole * _part(self.asked, standing)
 
     @property
     def folder(self) -> Path:
@@ -162,11 +171,15 @@ def plan(asked: Asked) -> Plan:
     whole = account.cash if asked.capital is None else asked.capital
     if not 0 < whole <= account.cash:
         raise ConfigError(f"--capital {whole:,.0f}: above 0 and at most the account's cash, {account.cash:,.0f}")
-    part = standing.promotion.capital if standing.promotion is not None and asked.mode == "live" else 1.0
     return Plan(
         asked=asked, told=told, strategy=strategy, prices=prices, way=way, standing=standing, pins=pins, start=start,
-        capital=whole * part, resumed=after > 0,
+        whole=whole, capital=whole * _part(asked, standing), resumed=after > 0,
     )  # fmt: skip
+
+
+def _part(asked: Asked, standing: Standing) -> float:
+    """How much of its money a strategy may use."""
+    return standing.promotion.capital if standing.promotion is not None and asked.mode == "live" else 1.0
 
 
 def _sendable(asked: Asked, account: Account) -> None:

@@ -290,7 +290,15 @@ def _clear(turn: Turn, given: Command, scope: Scope, name: str, *codes: str) -> 
         _turn_switch(turn, given, scope, name, Mode.RUNNING)
 
 
+def _capital(turn: Turn, given: Command) -> None:
+    """What a deployment may use from the next morning on."""
+    name = str(given.arguments["deployment"])
+    if name not in turn.engine.sleeves:
+        raise Refused("UNKNOWN_DEPLOYMENT", f"{name} is not deployed here")
+    turn.engine.sleeves[name].capital = int(given.arguments["amount"])
+
+
 _COMMANDS: Final[dict[str, Callable[[Turn, Command], None]]] = {
     "halt": _halt, "resume": _resume, "flatten": _flatten, "panic": _panic, "adopt": _adopt, "order": _order,
-    "cancel": _cancel, "stop": _stop,
+    "cancel": _cancel, "stop": _stop, "capital": _capital,
 }  # fmt: skip

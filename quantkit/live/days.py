@@ -79,6 +79,20 @@ def begin_day(turn: Turn, sleeve: Sleeve, given: SessionOpens, equity: int) -> N
         "date": date, "actions": plain(_rows(given.events)), "bases": plain(bases), "equity": equity,
         "deployment": sleeve.name,
     }, deployment=sleeve.name)  # fmt: skip
+    _grant(turn, sleeve)
+
+
+def _grant(turn: Turn, sleeve: Sleeve) -> None:
+    """Give what a promotion has allowed since the last morning, out of nobody's money; nothing is taken away."""
+    more = sleeve.capital - sleeve.granted
+    there = min(more, max(turn.engine.unassigned_cash, 0))
+    if there > 0:
+        turn.write(Kind.ACCOUNT_STATE, {
+            "positions": {}, "cash": None, "assigned": {sleeve.name: there}, "granted": True, "by": "rule CAPITAL",
+            "reason": f"{sleeve.name} may use {sleeve.capital:,}",
+        })  # fmt: skip
+    if there < more:
+        turn.alarm("CAPITAL_SHORT", f"{sleeve.name} may use {more - there:,} more, which is not there", key=sleeve.name)
 
 
 def _rows(events: Any) -> list[dict[str, Any]]:

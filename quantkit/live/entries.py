@@ -207,6 +207,8 @@ def _fold_account(engine: Engine, given: dict[str, Any]) -> None:
     for name, amount in given.get("assigned", {}).items():
         engine.unassigned_cash -= amount
         engine.sleeves[name].deposit(amount)
+        if given.get("granted"):
+            engine.sleeves[name].granted += amount
     if given.get("swept"):
         engine.swept = given["swept"]
     for symbol in given.get("confirmed", ()):

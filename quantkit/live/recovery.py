@@ -125,8 +125,8 @@ def _sleeve_to_json(sleeve: Sleeve, pieces: list[bytes]) -> dict[str, Any]:
             pieces.append(np.ascontiguousarray(column).tobytes())
     pieces.append(sleeve.book.to_bytes())
     return {
-        "name": sleeve.name, "row": row, "day": sleeve.day, "bar": sleeve.bar, "step": sleeve.step,
-        "opened": sleeve.opened, "instruments": [
+        "name": sleeve.name, "granted": sleeve.granted, "row": row, "day": sleeve.day, "bar": sleeve.bar,
+        "step": sleeve.step, "opened": sleeve.opened, "instruments": [
             {field: getattr(each, field) for field in _KNOWN} for each in sleeve.instruments.values()
         ],
         "wanted": sorted([order, *what] for order, what in sleeve.wanted.items()),
@@ -205,7 +205,7 @@ def _load_sleeve(sleeve: Sleeve, given: dict[str, Any], pieces: list[bytes]) -> 
             columns.append(records(array) if dtype.names else array)
         sleeve.row = Inputs._make(columns)
     sleeve.take_book(pieces.pop(0))
-    for name in ("day", "bar", "step", "opened", "day_start", "losses"):
+    for name in ("granted", "day", "bar", "step", "opened", "day_start", "losses"):
         setattr(sleeve, name, given[name])
     sleeve.instruments = {each["symbol"]: InstrumentDay(**each) for each in given["instruments"]}
     sleeve.wanted = {order: (quantity, price) for order, quantity, price in given["wanted"]}

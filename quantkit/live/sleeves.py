@@ -134,6 +134,7 @@ _RULES = {
 class Sleeve:
     """One deployment's part of an account.
 
+    capital   what it may have been given in all          granted  what it has been given
     markets   market of each column of the book      limits   numbers of its gates
     load      reads a book from the bytes it wrote   venue    where its orders go
     row       of the coming bar, as the morning had it        day  epoch day of the session it was opened for
@@ -154,6 +155,7 @@ class Sleeve:
     raw: bool = True
     unit: int = 1
 
+    granted: int = 0
     row: Inputs | None = None
     day: int | None = None
     bar: int = 0
@@ -170,6 +172,7 @@ class Sleeve:
 
     def __post_init__(self) -> None:
         self.plan = numbers_of(self.book.plan)
+        self.granted = self.capital
         self.columns = {symbol: place for place, symbol in enumerate(self.book.symbols)}
         if not self.markets:
             self.markets = ("KOSPI",) * len(self.book.symbols)

@@ -121,7 +121,6 @@ def test_resume_takes_the_file_away(answer: Answer) -> None:
         ["halt", "first", "--deployment", "d", "--symbol", "a", "--reason", "x"],
         ["halt", "unknown", "--reason", "x"],
         ["resume", "first", "--reason", ""],
-        ["panic", "second", "--yes"],
         ["panic", "third", "--yes"],
     ],
 )
@@ -205,6 +204,16 @@ def test_what_panic_could_not_cancel_is_said(
     assert "1 orders cancelled" in shown.out
     assert f"still open: 7 {SYMBOL} buy 5" in shown.err
     assert "no answer" in shown.err
+
+
+def test_panic_reaches_an_emulated_exchange_by_the_process_that_runs_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["panic", "second", "--yes", "--reason", "a drill"]) == 0
+    assert "stands still while nobody runs it" in capsys.readouterr().out
+    file = read_halt(load().journals / "second.halt")
+    assert file is not None
+    assert (file.name, file.reason) == ("halt", "a drill")
 
 
 def test_panic_asks_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from quantkit.cli.jobs import Jobs
 from quantkit.errors import BadData
 from quantkit.live import journal, sessions
+from quantkit.live.messages import Command
 
 DATE = dt.date(2026, 11, 20)
 
@@ -55,3 +56,16 @@ async def test_the_report_of_each_deployment_is_written_and_a_drift_that_lasts_i
     assert said == f"{tmp_path / 'drift.html'}; two: no report: two has traded no session yet"
     assert run.alarms == [("DRIFT_OUTSIDE_BAND", "median shortfall of 9.0, 9.0, 9.0 bp")]
     assert closed == ["closed", "closed"]
+
+
+async def test_a_promotion_that_came_meanwhile_is_handed_to_the_account(tmp_path: Path) -> None:
+    posted: list[Command] = []
+    run = Run(tmp_path)
+    run.made.allowed = lambda: 20_000_000.0
+    bars = SimpleNamespace(minor_unit=1)
+    run.host.deciders = {"one": SimpleNamespace(bars=bars)}
+    run.host.clock = SimpleNamespace(now_ns=lambda: 7)
+    run.host.supervisor = SimpleNamespace(runners={"first": SimpleNamespace(post=posted.append)})
+    assert await Jobs(run).capital(DATE) == "20,000,000"  # type: ignore[arg-type]
+    (command,) = posted
+    assert (command.name, command.arguments) == ("capital", {"deployment": "one", "amount": 20_000_000})

@@ -82,3 +82,28 @@ def test_a_twentieth_of_the_capital_trades_and_the_exchange_remembers_it(
     journal.close()
     assert kinds[Kind.RUN_STARTED] == 2
     assert not kinds[Kind.POSITION_ADOPTED] + kinds[Kind.ORDER_UNRESOLVED] + kinds[Kind.ORDER_DENIED]
+
+
+def test_a_promotion_to_live_enlarges_the_sleeve_with_the_next_morning(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promoted("live_capped", account="second", swap=True)
+    stood("--to", "2025-10-01", capsys=capsys)
+    promoted("live", account="second", swap=True)
+    second = stood("--to", "2025-10-02", capsys=capsys)
+    assert second["modes"] == {"Both": "running"}
+    journal = read_journal("data/journals/second.sqlite", "second")
+    granted = [each.entry.payload["assigned"] for each in journal.read() if each.entry.payload.get("granted")]
+    journal.close()
+    assert granted == [{"Both": 19_000_000}]
+
+
+def test_after_a_panic_the_next_run_is_halted_and_sends_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    promoted("live", account="second", swap=True)
+    stood("--to", "2025-10-01", capsys=capsys)
+    requests = len(read_lines(MEMORY))
+    assert run(["panic", "second", "--yes", "--reason", "a drill"]) == 0
+    capsys.readouterr()
+    second = stood("--to", "2025-10-02", capsys=capsys)
+    assert set(second["modes"].values()) == {"halted"}
+    assert len(read_lines(MEMORY)) == requests

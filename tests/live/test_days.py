@@ -9,7 +9,7 @@ from quantkit.live.switch import Mode
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import Side, Status
 from quantkit.trading.ports import Quote
-from tests.live.accounts import MONDAY, NAMES, Account, S, Scripted, Want, at, line
+from tests.live.accounts import CASH, MONDAY, NAMES, Account, S, Scripted, Want, at, line
 
 TUESDAY = MONDAY.replace(day=22)
 DAY = 86_400 * S
@@ -325,3 +325,45 @@ def test_a_side_effect_of_a_sale_is_no_purchase() -> None:
     account.closes(at("09:01"))
     assert [(each.quantity, each.price) for each in account.modifies()] == [(10, 70_500.0)]
     assert account.order(name).intent.side is Side.SELL
+
+
+# --- what a promotion allows ----------------------------------------------------------------------------------------
+
+
+def allowed(more: int, *, spare: int) -> Account:
+    """An account whose deployment may use more than it was given; `spare` is nobody's."""
+    account = Account()
+    account.connect()
+    account.look(cash=CASH + spare)
+    account.opens(at("08:05"))
+    account.command("capital", deployment="sma", amount=CASH + more, time=at("10:00"))
+    return account
+
+
+def test_money_that_a_promotion_allows_comes_with_the_next_morning() -> None:
+    account = allowed(400, spare=1_000)
+    account.opens(account.time)  # a restart within the day
+    assert account.engine.sleeves["sma"].cash() == CASH
+    entries = account.opens(at("08:05", TUESDAY), day=TUESDAY)
+    (given,) = [entry.payload for entry in entries if entry.kind is Kind.ACCOUNT_STATE]
+    assert (given["assigned"], given["granted"]) == ({"sma": 400}, True)
+    assert account.engine.sleeves["sma"].cash() == CASH + 400
+    assert account.engine.unassigned_cash == 600
+    account.closes(at("15:40", TUESDAY), at("15:30", TUESDAY), day=TUESDAY)
+    account.opens(at("08:05", TUESDAY.replace(day=23)), day=TUESDAY.replace(day=23))
+    assert account.engine.sleeves["sma"].cash() == CASH + 400  # once
+
+
+def test_what_is_not_there_is_told_and_given_when_it_is() -> None:
+    account = allowed(400, spare=100)
+    account.opens(at("08:05", TUESDAY), day=TUESDAY)
+    assert account.engine.sleeves["sma"].granted == CASH + 100
+    assert "CAPITAL_SHORT" in account.alarms()
+
+
+def test_a_smaller_part_takes_nothing_away_and_a_stranger_is_refused() -> None:
+    account = allowed(-400, spare=0)
+    account.opens(at("08:05", TUESDAY), day=TUESDAY)
+    assert account.engine.sleeves["sma"].cash() == CASH
+    account.command("capital", key="c2", deployment="other", amount=1)
+    assert "COMMAND_REFUSED" in account.alarms()
