@@ -47,7 +47,7 @@ NUMBERS = (
 )
 KINDS: tuple[tuple[str, str, str], ...] = (  # kind, names, labels: the first line that fits
     ("y", r".*_yn\d?", ""),
-    ("s", r"(.*_)?sign\d?", ""),
+    ("s", r"(.*_)?sign\d?", ".*부호$"),
     ("", rf".*({'|'.join(CODES.split())})|.*(_name|_iscd)\d*|name\d", ""),
     ("2", r".*(_ctrt|_rate\d?|_rt\d?|tnrt|_per|_pbr|ratio|_inrt|dsrt|vltl)", ".*(율|률|%)$"),
     ("2", r"per|pbr|eps|bps|rate|v?powx?", ""),

@@ -131,6 +131,15 @@ async def test_what_the_exchange_knows_is_told(tmp_path: Path) -> None:
         ] == ()
 
 
+def test_two_readings_of_the_fields_agree_on_what_is_a_number_and_what_a_date() -> None:
+    """The emulator's and the client's were made apart from each other. What one takes for text may be a number."""
+    kinds = table()[1]
+    fields = {field.wire: field.kind for call in calls().values() for field in call.answer.values()}
+    ours = {"0": "n", "2": "n", "d": "d", "t": "t", "y": "t", "s": "t"}
+    apart = {name: (kind, fields[name]) for name, kind in kinds.items() if ours[kind] != fields[name]}
+    assert apart == {"td_stop_dt": ("d", "t")}  # a span of dates, says its label
+
+
 # --- overseas: pages that hang on the last row ------------------------------------------------------------------------
 
 
