@@ -22,8 +22,9 @@ from pydantic import SecretStr
 
 from quantkit.brokers.kis.broker import KisBroker
 from quantkit.brokers.kis.client import KisClient
+from quantkit.brokers.kis.notices import KisOrders
 from quantkit.brokers.kis.server import Account, PaperKeys, RealKeys, Server
-from quantkit.brokers.kis.stream import KisOrders, KisStream
+from quantkit.brokers.kis.stream import KisStream
 from quantkit.brokers.kis.transport import Answer, HttpTransport, Request, Timeouts
 from quantkit.emulator.kis import KisEmulator
 from quantkit.emulator.kis.http import Reply

@@ -8,7 +8,7 @@ catalogue, calling   all 338 calls by name          charts     days and minutes,
 answers  what an answer means                       server     keys, accounts, servers
 quotes, ledger   records of prices and of accounts  figures    texts as numbers
 frames, sealed   what a frame of the stream says    stream     one WebSocket session
-desk     feed and broker of an account over one client and one session
+notices  own orders of an account on the stream     desk       feed and broker over one client and one session
 assumptions, rehearsal   what nobody has seen yet   wirelog    what the journal keeps of the wire
 """
 

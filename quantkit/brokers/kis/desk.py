@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from quantkit.brokers.kis.broker import KisBroker
 from quantkit.brokers.kis.feed import KisFeed
-from quantkit.brokers.kis.stream import KisOrders, KisStream, StreamSettings
+from quantkit.brokers.kis.notices import KisOrders
+from quantkit.brokers.kis.stream import KisStream, StreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

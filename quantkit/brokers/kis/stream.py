@@ -58,10 +58,11 @@ if TYPE_CHECKING:
 
     from quantkit.brokers.kis.client import KisClient
     from quantkit.brokers.kis.frames import OrderNotice
-    from quantkit.trading.ports import Notice, Quote, Tick
+    from quantkit.trading.ports import Quote, Tick
 
 Registration: TypeAlias = "tuple[str, str]"  # feed and key
 PATH: Final = "/tryitout"
+UNKNOWN_NAME: Final = "OPSP8992"
 KINDS: Final = ("prices", "orders", "records")
 _DAY_NS: Final = 86_400 * SECOND
 _PONG: Final = 125  # bytes that a control frame holds
@@ -231,7 +232,8 @@ class KisStream:
                 await self._end(connection, "not opened")
                 raise
         except BaseException as error:
-            self._not_before = self._clock.now_ns() + round(self._wait.next() * SECOND)
+            if self._not_before <= self._clock.now_ns():  # there was no connection that could end
+                self._not_before = self._clock.now_ns() + round(self._wait.next() * SECOND)
             self._say(f"not connected: {type(error).__name__}: {error}")
             raise
         return ear
@@ -333,8 +335,19 @@ class KisStream:
                 connection.registered.discard(each)
             for each in wanted:
                 if each not in connection.registered:
-                    await self._ask(connection, each, "1")
-                    connection.registered.add(each)
+                    await self._register(connection, each)
+
+    async def _register(self, connection: Connection, what: Registration) -> None:
+        """One more. A name that KIS does not know is counted and told; the others are heard all the same."""
+        try:
+            await self._ask(connection, what, "1")
+        except Refused as problem:
+            if problem.code != UNKNOWN_NAME or what[0] in NOTICES:
+                raise
+            self.counts["unknown names"] += 1
+            self._say(f"{what[1]} is not heard: {problem}")
+        else:
+            connection.registered.add(what)
 
     async def _ask(self, connection: Connection, what: Registration, kind: str) -> None:
         """Register (kind 1) or give back (2), and wait for KIS's word. A dead approval key is renewed once."""
@@ -456,38 +469,3 @@ class KisStream:
             self.counts["stray answers"] += 1
         else:
             asked[1].set_result(ack)
-
-
-class KisOrders:
-    """Notices of one account's orders on a stream: what our Broker port calls its order stream."""
-
-    def __init__(self, stream: KisStream, account: str) -> None:
-        self._stream, self._account = stream, account
-        self._ear: Ear | None = None
-
-    async def connect(self) -> None:
-        """Open it. RetryLater, Refused or ConfigError where it cannot be."""
-        await self.close()
-        self._ear = await self._stream.open("orders")
-
-    async def close(self) -> None:
-        """Leave; the connection stays for others."""
-        ear, self._ear = self._ear, None
-        if ear is not None:
-            await self._stream.leave(ear)
-
-    async def heard(self) -> AsyncIterator[OrderNotice]:
-        """What KIS says of orders of this account, whoever sent them, from `connect` on."""
-        if self._ear is None:
-            raise RetryLater("KIS's stream: not connected")
-        notice: OrderNotice
-        async for notice in self._ear:
-            if notice.account == self._account:
-                yield notice
-            else:
-                self._stream.counts["notices of others"] += 1
-
-    async def notices(self) -> AsyncIterator[Notice]:
-        """The same in the words of `trading.ports`; RetryLater when the connection ends."""
-        async for notice in self.heard():
-            yield notice.notice()

@@ -18,8 +18,9 @@ from quantkit.brokers.kis.broker import KisBroker
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.limiter import Clock
+from quantkit.brokers.kis.notices import KisOrders
 from quantkit.brokers.kis.server import Account, Keys, PaperKeys, RealKeys, Server
-from quantkit.brokers.kis.stream import KisOrders, KisStream
+from quantkit.brokers.kis.stream import KisStream
 from quantkit.brokers.kis.wire import Exchange as Spoken
 from quantkit.emulator.exchange import Exchange
 from quantkit.emulator.faults import Fault, FaultKind, FaultPlan

@@ -29,8 +29,9 @@ import numpy as np
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import SLOTS, Environment
 from quantkit.brokers.kis.feed import KisFeed
+from quantkit.brokers.kis.notices import KisOrders
 from quantkit.brokers.kis.server import Server
-from quantkit.brokers.kis.stream import KisOrders, KisStream, StreamSettings
+from quantkit.brokers.kis.stream import KisStream, StreamSettings
 from quantkit.brokers.kis.transport import Timeouts
 from quantkit.data.bars import Bars
 from quantkit.data.dates import epoch_day

@@ -15,8 +15,9 @@ import pytest
 from quantkit.brokers.kis.client import KisClient
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.limiter import SECOND
+from quantkit.brokers.kis.notices import KisOrders
 from quantkit.brokers.kis.server import Server
-from quantkit.brokers.kis.stream import KisOrders, KisStream
+from quantkit.brokers.kis.stream import KisStream
 from quantkit.errors import ConfigError, Refused, RetryLater
 from quantkit.trading.ports import Tick
 from tests.brokers.kis.conftest import keys
@@ -207,7 +208,19 @@ async def test_a_registration_that_kis_refuses_says_so(
         with pytest.raises(error, match=words):
             await bench.stream.open("orders")
         assert bench.stream.connection is None
+        assert bench.stream._not_before == bench.clock.now + SECOND // 2  # one step of the back-off, not two
         await until(lambda: not bench.sockets.open)
+
+
+async def test_a_name_that_kis_does_not_know_keeps_no_other_from_being_heard(opened: Opened) -> None:
+    async with opened() as bench:
+        ear = await bench.stream.open("prices")
+        bench.sockets.refuse["H0STCNT0"] = ["OPSP8992"]
+        await bench.stream.subscribe(ear, [("H0STCNT0", "999999"), ("H0STCNT0", "005930")])
+        assert bench.stream.counts["unknown names"] == 1
+        assert "999999 is not heard" in bench.said[0]
+        await bench.sockets.say(frame("H0STCNT0", trade()))
+        assert [tick.symbol for tick in await listen(ear, 1)] == ["005930"]
 
 
 async def test_a_dead_approval_key_is_renewed_once(opened: Opened) -> None:
@@ -260,7 +273,7 @@ async def test_whoever_does_not_read_is_left(opened: Opened) -> None:
 async def test_nothing_that_is_told_shows_a_secret(opened: Opened) -> None:
     async with opened() as bench:
         ear = await bench.stream.open("prices")
-        bench.sockets.refuse["H0STCNT0"] = ["OPSP8992"]
+        bench.sockets.refuse["H0STCNT0"] = ["OPSP8991"]
         with pytest.raises(Refused) as caught:
             await bench.stream.subscribe(ear, PRICES[:1])
         await bench.sockets.open[-1].close(reason=f"{bench.sockets.keys[0]} of {HTS_ID}")
