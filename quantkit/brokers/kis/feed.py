@@ -30,7 +30,7 @@ from quantkit.errors import ConfigError, QuantkitError, Refused, RetryLater
 from quantkit.trading.ports import Candle, InstrumentDay, Quote, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
     from quantkit.brokers.kis.client import KisClient
     from quantkit.brokers.kis.quotes import Price, Snapshot
@@ -108,7 +108,15 @@ class KisFeed:
         await self._stream.subscribe(ear, self._registrations(names))
         if self.at_once and names:
             work = self._look(ear, names, frozenset(names[: self.slots]))
-            self._looking = asyncio.get_running_loop().create_task(work, name="kis snapshots")
+            self._looking = asyncio.get_running_loop().create_task(self._watched(ear, work), name="kis snapshots")
+
+    async def _watched(self, ear: Ear, work: Coroutine[None, None, None]) -> None:
+        """Snapshots that end by an error nobody expected end the connection: names would be silent for good."""
+        try:
+            await work
+        finally:
+            if self._looking is asyncio.current_task():
+                await self._stream.drop(ear, "snapshots have ended")
 
     def _check(self, names: tuple[str, ...]) -> None:
         """ConfigError where that is more than it can serve."""

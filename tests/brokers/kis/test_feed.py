@@ -16,7 +16,7 @@ from quantkit.brokers.kis.feed import KisFeed
 from quantkit.brokers.kis.figures import moment
 from quantkit.brokers.kis.limiter import SECOND
 from quantkit.brokers.kis.quotes import Day, Minute
-from quantkit.errors import ConfigError, RetryLater
+from quantkit.errors import Bug, ConfigError, RetryLater
 from quantkit.trading.ports import Beating, Candle, Feed, Quote, Tick
 from tests.brokers.kis.conftest import START
 from tests.brokers.kis.frames import frame, trade
@@ -125,6 +125,30 @@ async def test_snapshots_tell_quotes_of_all_and_trades_of_those_not_streamed(ope
         await until(lambda: 10.0 in bench.clock.pending())
         bench.clock.pass_(10.0)
         assert Tick("000660", edge + 20 * SECOND - 1, 50_200.0, 3, 1) in await listen(feed.stream(), 3)
+
+
+async def test_snapshots_that_end_end_the_connection(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as bench:
+        feed = await connected(bench)
+
+        async def broken(*_: object, **__: object) -> None:
+            raise Bug("of a test")
+
+        monkeypatch.setattr(bench.client, "snapshots", broken)
+        await feed.subscribe(["005930"])
+        await until(lambda: bench.stream.counts["snapshots Bug"] == 1)  # counted, and asked for again
+        assert bench.stream.connection is not None
+        snapshots(bench, {"005930": (1, 1)})
+        monkeypatch.undo()
+        monkeypatch.setattr(KisFeed, "_items", property(lambda _: 1 / 0))
+        looking = feed._looking
+        await until(lambda: 10.2 in bench.clock.pending())
+        bench.clock.pass_(10.2)
+        with pytest.raises(RetryLater, match="snapshots have ended"):
+            await listen(feed.stream(), 1)
+        assert looking is not None
+        await until(looking.done)
+        assert isinstance(looking.exception(), ZeroDivisionError)
 
 
 async def test_a_generation_is_never_below_the_number_of_attempts(opened: Opened) -> None:
