@@ -18,6 +18,7 @@ from quantkit.core.orders import PARKED
 from quantkit.core.state import (
     KIND_CONDITIONAL,
     KIND_LIMIT,
+    KIND_SAME_CLOSE,
     KIND_STOP_LIMIT,
     KIND_VWAP,
     N_ORDERS,
@@ -86,7 +87,7 @@ class BarBroker:
         bench = self._bench
         bench.copy_from(state)
         bench.lay(row)
-        _drop_others(bench.state, self.orders, refused)
+        _drop_others(bench.state, self.orders, refused, again=again)
         bench.take(MARKET_AGAIN if again else MARKET)
         tables = bench.drained()
         return Outcome(tables.fills, tables.orders, bench.state)
@@ -113,12 +114,12 @@ def _money(state: State) -> int:
     return sum(state.account[1:4].tolist())
 
 
-def _drop_others(state: State, orders: set[int], refused: Collection[int]) -> None:
-    """Keep orders that were not handed over from filling."""
+def _drop_others(state: State, orders: set[int], refused: Collection[int], *, again: bool) -> None:
+    """Keep orders that were not handed over from filling. again: at the close they were decided on."""
     table = state.orders[: int(state.account[N_ORDERS])]
     for order in table:
         handed = order.id in orders and order.id not in refused
-        if handed or (order.own and order.stage == STAGE_OVER):
+        if handed or (order.own and order.stage == STAGE_OVER) or (again and order.kind != KIND_SAME_CLOSE):
             continue
         rests = order.kind <= KIND_VWAP or order.kind in (KIND_LIMIT, KIND_CONDITIONAL)
         rests = rests or (order.stage == STAGE_TRIGGERED and order.kind == KIND_STOP_LIMIT)

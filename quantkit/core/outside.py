@@ -30,6 +30,7 @@ from quantkit.core.state import (
     KIND_FROM_OPEN,
     KIND_HELD_TRAIL,
     KIND_OPEN,
+    KIND_SAME_CLOSE,
     KIND_STOP,
     KIND_TAKE,
     KIND_TRAIL,
@@ -45,6 +46,7 @@ from quantkit.core.state import (
     RULE_TAKE_GAP,
     RULE_TRAIL,
     STAGE_LIVE,
+    STAGE_NEW,
     STAGE_OVER,
     STAGE_TRIGGERED,
     TIF_FOK,
@@ -192,7 +194,8 @@ def list_standing(desk: Address, t: int, known: int, out: Records) -> int:
             continue
         at_once = order.tif == TIF_IOC or order.tif == TIF_FOK
         if order.own:
-            alive = order.stage == STAGE_LIVE or order.stage == STAGE_TRIGGERED or (known == 0 and order.stage == 0)
+            new = order.stage == STAGE_NEW and (known == 0 or order.kind == KIND_SAME_CLOSE)
+            alive = new or order.stage == STAGE_LIVE or order.stage == STAGE_TRIGGERED
             rests = is_limit(order) or is_print(order)
             if not alive or not rests or (order.mute == PARKED and is_limit(order)):
                 continue

@@ -188,12 +188,19 @@ class Driver:
         given, seen = self.ready.row(row)
         events = event_rows(self.events, row, row + 1)
         self._do(self._reduce(BarClosed(at.end, NAME, at.end, given, events, seen, alone=True)), at.end)
+        last = self.hours.ends_session(row)
         if self.book.closing:
+            if last:  # what is being taken back ends by itself, and holds up no order for this close
+                self._expire(self.engine.leaving, at.end)
             self._match(laid, at.end, again=True)
         self.equity[row], self.cash[row] = self.book.equity, self.book.cash
-        if self.hours.ends_session(row):
-            for order in [self.engine.orders[i] for i in self.engine.working]:
-                self._notice(order, "expired", at.end, order.leaves)
+        if last:
+            self._expire(self.engine.working, at.end)
+
+    def _expire(self, names: Iterable[str], time: int) -> None:
+        """The exchange ends orders with its session."""
+        for order in [self.engine.orders[name] for name in names]:
+            self._notice(order, "expired", time, order.leaves)
 
     def _session(self, row: int) -> SessionOpens:
         """The morning of the session of a bar."""

@@ -167,16 +167,11 @@ def replay(
     journal         a file, or a PostgreSQL URL, that must not hold an account yet; None: in memory.
     progress        a bar on the terminal, or a function called with (done, total).
 
-    Raises ConfigError and BadData as `backtest` does, and ConfigError for a strategy that fails its check, and for a
-    rule (`on_bar`) with fill="close": its own orders differ there, and it can never be promoted.
+    Raises ConfigError and BadData as `backtest` does, and ConfigError for a strategy that fails its check.
     """
     bars = checked(strategy, bars, targets=targets, cash=cash, fill=fill)  # type: ignore[assignment]
     if not isinstance(bars, Bars):
         raise ConfigError("replay: a stream is folded in chunks; give Bars, as Lake.bars(...) reads them")
-    if fill == "close" and strategy is not None and strategy.is_rule:
-        raise ConfigError(
-            "replay: fill='close' trades at the close a rule decides on, which nobody can; replay it with 'next_open'"
-        )
     if strategy is not None and not honest and not checked_before:
         _refuse_unchecked(strategy, bars)
     terms = terms_of(

@@ -159,16 +159,7 @@ def test_the_public_name_is_the_function(bars: qk.Bars) -> None:
     assert "the same" in repr(found)
 
 
-class Buys(qk.Strategy):
-    """Buys a share on every bar."""
-
-    def on_bar(self, ctx: Any) -> None:
-        ctx.buy(0, 1)
-
-
 def test_what_cannot_be_replayed_is_refused(bars: qk.Bars) -> None:
-    with pytest.raises(qk.ConfigError, match="which nobody can"):
-        replay(Buys(), bars, fill="close", interpret=True)
     with pytest.raises(qk.ConfigError, match="give Bars"):
         replay(Cross(), None)
     with pytest.raises(qk.ConfigError, match="fill="):

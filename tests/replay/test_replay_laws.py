@@ -19,7 +19,7 @@ from tests.replay.running import explained, replayed, simulated
 TARGETS = st.one_of(cases(max_bars=30, max_names=4), shaped(cases(max_bars=30, max_names=4)), shorted(cases()))
 RULES = st.one_of(
     scripted_cases(), shaped(scripted_cases()), shorted(scripted_cases()), shorted(shaped(scripted_cases()))
-).filter(lambda case: case.fill != "close")  # which replay refuses of a rule
+)
 SOME = settings(max_examples=30, deadline=None)
 
 

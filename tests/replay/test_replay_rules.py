@@ -115,14 +115,14 @@ class Bracket(qk.Strategy):
 
 
 @pytest.mark.parametrize("per_day", [1, 6])
-@pytest.mark.parametrize("honest", [False, True])
-def test_a_rule_lives_as_it_was_tested(per_day: int, honest: bool) -> None:
+@pytest.mark.parametrize(("fill", "honest"), [("next_open", False), ("next_open", True), ("close", False)])
+def test_a_rule_lives_as_it_was_tested(per_day: int, fill: str, honest: bool) -> None:
     bytes_ = np.random.default_rng(5).integers(0, 210, (36, 2, 5)).astype(np.uint8)
     bars = make_bars(
         "2024-03-26", bytes_, listed=[(0, 35)] * 2, markets=["KOSPI", "KOSDAQ"], actions=[(24, 0, 1, 0)],
         per_day=per_day, freq="10m", to_close=True,
     )  # fmt: skip
-    found = replay(Bracket(), bars, honest=honest, interpret=True, checked_before=True)
+    found = replay(Bracket(), bars, fill=fill, honest=honest, interpret=True, checked_before=True)
     assert found.same
     assert len(found.fills) > 10
     assert len(set(found.fills["rule"])) > 4
