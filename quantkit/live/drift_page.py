@@ -164,8 +164,8 @@ def _days(report: DriftReport) -> str:
 def _fills(report: DriftReport) -> str:
     if not len(report.fills):
         return section("Fills", '<p class="note">None.</p>')
-    head = ("Time", "Symbol", "Side", "Phase", "Shares", "Decided at", "Arrival", "Model", "Real", "Delay", "Spread",
-            "Impact", "Fees", "bp", "Model")  # fmt: skip
+    head = ("Time", "Symbol", "Side", "Phase", "Shares", "Decided", "Arrival", "Model", "Real", "Delay", "Spread",
+            "Impact", "Fees", "bp", "bp, model")  # fmt: skip
     rows = [_fill(row, report.currency) for row in report.fills.head(ROWS).to_dict("records")]
     more = len(report.fills) - ROWS
     note = f'<p class="note">{more:,} more in the JSON.</p>' if more > 0 else ""
@@ -177,9 +177,13 @@ def _fill(row: dict[Any, Any], currency: str) -> list[str]:
     parts = [f'<span class="{_tone(row[name])}">{number(row[name], digits=digits)}</span>' for name in
              ("delay", "spread", "impact", "fees")]  # fmt: skip
     prices = [_price(row[name]) for name in ("decision", "arrival", "model", "price")]
-    return [_clock(row["time"]), escape(row["symbol"]), row["side"], escape(row["phase"].replace("_", " ")),
+    return [_clock(row["time"]), escape(row["symbol"]), row["side"], _phase(row["phase"]).removesuffix(" auction"),
             count(row["quantity"]), *prices, *parts, number(row["bps"], digits=1),
             number(row["model_bps"], digits=1) if math.isfinite(row["model_bps"]) else "–"]  # fmt: skip
+
+
+def _phase(name: str) -> str:
+    return escape(name.replace("_", " "))
 
 
 def _clock(time: int) -> str:
@@ -192,7 +196,7 @@ def _unfilled(report: DriftReport) -> str:
     if not len(report.unfilled):
         return ""
     rows = [
-        [escape(row["symbol"]), row["side"], escape(str(row["reason"] or "")), count(row["quantity"]),
+        [escape(row["symbol"]), row["side"], escape(str(row["reason"] or "–")), count(row["quantity"]),
          count(row["left"]),
          f'<span class="{_tone(row["cost"])}">{money(row["cost"], report.currency)}</span>']
         for row in report.unfilled.head(ROWS).to_dict("records")
@@ -205,13 +209,14 @@ def _latency(report: DriftReport) -> str:
     if not len(report.latency):
         return ""
     names = ("accepted_p50", "accepted_p95", "filled_p50", "filled_p95")
+    several = bool((report.latency["gateway"] != "").any())
     rows = [
-        [escape(row["phase"].replace("_", " ")), escape(row["gateway"]), count(row["orders"]),
+        [_phase(row["phase"]), *([escape(row["gateway"])] if several else ()), count(row["orders"]),
          *(_lasted(row[name]) for name in names)]
         for row in report.latency.to_dict("records")
     ]  # fmt: skip
-    head = ("Phase", "Gateway", "Orders", "Acknowledged p50", "p95", "First fill p50", "p95")
-    return section("How long it took", _table(head, rows, text=2))
+    head = ("Phase", *(("Gateway",) if several else ()), "Orders", "Acknowledged p50", "p95", "First fill p50", "p95")
+    return section("How long it took", _table(head, rows, text=1 + several))
 
 
 def _lasted(ms: float) -> str:
@@ -245,14 +250,19 @@ def _bridged(report: DriftReport, expected: float, real: float) -> str:
         tone = "loss" if amount > 0 else "gain" if amount < 0 else ""  # blue: more than expected
         return f'<span class="{tone}">{"+" if amount > 0 else ""}{money(amount, currency)}</span>'
 
+    if not report.bridge:
+        return _table(("", "Equity"), [
+            ["Expected <small>the backtest of the same days</small>", money(expected, currency)],
+            ["<b>Real</b>", f"<b>{money(real, currency)}</b>"],
+        ]) + '<p class="note">As expected, to the last unit of money.</p>'  # fmt: skip
     rows = [["Expected equity <small>the backtest of the same days</small>", "", money(expected, currency)]]
     rows += [
         [f"{escape(cause)} <small>{escape(_CAUSES.get(cause, ''))}</small>", signed(today), signed(since)]
         for cause, today, since in report.bridge
     ]
     total = sum(today for _, today, _ in report.bridge)
-    rows.append(["<b>Real equity</b>", signed(total) if report.bridge else "", f"<b>{money(real, currency)}</b>"])
-    note = "" if report.bridge else '<p class="note">As expected, to the last unit of money.</p>'
+    rows.append(["<b>Real equity</b>", signed(total), f"<b>{money(real, currency)}</b>"])
+    note = ""
     causes = [
         [escape(str(row["time"])), escape(row["cause"]), escape(row["symbol"]), escape(row["detail"]),
          signed(row["amount"])]

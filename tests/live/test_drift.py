@@ -188,6 +188,14 @@ def test_a_page_and_a_document_are_written_and_hold_what_was_found(tmp_path: Pat
     assert read["bridge"] == [{"cause": "price", "today": -120.0, "since": -1120.0}]
 
 
+def test_a_day_as_expected_has_one_column_of_equity_and_none_for_a_gateway_that_nobody_names() -> None:
+    fine = drift_page(replace(report([order("a")], [fill("a")]), equity=(100_000.0, 100_000.0), bridge=()))
+    assert "As expected, to the last unit of money." in fine
+    assert "Since the start" not in fine
+    assert "Gateway" not in fine
+    assert "bp, model" in fine
+
+
 def test_text_from_outside_is_escaped_and_an_empty_day_has_a_page() -> None:
     bad = drift_page(report([order("a", symbol="<b>x", reason="<i>")], []))
     assert "<b>x" not in bad
