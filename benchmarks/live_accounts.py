@@ -114,7 +114,8 @@ def measured(accounts: int) -> dict[str, float]:
             journal.close()
     return {
         "orders_s": len(late) / accounts / COUNTED, "bars": bars, "missed": accounts * COUNTED - bars,
-        "late_p50_ms": float(np.percentile(late, 50)), "late_p99_ms": float(np.percentile(late, 99)), "cpu": cpu,
+        "late_p50_ms": float(np.percentile(late or [np.nan], 50)),
+        "late_p99_ms": float(np.percentile(late or [np.nan], 99)), "cpu": cpu,
     }  # fmt: skip
 
 
