@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from quantkit.brokers.kis.catalogue import find
 from quantkit.brokers.kis.client import KisClient
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.limiter import SECOND
@@ -19,9 +20,9 @@ from quantkit.brokers.kis.notices import KisOrders
 from quantkit.brokers.kis.server import Server
 from quantkit.brokers.kis.stream import KisStream
 from quantkit.errors import ConfigError, Refused, RetryLater
-from quantkit.trading.ports import Tick
+from quantkit.trading.ports import Quote, Tick
 from tests.brokers.kis.conftest import keys
-from tests.brokers.kis.frames import IV, KEY, frame, notice, trade
+from tests.brokers.kis.frames import IV, KEY, book, frame, notice, trade
 from tests.brokers.kis.server import ACCOUNT
 from tests.brokers.kis.sockets import HTS_ID, Bench, listen, streaming, until
 
@@ -48,6 +49,21 @@ async def test_own_orders_come_first_and_everything_is_acknowledged(opened: Open
         (tick,) = await listen(ear, 1)
         assert isinstance(tick, Tick)
         assert (tick.symbol, tick.generation) == ("000660", 1)
+
+
+async def test_prices_and_records_are_heard_by_those_who_opened_them(opened: Opened) -> None:
+    async with opened() as bench:
+        prices, records = await bench.stream.open("prices"), await bench.stream.open("records")
+        await bench.stream.subscribe(prices, PRICES)
+        await bench.stream.subscribe(records, [("H0UPCNT0", "0001")])
+        index = ["1" for _ in find("H0UPCNT0").blocks[""]]
+        await bench.sockets.say(frame("H0UPCNT0", index), frame("H0STASP0", book()), frame("H0STCNT0", trade()))
+        assert [type(item) for item in await listen(prices, 2)] == [Quote, Tick]
+        (told,) = await listen(records, 1)
+        assert (told.feed, len(told.rows), len(told.rows[0])) == ("H0UPCNT0", 1, len(index))
+        assert bench.stream.counts["dials"] == 1
+        with pytest.raises(ConfigError, match="expected prices or records"):
+            await bench.stream.open("everything")
 
 
 async def test_paper_has_feeds_of_its_own(opened: Opened) -> None:
