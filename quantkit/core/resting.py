@@ -284,6 +284,8 @@ def reserve(frame: Address, t: int, taken: int, fresh: int, extra: int | None) -
                 quantity = quantity if order.tif != TIF_FOK else i64(0)
                 order.qty = order.filled + quantity
                 order.reason = NO_CASH
+                if quantity == 0:  # gone now: a later fill of its parent does not bring it back
+                    close_order(state, log_of(frame), k, i64(NO_CASH))
         value = money(price, quantity, plan.unit)
         cost = value + commission_of(plan, market, value)
         left -= cost

@@ -139,3 +139,17 @@ def test_the_rest_of_a_policys_stop_is_sold_by_the_goal() -> None:
         policy=replace(CAP, stop_loss=0.02),
     )
     assert run.fills[2:] == [(3, -5, 9_800.0, "stop_loss"), (4, -3, 9_740.0, "open")]
+
+
+@row('cash, `funding="cash"`')
+def test_a_child_cut_to_nothing_is_not_brought_back_by_its_entry() -> None:
+    bars = hand_bars([10_000] * 3 + [(10_000, 10_000, 9_800, 9_800), 9_800, 9_800])
+    acts = {
+        0: lambda ctx: ctx.buy(0, 10),
+        1: lambda ctx: ctx.buy(0, 10),
+        2: lambda ctx: [ctx.buy(0, 1_000_000, limit=8_000, days=9), ctx.sell(0, 20, stop=9_900, take_profit=9_850)],
+        3: lambda ctx: ctx.buy(0, 10, at="close"),  # takes what the first half of the sale brought
+    }
+    run = acted(bars, acts, policy=Policy(funding="cash", collar=None, participation=0.01))
+    assert run.fills[2:] == [(3, -10, 9_900.0, "stop"), (4, -10, 9_800.0, "stop_open")]
+    assert run.ends[4] == (4, 0, "dropped", "INSUFFICIENT_CASH", 4)
