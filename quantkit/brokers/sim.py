@@ -117,6 +117,8 @@ def _money(state: State) -> int:
 def _drop_others(state: State, orders: set[int], refused: Collection[int], *, again: bool) -> None:
     """Keep orders that were not handed over from filling. again: at the close they were decided on."""
     table = state.orders[: int(state.account[N_ORDERS])]
+    if not refused and orders.issuperset(table["id"].tolist()):
+        return
     for order in table:
         handed = order.id in orders and order.id not in refused
         if handed or (order.own and order.stage == STAGE_OVER) or (again and order.kind != KIND_SAME_CLOSE):

@@ -31,13 +31,17 @@ from quantkit.core.state import (
     CASH_BEFORE,
     DATE,
     ENDED,
+    EQUITY,
     KIND_STOP,
     KIND_TAKE,
     KIND_TRAIL,
+    NEXT_1,
+    NEXT_2,
     NEXT_GROUP,
     NEXT_ID,
     OWN_WORKING,
     QUIET,
+    SETTLED,
     UNMET,
     WAITING,
     Floats,
@@ -54,7 +58,7 @@ from quantkit.core.state import (
     no_records,
     room_for_bar,
 )
-from quantkit.core.steps import RUN, Desk, packed, step
+from quantkit.core.steps import END, EVENING, RUN, Desk, packed, step
 from quantkit.data.bars import FIRST_DAY, MEMBER, TRADED, VALID
 from quantkit.jit import frozen
 
@@ -239,6 +243,14 @@ class Bench:
         quiet, or T."""
         return self._step(panel.kept[0], start, RUN, panel.rule)
 
+    def close(self, panel: Panel, row: int) -> None:
+        """The evening of a row of a panel whose fills were booked."""
+        for what in (EVENING, END):
+            self._step(panel.kept[0], row, what, panel.rule)
+        account = self.state.account
+        panel.equity[row] = account[EQUITY]
+        panel.cash[row] = account[SETTLED] + account[NEXT_1] + account[NEXT_2]
+
     def fill(self, fill: Fill) -> int:
         """Book a fill; see `outside.take_fill`. Any number may come between two bars."""
         self._make_room()
@@ -313,7 +325,7 @@ class Bench:
 
     def _make_room(self) -> None:
         """The buffers hold a bar and some thousand fills more; compiled code does not look whether they are full."""
-        if int(self.log.used.max()) >= self._room:
+        if max(self.log.used.tolist()) >= self._room:
             self._full.append(Tables(*emptied(self.log)))
 
     def copy_from(self, state: State) -> None:

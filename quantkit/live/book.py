@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from quantkit.core.amounts import numbers_of
 from quantkit.core.bench import Bench, Fill, Panel, Seen, Tables
 from quantkit.core.context import NOW_FROM, NOW_LEAD, NOW_REACH, NOW_SIZE, no_rule
 from quantkit.core.state import (
@@ -93,7 +94,7 @@ class Book:
         self.symbols, self.plan, self.intraday = symbols, plan, intraday
         self.strategy = strategy if strategy is not None and strategy.is_rule else None
         self.interpret, self.record = interpret, record
-        self._same_close = plan.fill_kind == KIND_SAME_CLOSE
+        self._numbers = numbers_of(plan)
         self.bench = Bench(state, plan, rule=None if self.strategy is None else no_rule(len(symbols)))
         self.watcher = Watcher(self.bench)
         self.tables: list[Tables] = []
@@ -131,7 +132,7 @@ class Book:
         decided: tuple[Wanted, ...] = ()
         if self.state.account[N_ORDERS]:
             now = int(self.state.account[BARS])
-            phase = int(row.dates["phase"][0]) if self._same_close else None
+            phase = int(row.dates["phase"][0]) if self._numbers.fill_kind == KIND_SAME_CLOSE else None
             standing = self.bench.standing(known=phase is not None)
             decided = tuple(wanted_of(order, phase) for order in standing if order.bar == now)
         if again:
@@ -153,13 +154,23 @@ class Book:
         """Rows to `advance` over."""
         return Panel(self.bench, inputs, events, ready)
 
-    def advance(self, panel: Panel, start: int) -> Advanced:
-        """Fold bars of a panel, from row `start` on, for as long as nobody could fill an order on them."""
+    def advance(self, panel: Panel, start: int, *, path: Outcome | None = None) -> Advanced:
+        """Fold bars of a panel, from row `start` on, for as long as nobody could fill an order on them.
+
+        path: of the row before, whose fills are booked and whose evening comes first. A decision is the last of a
+        stretch.
+        """
         self.watcher.forget_levels()
+        first, quiet, targets = start, True, self.state.target
+        if path is not None:
+            first, before = start - 1, targets.tobytes()
+            self.bench.adopt(path)
+            self.bench.close(panel, first)
+            quiet = targets.tobytes() == before
         with nullcontext() if panel.ready is None else panel.ready.reported():
-            row = self.bench.run(panel, start)
+            row = self.bench.run(panel, start) if quiet else start
         decided: tuple[Wanted, ...] = ()
-        if row > start and self.state.account[N_ORDERS]:
+        if row > first and self.state.account[N_ORDERS]:
             last = int(self.state.account[BARS]) - 1
             self.bench.lay(panel.row(row - 1))
             decided = tuple(wanted_of(order, None) for order in self.bench.standing(known=False) if order.bar == last)
@@ -216,14 +227,14 @@ class Book:
 
     def available(self) -> int:
         """Cash that buys may bind, before what open orders bind already."""
-        plan, names = self.plan, self.state.names
-        unit, shares = plan["unit"], names["shares"]
-        kept = math.floor(plan["min_cash"] * unit + 0.5)
+        plan, names = self._numbers, self.state.names
+        unit, shares = plan.unit, names["shares"]
+        kept = math.floor(plan.min_cash * unit + 0.5)
         if (shares < 0).any():
             short = np.flatnonzero(shares < 0)
             close = np.nan_to_num(names["last_close"][short])
             worth = np.floor(close * -shares[short] * unit + 0.5).sum()
-            kept += math.floor(worth * (1.0 + plan["short_margin"]) + 0.5)
+            kept += math.floor(worth * (1.0 + plan.short_margin) + 0.5)
         return self.cash - int(kept)
 
     # --- bytes --------------------------------------------------------------------------------------------------------

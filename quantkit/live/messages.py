@@ -139,10 +139,11 @@ class ConnectionChanged:
 @dataclass(frozen=True, slots=True)
 class BarsAhead:
     """Rows that follow: to be folded in one go for as long as nobody could fill an order on them, and then the morning
-    of the first that is left, where it is of the session that is open.
+    of the first that is left, where it is of the session that is open; its orders go at once.
 
-    quick: False folds none, so that every bar is gone through part by part. session: what the morning of a row's
-    session says, for the last one that begins on the way. shortest: the shortest distance between two ends.
+    quick: False folds none, so that every bar is gone through part by part. path: of the bar before, when that has had
+    no evening yet; `PathSeen` and `BarClosed` in one. session: what the morning of a row's session says, for the last
+    one that begins on the way. trading: when orders of a row may go. shortest: the shortest distance between two ends.
     """
 
     time: int
@@ -151,8 +152,10 @@ class BarsAhead:
     start: int
     ends: NDArray[np.int64]  # (T,) of the rows, UTC nanoseconds
     session: Callable[[int], SessionOpens]
+    trading: Callable[[int], int]
     shortest: int
     quick: bool = True
+    path: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The inputs of a replay: bars that are there already, and a broker that has seen a bar's whole path.
 
-    ahead   bars on which nobody could fill an order are folded in one call; then the next bar's morning
+    ahead   bars on which nobody could fill an order are folded in one call, after the evening of the bar before; then
+            the next bar has its morning, and its orders go
     acted   stops and held orders that the path brought to act: intents, which the gates see before anything is booked
     seen    the path itself, after its fills
 
@@ -32,18 +33,19 @@ def ahead(turn: Turn, given: BarsAhead) -> None:
     row, equity, targets = given.start, sleeve.equity(), signals.kept(sleeve)
     turn.engine.due = True
     if given.quick:
-        said = book.advance(given.panel, given.start)
+        said = book.advance(given.panel, given.start, path=given.path)
         row = said.row
-        if row > given.start:
+        if row > given.start or given.path is not None:
             _folded(turn, sleeve, given, said, equity, targets)
     dates = given.panel.inputs.dates
     if row < len(given.ends) and int(dates["day"][row]) == sleeve.day:
         days.morning(turn, sleeve, *given.panel.morning(row))
+        turn.time = given.trading(row)
 
 
 def _folded(turn: Turn, sleeve: Sleeve, given: BarsAhead, said: Any, equity: int, targets: Any) -> None:
     """Journal quiet bars as the last of them would have been. equity, targets: before them."""
-    panel, row, start = given.panel, said.row, given.start
+    panel, row, start = given.panel, said.row, given.start - (given.path is not None)
     last = row - 1
     today = panel.inputs.dates["day"]
     if int(today[last]) != sleeve.day:

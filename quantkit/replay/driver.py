@@ -6,6 +6,8 @@
     4. its fills are heard and booked, then the path itself                 Noticed, PathSeen
     5. the evening: orders end, the strategy decides                        BarClosed
 
+Where no order is left after 4, the path and the evening are the beginning of the next 1.
+
 Contract: everything that happens to an account happens in `engine.reduce` and stands in the journal. The broker keeps
 money and shares of its own and refuses to go on (Bug) where the engine's are not the same. Deterministic.
 """
@@ -22,6 +24,7 @@ from quantkit.core.fold import Output
 from quantkit.core.state import (
     CLOSING,
     DAY,
+    KIND_SAME_CLOSE,
     N_ORDERS,
     RULE_LIMIT,
     RULE_LIMIT_OPEN,
@@ -110,10 +113,11 @@ class Driver:
         self.denials: list[Denial] = []
         self._number = self._execution = 0
         self._sent: dict[int, str] = {}  # fold's order -> the broker's number, while it stands
-        self._row = -1
+        self._path: Outcome | None = None  # of the bar before, whose evening is still to come
         self._met: dict[int, tuple[float, int]] = {}  # what the path brought to act: its price, shares held by then
         self._bases = np.zeros(len(ready.bars.symbols))
         self._binds_cash = ready.binds_cash
+        self._joins = quick and self.panel.rule is None and ready.folding.plan["fill_kind"] != KIND_SAME_CLOSE
 
     @property
     def denied(self) -> int:
@@ -160,21 +164,22 @@ class Driver:
             return row
         begun = self.sleeve.bar
         time = self.hours.ends[row - 1] if row else self.hours.of(0).morning
-        hours = self.hours
-        given = BarsAhead(time, NAME, self.panel, row, hours.array, self._session, hours.shortest, quick=self.quick)
+        hours, panel, path, self._path = self.hours, self.panel, self._path, None
+        given = BarsAhead(
+            time, NAME, panel, row, hours.array, self._session, hours.trading, hours.shortest, self.quick, path
+        )
         effects = self._reduce(given)
-        self._do(effects, max(time, self.sleeve.bar))  # a morning may end orders
-        if self.sleeve.bar == begun:
-            return row
-        reached = int(np.searchsorted(self.hours.array, self.sleeve.bar)) + 1
-        self.equity[row:reached], self.cash[row:reached] = self.panel.equity[row:reached], self.panel.cash[row:reached]
-        return reached
+        if self.sleeve.bar != begun:
+            first, row = row - (path is not None), hours.row_at(self.sleeve.bar) + 1
+            self.equity[first:row], self.cash[first:row] = panel.equity[first:row], panel.cash[first:row]
+        time = hours.trading(row) if self.sleeve.opened else max(time, self.sleeve.bar)
+        self._do(effects, time)  # a morning may end orders
+        return row
 
     def _bar(self, row: int) -> None:
         """One bar, part by part."""
         at = self.hours.of(row)
         opens = self.hours.opens_session(row)
-        self._row = row
         if opens:
             self._do(self._reduce(self._session(row)), at.morning)
         self.broker.settle(self.book.state)
@@ -184,7 +189,11 @@ class Driver:
             if due and self.engine.waiting:
                 self._do(self._reduce(TimerFired(moment, "windows")), moment)
         laid = self.panel.row(row)
-        self._match(laid, at.told)
+        path = self._match(laid, at.told)
+        if self._joins and row + 1 < len(self.equity) and not (self.engine.working or self.engine.waiting):
+            self._path = path
+            return
+        self._do(self._reduce(PathSeen(at.told, NAME, path)), at.told)
         given, seen = self.ready.row(row)
         events = event_rows(self.events, row, row + 1)
         self._do(self._reduce(BarClosed(at.end, NAME, at.end, given, events, seen, alone=True)), at.end)
@@ -192,7 +201,8 @@ class Driver:
         if self.book.closing:
             if last:  # what is being taken back ends by itself, and holds up no order for this close
                 self._expire(self.engine.leaving, at.end)
-            self._match(laid, at.end, again=True)
+            path = self._match(laid, at.end, again=True)
+            self._do(self._reduce(PathSeen(at.end, NAME, path, again=True)), at.end)
         self.equity[row], self.cash[row] = self.book.equity, self.book.cash
         if last:
             self._expire(self.engine.working, at.end)
@@ -224,8 +234,8 @@ class Driver:
 
     # --- the broker ---------------------------------------------------------------------------------------------------
 
-    def _match(self, row: Inputs, time: int, *, again: bool = False) -> None:
-        """What a bar fills: heard and booked, fill by fill, then the path."""
+    def _match(self, row: Inputs, time: int, *, again: bool = False) -> Outcome:
+        """What a bar fills: heard and booked, fill by fill; the path."""
         engine, refused = self.engine, set[int]()
         waiting = {engine.orders[i].intent.fold_order for i in engine.waiting}
         while True:
@@ -240,7 +250,7 @@ class Driver:
         self.broker.book(outcome.fills)
         for fill in zip(*(outcome.fills[name].tolist() for name in _OF_FILLS), strict=True):
             self._filled(dict(zip(_OF_FILLS, fill, strict=True)), time)
-        self._do(self._reduce(PathSeen(time, NAME, outcome, again=again)), time)
+        return outcome
 
     def _acted(self, outcome: Outcome, time: int) -> set[int]:
         """Send what we watched ourselves and the path brought to act, and anew what grew on it beyond what stands: the
@@ -354,19 +364,19 @@ class Driver:
         the price it was met at), and is never old. A broker of bars binds neither shares nor money, and cuts what there
         is nothing for when it fills; only buys that the fold has cut to the cash already are held to it here.
         """
-        symbol, positions, available = order.intent.symbol, view.positions, _ENOUGH
+        symbol, positions, available, row = order.intent.symbol, view.positions, _ENOUGH, self.hours.row_at(view.now)
         if order.status is Status.TRIGGERED:
             last, held = self._met[order.intent.fold_order]
             positions = {**positions, symbol: held}
         else:
             held = self.sleeve.shares(symbol)
-            last = math.nan if self.hours.opens_session(self._row) else self.sleeve.last_close(symbol)
+            last = math.nan if self.hours.opens_session(row) else self.sleeve.last_close(symbol)
             if self._binds_cash:
                 available = view.available
         place = self.sleeve.columns[symbol]
         base, raw = float(self._bases[place]), view.raw
         if not base > 0.0:  # a first bar has no limits: nothing says from where they would count
-            base, raw = float(self.inputs.open[self._row, place]), False
+            base, raw = float(self.inputs.open[row, place]), False
         view.last_price, view.last_time = last if last > 0.0 else base, view.now
         view.base, view.raw, view.sellable = base, raw, abs(held)
         view.positions, view.available = positions, available

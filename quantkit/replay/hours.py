@@ -75,6 +75,14 @@ class BarHours:
         """Whether a bar is the last of its session."""
         return self._last[self.days[row]] == row
 
+    def trading(self, row: int) -> int:
+        """When a bar's orders of continuous trading go."""
+        return self.of(row).trading
+
+    def row_at(self, time: int) -> int:
+        """The bar that a moment belongs to; after the last bar, how many there are."""
+        return bisect_left(self.ends, time)
+
     def _moments(self, row: int) -> Moments:
         begin, end, gap = self.begins[row], self.ends[row], self._gap
         before = self.ends[row - 1] if row else begin - 60 * MINUTE
@@ -95,7 +103,7 @@ class BarHours:
 
     def date_of(self, time: int, *, market: str = "") -> dt.date:  # noqa: ARG002
         """The session's date at a moment: that of the bar that ends next."""
-        return self._date(self.days[min(bisect_left(self.ends, time), len(self.ends) - 1)])
+        return self._date(self.days[min(self.row_at(time), len(self.ends) - 1)])
 
     def next_window(self, kind: str, after: int, *, market: str = "", venue: Any = "") -> Window:  # noqa: ARG002
         """The first window of that kind that has not closed at `after`; where no bar is left, one that never opens."""
@@ -119,7 +127,7 @@ class BarHours:
 
     def phase_at(self, time: int, *, market: str = "", venue: Any = "") -> str | None:  # noqa: ARG002
         """The phase at a moment."""
-        row = bisect_left(self.ends, time)
+        row = self.row_at(time)
         if row == len(self.ends):
             return None
         at = self.of(row)

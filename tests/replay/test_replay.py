@@ -63,6 +63,10 @@ def test_every_order_went_through_engine_gates_and_journal(bars: qk.Bars) -> Non
         sum(entry.payload["quantity"] for entry in entries if "trade" in entry.payload) == found.fills["quantity"].sum()
     )
     assert len(entries) == found.entries
+    folded = [entry.payload for entry in entries if entry.kind is Kind.BAR_FOLDED]
+    assert sum(payload.get("bars", 1) for payload in folded) == len(found.bars)  # quiet bars go together, each once
+    assert len(folded) < len(found.bars)
+    assert [payload["equity"] for payload in folded][-1] == found.run.equity[-1]
     triggered = [entry for entry in entries if entry.kind is Kind.ORDER_TRIGGERED]
     assert len(triggered) == (found.fills["rule"].str.startswith("stop_loss")).sum()
 
