@@ -40,6 +40,10 @@ TOLD = {
     "06_backtest_to_paper": (0, [
         "the same", "not promoted:", "killed: -9", "goes on", "chain, tables and snapshots agree", "NOT_PROMOTED",
     ]),
+    "07_kis": (0, [
+        "promoted to live_capped", "promoted to live", "KIS paper", "KIS real", "chain, tables and snapshots agree",
+        "all four the same", "confirmed     ORDER_CODES", "0 refuted",
+    ]),
     "05_a_factor_from_idea_to_verdict": (3, [
         "nothing looks ahead", "full-sample normalisation", "4 of 9 points do not stand", "5 of 9 points do not stand",
     ]),
@@ -48,7 +52,7 @@ TOLD = {
 
 @pytest.mark.filterwarnings("ignore")  # Jupyter's own
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name.startswith("06") else name for name in TOLD]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name[:2] in ("06", "07") else name for name in TOLD]
 )
 def test_a_research_notebook_runs_and_shows_what_its_text_tells(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
