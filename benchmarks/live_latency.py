@@ -32,6 +32,7 @@ from quantkit.host import Deployment, Host, Hosted
 from quantkit.live.clock import SECOND, VirtualClock, run_paced, seeded_random
 from quantkit.live.hub import MarketHub
 from quantkit.live.journal import read_journal
+from quantkit.live.pauses import frozen
 from quantkit.live.windows import session_of
 from quantkit.market.costs import Costs
 from quantkit.trading.approval import Approved
@@ -57,9 +58,9 @@ SPAN = session_of(np.datetime64("2025-06-10", "D").item())
 
 
 class Hold(qk.Strategy):
-    """Everything, with a stop."""
+    """Everything, with a stop; what it sold it does not buy again."""
 
-    policy = qk.Policy(weighting="equal", funding="cash", collar=0.03, stop_loss=0.02)
+    policy = qk.Policy(weighting="equal", funding="cash", collar=0.03, stop_loss=0.02, cooldown=1_000)
 
     def targets(self, bars: Bars) -> Any:
         return np.ones((len(bars), len(bars.symbols)), bool)
@@ -204,7 +205,7 @@ def ours() -> dict[str, float]:
             )  # fmt: skip
             running = asyncio.create_task(host.run())
             await _holds(broker)
-            await clock.sleep_until(SPAN.opens + 5 * SECOND)
+            await clock.sleep_until(SPAN.opens + (STEP + 5) * SECOND)  # the first bar is over
             begun, ticks = clock.now_ns(), prices.count
             for symbol in SYMBOLS[:STOPS]:
                 prices.falling.append(symbol)
@@ -223,7 +224,8 @@ def ours() -> dict[str, float]:
                 "bars_missed": int(edges) - len(folded),
             }  # fmt: skip
 
-        return run_paced(main, start=SPAN.opens - 105 * SECOND, speed=1.0)
+        with frozen():
+            return run_paced(main, start=SPAN.opens - 105 * SECOND, speed=1.0)
 
 
 async def _holds(broker: Fills) -> None:

@@ -87,11 +87,14 @@ class Running:
 
     def whole(self) -> int:
         """From the first to the last."""
+        from quantkit.live.pauses import frozen
+
         made = self.made
         self.log.info("begins", strategy=made.strategy.name, resumed=made.resumed)
         before = self._signals()
         try:
-            made.prices.run(self.main, start=made.start)
+            with frozen():
+                made.prices.run(self.main, start=made.start)
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
