@@ -230,15 +230,22 @@ def _adopt_order(turn: Turn, given: Command) -> None:
 
 def _adopt_cash(turn: Turn, given: Command) -> None:
     """The broker's cash is right: what the sleeves do not hold is unassigned."""
-    cash = given.arguments.get("amount")
-    if cash is None:
+    told = given.arguments.get("amount")
+    if told is None:
         raise Refused("NEEDS_AMOUNT", "give the broker's cash, settled or on its way, in minor units")
-    spare = int(cash) - sum(sleeve.cash() for sleeve in turn.engine.sleeves.values())
+    cash = _by_now(turn, "cash", turn.engine.cash(), int(told))
+    spare = cash - sum(sleeve.cash() for sleeve in turn.engine.sleeves.values())
     turn.write(Kind.ACCOUNT_STATE, {
         "positions": {}, "cash": None, "adopted": True, "unassigned_cash": spare, "equal_cash": True,
-        "amount": int(cash), "by": given.by, "reason": given.reason,
+        "amount": cash, "by": given.by, "reason": given.reason,
     })  # fmt: skip
     _clear(turn, given, Scope.ACCOUNT, turn.engine.account, "CASH_DIFFERENCE", "COST_DIFFERENCE", "CAPITAL_TOO_LARGE")
+
+
+def _by_now(turn: Turn, key: str, here: int, told: int) -> int:
+    """What a person read off the look that differed is of its time: what was traded since comes on top."""
+    then, there = turn.engine.now.differed.pop(key, (here, None))
+    return told + here - then if told == there else told
 
 
 def _adopt_shares(turn: Turn, given: Command) -> None:
@@ -249,6 +256,7 @@ def _adopt_shares(turn: Turn, given: Command) -> None:
     if deployment and symbol not in turn.engine.sleeves[deployment].columns:
         raise Refused("UNKNOWN_DEPLOYMENT", f"{deployment} does not trade {symbol} here")
     before = turn.engine.shares(symbol)
+    after = _by_now(turn, f"shares:{symbol}", before, after)
     last = turn.engine.now.prices.get(symbol)
     turn.write(Kind.POSITION_ADOPTED, {
         "symbol": symbol, "before": before, "after": after, "reason": given.reason, "by": given.by,

@@ -219,7 +219,7 @@ def _shares(turn: Turn, given: Looked, *, patient: bool) -> bool:
         if symbol in engine.provisional:
             continue  # it is REDUCING, and the broker's count may come late
         agreed = False
-        counts[key] = counts.get(key, 0) + 1
+        counts[key], engine.now.differed[key] = counts.get(key, 0) + 1, (here, there)
         if counts[key] >= TWICE:
             detail = f"{symbol}: {here} shares here, {there} at the broker"
             turn.alarm("POSITION_DIFFERENCE", detail, key=symbol)
@@ -245,7 +245,7 @@ def _cash(turn: Turn, given: Looked, *, patient: bool) -> bool:
     if fills and abs(more) <= looks.FEE_PER_FILL * fills + looks.FEE_SHARE * traded:
         turn.write(Kind.COST_CORRECTED, {"amount": more, "detail": f"rounding of {fills} fills"})
         return True
-    counts["cash"] = counts.get("cash", 0) + 1
+    counts["cash"], engine.now.differed["cash"] = counts.get("cash", 0) + 1, (engine.cash(), given.cash.next_2)
     if counts["cash"] >= TWICE:
         detail = f"{engine.cash()} in cash here, {given.cash.next_2} at the broker"
         turn.alarm("CASH_DIFFERENCE", detail)

@@ -442,8 +442,9 @@ class World:
                 number = next((p.number for p in account.orders.values() if p.tag == order.id), None)
                 told = {"number": number} if number else {"outcome": "not_found"}
                 self._tell("adopt", {"order": order.id, **told})
-        if self.judge.given and abs(engine.cash() + self.judge.given - account.total) <= ROUNDING:
-            self._tell("adopt", {"cash": True, "amount": account.total})
+        here, there = engine.now.differed.get("cash", (0, 0))
+        if self.judge.given and abs(here + self.judge.given - there) <= ROUNDING:
+            self._tell("adopt", {"cash": True, "amount": there})
         for (scope, name), latch in engine.switches.latches.items():
             if latch.by.startswith("rule") and not self.judge.given:
                 self._tell("resume", {"scope": scope.value, "name": name})
