@@ -20,7 +20,7 @@ Refused with the broker's code and text), OutcomeUnknown (orders only: it may st
 argument) and BadData (KIS said something that cannot be read). Symbols are our codes ("005930"); `markets` says which
 of them are "ETN" and "ELW", whose codes look different on the wire. venue: "KRX", "NXT", or "SOR" for both. Lists are
 complete or an error; charts come oldest first. Orders go out once and leave only through the broker, which has gates
-and a journal; nothing else may call `submit`, `modify` and `cancel`.
+and a journal; nothing else may call `submit`, `modify` and `cancel`, but `rehearsal`, on 모의투자 alone.
 """
 
 from __future__ import annotations
