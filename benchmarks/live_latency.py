@@ -58,9 +58,9 @@ SPAN = session_of(np.datetime64("2025-06-10", "D").item())
 
 
 class Hold(qk.Strategy):
-    """Everything, with a stop; what it sold it does not buy again."""
+    """A thousand shares of everything, with a stop; what it sold it does not buy again."""
 
-    policy = qk.Policy(weighting="equal", funding="cash", collar=0.03, stop_loss=0.02, cooldown=1_000)
+    policy = qk.Policy(weighting="shares", amount=1_000, collar=0.03, stop_loss=0.02, cooldown=1_000)
 
     def targets(self, bars: Bars) -> Any:
         return np.ones((len(bars), len(bars.symbols)), bool)
