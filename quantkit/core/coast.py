@@ -215,7 +215,7 @@ def is_calm(state: State, inputs: Inputs, plan: Record, t: int) -> bool:
     for i in range(state.account[N_ACTIVE]):
         s = state.names[i].active
         name = state.names[s]
-        far = name.shares == 0 or inputs.flags[t, s] & TRADED == 0
+        far = owned(name) == 0 or inputs.flags[t, s] & TRADED == 0  # shares that are due may come this morning
         far = far or (name.shares > 0 and _is_far(name, inputs.high[t, s], inputs.low[t, s], levels, plan.unit))
         if not far:
             return False

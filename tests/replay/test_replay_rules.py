@@ -99,6 +99,18 @@ def test_an_exit_that_grows_with_its_entry_goes_anew() -> None:
     assert [entry.payload["reason"] for entry in entries if entry.kind is Kind.ORDER_CANCELED] == ["GREW"]
 
 
+def test_shares_that_come_in_the_morning_meet_a_stop_on_that_bar() -> None:
+    """All listed shares are sold; those of a bonus come on a day that opens below the stop."""
+    bytes_ = np.full((8, 1, 5), 3, np.uint8)
+    bytes_[..., 0], bytes_[..., 3] = 0, 0
+    bytes_[4:, 0, :2] = (220, 60)  # gaps down
+    bars = make_bars("2024-03-25", bytes_, listed=[(0, 7)], markets=["KOSPI"], actions=[(2, 0, 6, 3)], per_day=1)
+    script = [[Command("buy", 0, 40, {})], [], [Command("sell", 0, 40, {})], [], [], [], [], []]
+    driver, _ = replayed(Case(bars, np.full(bars.shape, np.nan), Policy(stop_loss=0.05), script=script))
+    fills = np.concatenate([table.fills for table in driver.book.tables])
+    assert [(fill["side"], fill["quantity"]) for fill in fills] == [(1, 40), (-1, 40), (-1, 4)]
+
+
 class Bracket(qk.Strategy):
     """Every third bar a breakout with an exit on both sides, now and then at the open, and a trailing stop for it."""
 
