@@ -82,6 +82,10 @@ class Run(Prices):
             if event.bar == t and not (event.cash_per_share or event.kind in ("rights", "spinoff")):
                 self.change_shares(t, event)
         reference_orders.end_of_yesterday(self, t)
+        for order in self.live_orders():
+            if order.open == 0:  # all actions of the day left nothing of it
+                order.end(t, "EXPIRED" if order.own else "")
+        reference_orders.end_orphans(self, t)
         for s in range(len(self.panel.symbols)):
             if not self.panel.has(t, s, LISTED):
                 self.settle_delisted(t, s)
@@ -155,9 +159,6 @@ class Run(Prices):
                 order.open = allowed - order.filled
                 for name in ("limit", "stop", "extreme"):
                     setattr(order, name, getattr(order, name) / event.price_factor)
-                if order.open == 0:
-                    order.end(t, "EXPIRED" if order.own else "")
-        reference_orders.end_orphans(self, t)
 
     def settle_delisted(self, t: int, s: int) -> None:
         account = self.account

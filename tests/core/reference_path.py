@@ -270,7 +270,7 @@ class Walk:
 
     def book(self, met: Meeting, order: Order, rule: str, quantity: int, price: float, closing: bool) -> None:
         run = self.run
-        room = reference_short.room(run)
+        room, tied = reference_short.room(run), reference_short.tied_up(run, reference_short.short_value(run))
         name = f"{rule}_open" if self.opening else rule
         fill = run.make_fill(self.t, order, quantity, price, met.price, name)
         if order.side < 0:
@@ -283,6 +283,7 @@ class Walk:
             self.sales -= from_sales
             run.account.path_sales -= from_sales
             fill.from_proceeds = run.spend(cost) and run.policy.funding == "proceeds"
+            run.account.path_freed += tied - reference_short.tied_up(run, reference_short.short_value(run))
 
     def usable_sales(self) -> int:
         return self.sales if self.run.policy.funding == "proceeds" else 0

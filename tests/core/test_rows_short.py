@@ -228,6 +228,16 @@ def test_an_own_buy_of_no_more_than_is_short_closes() -> None:
     assert turned.state.names["entry_value"].tolist() == [50_000]
 
 
+@row("buys beside shorts")
+def test_a_buy_through_a_short_leaves_nothing_free_on_its_bar() -> None:
+    script: list[list[Command]] = [[] for _ in range(3)]
+    script[0] = [Command("target_shares", 0, weight=-2.0)]
+    script[1] = [Command("buy", 0, 8, {"limit": 9_900.0, "tag": 1}), Command("buy", 0, 2, {"stop": 10_100.0, "tag": 2})]
+    bars = bars_of([10_000, 10_000, (10_000, 10_200, 9_800, 10_000)])
+    played = play(bars, [np.nan], script=script, policy=SHORT, cash=100_000)
+    assert played.fills[1:] == [(2, 8, 9_900.0, "limit"), (2, 1, 10_100.0, "stop")]  # 90,000 - 79,200 are left
+
+
 @row("closing a short")
 def test_a_closing_order_buys_no_more_than_is_short() -> None:
     script: list[list[Command]] = [[] for _ in range(5)]
