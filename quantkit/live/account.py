@@ -112,7 +112,7 @@ class Fleeting:
     bound: dict[str, tuple[Order, int]] = field(default_factory=dict)  # money that a buy needs, as the order stands
     orderable: int = 0  # what the broker said last, less what was sent since
     mismatch: dict[str, int] = field(default_factory=dict)  # looks in a row that showed a difference
-    differed: dict[str, tuple[int, int]] = field(default_factory=dict)  # what the latest of them showed: here, there
+    differed: dict[str, dict[int, int]] = field(default_factory=dict)  # what they showed: there -> here, by then
     standing: dict[str, tuple[int, float | None]] = field(default_factory=dict)  # shares in all and price to come
     shown: dict[str, list[BrokerOrder]] = field(default_factory=dict)  # lines of orders that have ended, as settled
     settled: int = 0  # when the latest list that counted was asked for

@@ -243,9 +243,8 @@ def _adopt_cash(turn: Turn, given: Command) -> None:
 
 
 def _by_now(turn: Turn, key: str, here: int, told: int) -> int:
-    """What a person read off the look that differed is of its time: what was traded since comes on top."""
-    then, there = turn.engine.now.differed.pop(key, (here, None))
-    return told + here - then if told == there else told
+    """What a person read off a look that differed is of its time: what was traded since comes on top."""
+    return told + here - turn.engine.now.differed.pop(key, {}).get(told, here)
 
 
 def _adopt_shares(turn: Turn, given: Command) -> None:

@@ -213,13 +213,15 @@ def _shares(turn: Turn, given: Looked, *, patient: bool) -> bool:
         here, there, key = engine.shares(symbol), theirs.get(symbol, 0), f"shares:{symbol}"
         if here == there:
             counts.pop(key, None)
+            engine.now.differed.pop(key, None)
             if symbol in engine.provisional:
                 confirmed.append(symbol)
             continue
         if symbol in engine.provisional:
             continue  # it is REDUCING, and the broker's count may come late
         agreed = False
-        counts[key], engine.now.differed[key] = counts.get(key, 0) + 1, (here, there)
+        counts[key] = counts.get(key, 0) + 1
+        engine.now.differed.setdefault(key, {}).setdefault(there, here)
         if counts[key] >= TWICE:
             detail = f"{symbol}: {here} shares here, {there} at the broker"
             turn.alarm("POSITION_DIFFERENCE", detail, key=symbol)
@@ -238,6 +240,7 @@ def _cash(turn: Turn, given: Looked, *, patient: bool) -> bool:
     fills, traded = engine.settled_cash
     if more == 0:
         counts.pop("cash", None)
+        engine.now.differed.pop("cash", None)
         if fills:
             turn.write(Kind.ACCOUNT_STATE, _state(given) | {"equal_cash": True})
         _by_day(turn, given)
@@ -245,7 +248,8 @@ def _cash(turn: Turn, given: Looked, *, patient: bool) -> bool:
     if fills and abs(more) <= looks.FEE_PER_FILL * fills + looks.FEE_SHARE * traded:
         turn.write(Kind.COST_CORRECTED, {"amount": more, "detail": f"rounding of {fills} fills"})
         return True
-    counts["cash"], engine.now.differed["cash"] = counts.get("cash", 0) + 1, (engine.cash(), given.cash.next_2)
+    counts["cash"] = counts.get("cash", 0) + 1
+    engine.now.differed.setdefault("cash", {}).setdefault(given.cash.next_2, engine.cash())
     if counts["cash"] >= TWICE:
         detail = f"{engine.cash()} in cash here, {given.cash.next_2} at the broker"
         turn.alarm("CASH_DIFFERENCE", detail)

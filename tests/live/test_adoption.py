@@ -47,7 +47,8 @@ def test_a_deposit_stops_new_risk_until_a_person_says_whose_it_is() -> None:
     assert account.alarms() == ["CASH_DIFFERENCE"]
 
 
-def test_what_was_traded_since_the_alarm_comes_on_top_of_its_figures() -> None:
+@pytest.mark.parametrize("looked", [False, True])
+def test_what_was_traded_since_the_alarm_comes_on_top_of_its_figures(*, looked: bool) -> None:
     account = Account()
     name = account.working()
     for _ in range(2):
@@ -55,6 +56,9 @@ def test_what_was_traded_since_the_alarm_comes_on_top_of_its_figures() -> None:
         account.look(line("1"), cash=CASH + 1_000_000)
     account.notice("1", "filled", 10, execution="a", time=account.time)
     spent = CASH - account.engine.cash()
+    if looked:  # between what the person read and what was made of it
+        account.timer("positions")
+        account.look(line("1", filled=10), cash=CASH + 1_000_000 - spent)
     assert (account.order(name).status, spent > 0) == (Status.FILLED, True)
     account.command("adopt", cash=True, amount=CASH + 1_000_000)
     assert account.engine.cash() == CASH + 1_000_000 - spent

@@ -442,9 +442,10 @@ class World:
                 number = next((p.number for p in account.orders.values() if p.tag == order.id), None)
                 told = {"number": number} if number else {"outcome": "not_found"}
                 self._tell("adopt", {"order": order.id, **told})
-        here, there = engine.now.differed.get("cash", (0, 0))
-        if self.judge.given and abs(here + self.judge.given - there) <= ROUNDING:
-            self._tell("adopt", {"cash": True, "amount": there})
+        shown = engine.now.differed.get("cash", {}).items()
+        right = [there for there, here in shown if abs(here + self.judge.given - there) <= ROUNDING]
+        if self.judge.given and right:
+            self._tell("adopt", {"cash": True, "amount": right[-1]})
         for (scope, name), latch in engine.switches.latches.items():
             if latch.by.startswith("rule") and not self.judge.given:
                 self._tell("resume", {"scope": scope.value, "name": name})
