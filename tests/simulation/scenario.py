@@ -119,6 +119,6 @@ def _command(rng: random.Random, number: int) -> list[Act]:
             back.given["arguments"] = {"scope": "account"}
             return [Act(at, "command", given), back]
         case "stop":
-            return [Act(at, "command", given), Act(later, "restart")]
+            return [Act(at, "command", given), Act(min(later, 16 * 3600.0), "restart")]  # up again by the end
         case _:
             return [Act(at, "command", given)]
