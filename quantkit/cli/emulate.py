@@ -134,7 +134,8 @@ def exchange_over(
 async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) -> None:
     """Until the sessions are over, or somebody ends it."""
     from quantkit.emulator.kis import KisEmulator
-    from quantkit.emulator.session import SECOND, date_of, day_of, seoul, session_clock
+    from quantkit.emulator.session import SECOND, day_of, seoul, session_clock
+    from quantkit.market.days import date_of
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -32,12 +32,13 @@ import numpy as np
 from quantkit.emulator import crowd
 from quantkit.emulator.desk import Desk
 from quantkit.emulator.issue import FINISHED, Issue
-from quantkit.emulator.session import BEGINS, CALLS, RANDOM_END, SECOND, Clock, date_of, midnight, session_clock
+from quantkit.emulator.session import BEGINS, CALLS, RANDOM_END, SECOND, Clock, midnight, session_clock
 from quantkit.emulator.sources import BarSource, random_bars
 from quantkit.emulator.volatility import CALL_SECONDS
 from quantkit.errors import BadData
 from quantkit.market.calendar import next_session
 from quantkit.market.costs import Costs
+from quantkit.market.days import date_of
 from quantkit.trading.orders import OrderType, Side, TimeInForce
 from quantkit.trading.ports import InstrumentDay, Quote, Tick
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from quantkit.errors import BadData
 from quantkit.market.calendar import phases
-from quantkit.market.days import epoch_days
+from quantkit.market.days import date_of, epoch_days
 
 if TYPE_CHECKING:
     from quantkit.market.days import Date
@@ -50,11 +50,6 @@ def midnight(day: int) -> int:
 def day_of(time: int) -> int:
     """The epoch day in Seoul."""
     return (time + SEOUL) // DAY
-
-
-def date_of(day: int) -> dt.date:
-    """The date of an epoch day."""
-    return dt.date(1970, 1, 1) + dt.timedelta(days=day)
 
 
 def seoul(time: int) -> str:

@@ -29,6 +29,7 @@ import numpy as np
 
 from quantkit.errors import BadData, ConfigError
 from quantkit.market import calendar, sessions
+from quantkit.market.days import date_of as _date
 from quantkit.market.days import epoch_days
 from quantkit.trading.orders import Window
 
@@ -215,12 +216,6 @@ def _cut(phases: tuple[Window, ...]) -> tuple[Window, ...]:
     """Phases as windows: auctions lose their last minute, all in order of time."""
     cut = (Window(p.phase, p.opens, p.closes - _MINUTE) if p.phase in _AUCTIONS else p for p in phases)
     return tuple(sorted(cut, key=lambda window: (window.opens, window.closes)))
-
-
-@lru_cache(maxsize=1_024)
-def _date(day: int) -> dt.date:
-    found: dt.date = np.datetime64(day, "D").item()
-    return found
 
 
 def _nanoseconds(moment: dt.time) -> int:

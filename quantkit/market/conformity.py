@@ -21,7 +21,6 @@ actions but no base gives close x factor as the base.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,10 +28,12 @@ import numpy.typing as npt
 
 from quantkit.errors import BadData
 from quantkit.market import MARKETS, grid
+from quantkit.market.days import date_of
 from quantkit.market.rules import FloatArray, IntArray, change_days, epoch_day, rule_rows, rule_tables
 from quantkit.market.tables import IPO_BAND_SINCE, MID_PRICE_SINCE
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 BoolArray = npt.NDArray[np.bool_]
@@ -248,8 +249,8 @@ def _regimes(market: IntArray, day: IntArray, found: _Judged, reason: npt.NDArra
 def _regime(market: str, starts: IntArray, k: int, counts: Mapping[str, int]) -> Regime:
     return Regime(
         market=market,
-        since=None if k == 0 else _date(starts[k - 1]),
-        until=None if k == len(starts) else _date(starts[k] - 1),
+        since=None if k == 0 else date_of(starts[k - 1]),
+        until=None if k == len(starts) else date_of(starts[k] - 1),
         bars=counts["bars"],
         on_grid=(counts["open"], counts["high"], counts["low"], counts["close"]),
         judged=counts["judged"],
@@ -257,7 +258,3 @@ def _regime(market: str, starts: IntArray, k: int, counts: Mapping[str, int]) ->
         touched=(counts["at_lower"], counts["at_upper"]),
         reasons={name: counts[name] for name in REASONS[1:] if counts[name]},
     )
-
-
-def _date(day: np.int64 | int) -> dt.date:
-    return dt.date(1970, 1, 1) + dt.timedelta(days=int(day))

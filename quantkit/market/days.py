@@ -11,6 +11,7 @@ alike.
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -57,6 +58,12 @@ def _is_date_text(text: str) -> bool:
 
 def _refuse(value: object) -> int:
     raise BadData(f"date={value!r} ({type(value).__name__}): {_NOT_A_DATE}")
+
+
+@lru_cache(maxsize=1_024)
+def date_of(day: int) -> dt.date:
+    """The date of an epoch day."""
+    return _EPOCH + dt.timedelta(days=int(day))
 
 
 def epoch_days(dates: Date | Dates) -> IntArray:

@@ -21,7 +21,7 @@ import numpy as np
 
 from quantkit.core.state import CLOSING
 from quantkit.live.windows import Span
-from quantkit.market.days import epoch_days
+from quantkit.market.days import date_of, epoch_days
 from quantkit.market.sessions import NO_TIME, opens_and_closes
 from quantkit.trading.orders import Window
 
@@ -63,7 +63,6 @@ class BarHours:
         self._first = np.flatnonzero(np.diff(bars.days, prepend=bars.days[0] - 1)).tolist()
         self._closing = np.flatnonzero(phases & CLOSING).tolist()
         self._last = {day: row for row, day in enumerate(self.days)}
-        self._dates: dict[int, dt.date] = {}
         self.of = lru_cache(16)(self._moments)  # the moments of a bar
         self._window = lru_cache(16)(self._window_of)
 
@@ -99,11 +98,11 @@ class BarHours:
         if last is None:
             return None
         first = self._first[bisect_right(self._first, last) - 1]
-        return Span(self._date(day), self.begins[first], self.ends[last])
+        return Span(date_of(day), self.begins[first], self.ends[last])
 
     def date_of(self, time: int, *, market: str = "") -> dt.date:  # noqa: ARG002
         """The session's date at a moment: that of the bar that ends next."""
-        return self._date(self.days[min(self.row_at(time), len(self.ends) - 1)])
+        return date_of(self.days[min(self.row_at(time), len(self.ends) - 1)])
 
     def next_window(self, kind: str, after: int, *, market: str = "", venue: Any = "") -> Window:  # noqa: ARG002
         """The first window of that kind that has not closed at `after`; where no bar is left, one that never opens."""
@@ -134,12 +133,6 @@ class BarHours:
         if time < at.trading:
             return "opening_auction" if self.opens_session(row) else "continuous"
         return "closing_auction" if at.closing <= time < at.told or time == at.end else "continuous"
-
-    def _date(self, day: int) -> dt.date:
-        found = self._dates.get(day)
-        if found is None:
-            found = self._dates[day] = np.datetime64(day, "D").item()
-        return found
 
 
 def _spans(bars: Bars) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.kis.envelope import Gateway
-from quantkit.emulator.session import SECOND, date_of, day_of, seoul
+from quantkit.emulator.session import SECOND, day_of, seoul
+from quantkit.market.days import date_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.data.bars import FIRST_DAY
 from quantkit.emulator.kis.http import Reply
-from quantkit.emulator.session import date_of
+from quantkit.market.days import date_of
 
 if TYPE_CHECKING:
     from quantkit.emulator.exchange import Exchange

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.candles import candle_of, candles
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, signed
-from quantkit.emulator.session import DAY, SECOND, date_of, day_of, midnight, seoul, session_clock
+from quantkit.emulator.session import DAY, SECOND, day_of, midnight, seoul, session_clock
 from quantkit.market.calendar import is_session
+from quantkit.market.days import date_of
 from quantkit.trading.ports import Candle
 
 if TYPE_CHECKING:

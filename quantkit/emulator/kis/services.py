@@ -22,7 +22,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, number, signed
-from quantkit.emulator.session import date_of, day_of, seoul
+from quantkit.emulator.session import day_of, seoul
+from quantkit.market.days import date_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,8 @@ from websockets.exceptions import ConnectionClosed
 from quantkit.emulator.faults import FaultKind
 from quantkit.emulator.kis.frames import Running, book_record, frame, notice_record
 from quantkit.emulator.kis.trading import CODE_OF
-from quantkit.emulator.session import SECOND, date_of, day_of, seoul
+from quantkit.emulator.session import SECOND, day_of, seoul
+from quantkit.market.days import date_of
 from quantkit.trading.orders import Side
 from quantkit.trading.ports import Quote, Tick
 

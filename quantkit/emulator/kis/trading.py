@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, page
-from quantkit.emulator.session import date_of, day_of, seoul
+from quantkit.emulator.session import day_of, seoul
 from quantkit.errors import Refused
 from quantkit.market.costs import Costs
+from quantkit.market.days import date_of
 from quantkit.trading.orders import OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
