@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from quantkit.core.amounts import cash_of
 from quantkit.core.bench import Bench, Outcome
 from quantkit.core.context import no_rule
 from quantkit.core.orders import PARKED
@@ -46,7 +47,7 @@ class BarBroker:
 
     def __init__(self, state: State, plan: Record, *, rule: bool) -> None:
         self._bench = Bench(copy_state(state), plan, rule=no_rule(len(state.names)) if rule else None)
-        self.cash = _money(state)
+        self.cash = int(cash_of(state))
         self.shares: NDArray[np.int64] = state.names["shares"].copy()
         self.orders: set[int] = set()
 
@@ -60,7 +61,7 @@ class BarBroker:
 
     def settle(self, state: State) -> None:
         """A morning's deposits, dividends, splits and interest, as both sides know them."""
-        self.cash = _money(state)
+        self.cash = int(cash_of(state))
         self.shares[:] = state.names["shares"]
 
     def bases(self, row: Inputs, events: Records | None, state: State) -> NDArray[np.float64]:
@@ -100,18 +101,14 @@ class BarBroker:
 
     def _compare(self, state: State) -> None:
         """Bug where the engine and the broker do not have the same money and shares."""
-        if _money(state) != self.cash:
-            raise Bug(f"the engine has {_money(state):,} in cash, the broker {self.cash:,}")
+        if cash_of(state) != self.cash:
+            raise Bug(f"the engine has {cash_of(state):,} in cash, the broker {self.cash:,}")
         if state.names["shares"].tobytes() != self.shares.tobytes():
             s = int(np.flatnonzero(state.names["shares"] != self.shares)[0])
             raise Bug(f"the engine has {state.names['shares'][s]} shares of name {s}, the broker {self.shares[s]}")
 
 
 _BOOKED = ("symbol", "side", "quantity", "value", "commission", "tax")
-
-
-def _money(state: State) -> int:
-    return sum(state.account[1:4].tolist())
 
 
 def _drop_others(state: State, orders: set[int], refused: Collection[int], *, again: bool) -> None:

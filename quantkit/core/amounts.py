@@ -1,4 +1,4 @@
-"""What a fill is worth and costs, for callers in Python: the functions of `core.account`, uncompiled.
+"""What a fill is worth and costs, and a state's cash, for callers in Python: functions of `core.account`, uncompiled.
 
 Contract: a compiled step can be called by other steps only. These are the same lines run by Python, which the laws of
 the fold hold equal to the last bit.
@@ -14,7 +14,7 @@ from quantkit.core import account
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quantkit.core.state import Record
+    from quantkit.core.state import Record, State
 
 
 def numbers_of(plan: Record) -> Any:
@@ -26,6 +26,9 @@ def numbers_of(plan: Record) -> Any:
 
 money = cast("Callable[[float, int, float], int]", getattr(account.money, "py_func", account.money))
 """Value in minor units: of a price, a quantity and the minor units in one unit of price."""
+
+cash_of = cast("Callable[[State], int]", getattr(account.cash_of, "py_func", account.cash_of))
+"""All cash of a state, settled or on its way, minor units."""
 
 commission_of = cast(
     "Callable[[Record, int, int], int]", getattr(account.commission_of, "py_func", account.commission_of)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from quantkit.core.amounts import cash_of
 from quantkit.core.context import NOW_FROM, NOW_LEAD, Frame, Rule, no_rule
 from quantkit.core.fold import emptied
 from quantkit.core.outside import (
@@ -35,13 +36,10 @@ from quantkit.core.state import (
     KIND_STOP,
     KIND_TAKE,
     KIND_TRAIL,
-    NEXT_1,
-    NEXT_2,
     NEXT_GROUP,
     NEXT_ID,
     OWN_WORKING,
     QUIET,
-    SETTLED,
     UNMET,
     WAITING,
     Floats,
@@ -247,9 +245,7 @@ class Bench:
         """The evening of a row of a panel whose fills were booked."""
         for what in (EVENING, END):
             self._step(panel.kept[0], row, what, panel.rule)
-        account = self.state.account
-        panel.equity[row] = account[EQUITY]
-        panel.cash[row] = account[SETTLED] + account[NEXT_1] + account[NEXT_2]
+        panel.equity[row], panel.cash[row] = self.state.account[EQUITY], cash_of(self.state)
 
     def fill(self, fill: Fill) -> int:
         """Book a fill; see `outside.take_fill`. Any number may come between two bars."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.core.amounts import numbers_of
+from quantkit.core.amounts import cash_of, numbers_of
 from quantkit.core.bench import Bench, Fill, Panel, Seen, Tables
 from quantkit.core.context import NOW_FROM, NOW_LEAD, NOW_REACH, NOW_SIZE, no_rule
 from quantkit.core.state import (
@@ -30,9 +30,6 @@ from quantkit.core.state import (
     EQUITY,
     KIND_SAME_CLOSE,
     N_ORDERS,
-    NEXT_1,
-    NEXT_2,
-    SETTLED,
     STAGE_OVER,
     Inputs,
     Record,
@@ -222,8 +219,7 @@ class Book:
     @property
     def cash(self) -> int:
         """Settled or not."""
-        account = self.state.account
-        return int(account[SETTLED] + account[NEXT_1] + account[NEXT_2])
+        return int(cash_of(self.state))
 
     def available(self) -> int:
         """Cash that buys may bind, before what open orders bind already."""
