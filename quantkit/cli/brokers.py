@@ -99,7 +99,7 @@ def paper_of(
         if key not in PAPER_OPTIONS:
             raise ConfigError(f"account {name}: options.{key} is not known; there are {', '.join(PAPER_OPTIONS)}")
     latency = Latency(float(given.pop("latency_ms", 80.0)), float(given.pop("jitter_ms", 40.0)))
-    given["costs"] = costs_of(str(given.get("costs", "kis")))
+    given["costs"] = account_costs(told, name)
     given.setdefault("markets", markets)
     return PaperBroker(
         name, clock=clock, cash=int(account.cash), state=paper_state(told, name), latency=latency,
@@ -107,14 +107,19 @@ def paper_of(
     )  # fmt: skip
 
 
-def costs_of(name: str) -> Costs:
-    """A schedule of commissions by its name."""
-    from quantkit.market.costs import Costs
+def costs_name(told: Settings, name: str) -> str:
+    """Whose commissions an account pays: `costs` of its options."""
+    return str(told.account(name).options.get("costs", "kis"))
 
-    known = {"kis": Costs.kis, "kiwoom": Costs.kiwoom, "free": Costs.free}
-    if name not in known:
-        raise ConfigError(f"costs={name!r}: expected one of {', '.join(known)}")
-    return known[name]()
+
+def account_costs(told: Settings, name: str) -> Costs:
+    """What an account pays."""
+    from quantkit.cli.inputs import COSTS, costs_named
+
+    said = costs_name(told, name)
+    if said not in COSTS:
+        raise ConfigError(f"account {name}: costs={said!r}, expected one of {', '.join(COSTS)}")
+    return costs_named(said)
 
 
 # --- over prices that run ---------------------------------------------------------------------------------------------
@@ -170,11 +175,6 @@ def _emulator(told: Settings, name: str, prices: Prices, clock: Clock) -> tuple[
     prices.remember(emulator_state(told, name), account=name, cash=int(told.account(name).cash),
                     costs=account_costs(told, name))  # fmt: skip
     return prices.feed(clock), EmulatedBroker(prices.exchange, name, now=clock.now_ns, step=prices.step)
-
-
-def account_costs(told: Settings, name: str) -> Costs:
-    """What an account on this machine pays."""
-    return costs_of(str(told.account(name).options.get("costs", "kis")))
 
 
 def _kis(_told: Settings, _name: str, prices: Prices, clock: Clock) -> tuple[Feed, Broker]:

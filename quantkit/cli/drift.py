@@ -47,15 +47,16 @@ def drift(
     The backtest is run anew, from the day the account began, over the bars of the lake: give the symbols and
     parameters that the account trades with.
     """
-    from quantkit import Bars
+    from quantkit import Bars, settings
+    from quantkit.cli.brokers import costs_name
     from quantkit.live.drift import write_drift
     from quantkit.strategy import load_strategy
 
     given.check_dates(date, None)
     asked = given.Request(
         strategy=strategy, params=given.parse_params(param), symbols=given.parse_symbols(symbols), lake=lake,
-        data=data, market=market, prices=prices, freq=freq, fill=fill, costs=costs or paid_by(account),
-        slippage_ticks=slippage_ticks, slippage_bps=slippage_bps,
+        data=data, market=market, prices=prices, freq=freq, fill=fill,
+        costs=costs or costs_name(settings.load(), account), slippage_ticks=slippage_ticks, slippage_bps=slippage_bps,
     )  # fmt: skip
     rule = load_strategy(strategy)
     made = rule(**rule.parse(asked.params))
@@ -79,13 +80,6 @@ def limits_of(account: str) -> RiskLimits | None:
     from quantkit import settings
 
     return settings.load().account(account).risk_limits
-
-
-def paid_by(account: str) -> str:
-    """Whose commission an account pays."""
-    from quantkit import settings
-
-    return str(settings.load().account(account).options.get("costs", "kis"))
 
 
 def recorded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -211,10 +212,13 @@ def _sessions_of(account: str, strategy: Strategy, bars: Bars, given_settings: d
     """Who reads the sessions of some code and mode out of an account's journal; none where there is no journal yet."""
 
     def sessions(digest: str, mode: str) -> list[SessionRecord]:
+        from quantkit import settings
         from quantkit.backtest.run import default_costs
-        from quantkit.cli.drift import paid_by, recorded
+        from quantkit.cli.brokers import account_costs
+        from quantkit.cli.drift import recorded
 
-        paid = given.costs_named(paid_by(account), ticks=default_costs(bars.intraday).slippage_ticks)
+        ticks = default_costs(bars.intraday).slippage_ticks
+        paid = replace(account_costs(settings.load(), account), slippage_ticks=ticks)
         found = recorded(account, strategy, bars, costs=paid, limits=given_settings["limits"],
                          fill=given_settings["fill"])  # fmt: skip
         return [one for one in found.records(artifact=digest) if one.mode == mode]

@@ -42,7 +42,6 @@ FIRST = 16
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A folder with a rule, its prices, and the journal of an account that traded it for 13 sessions."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
     Path("rule.py").write_text(CODE, encoding="utf-8")
     bars = random_bars(30, 3)
     lines = [

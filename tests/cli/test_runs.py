@@ -31,9 +31,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_runs_are_listed_with_their_figures_and_the_trials_they_make(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
     assert run(["runs", "--lake", str(folder / "lake")]) == 0
     text = said(capsys)
     assert "window=5" in text
