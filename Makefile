@@ -1,6 +1,6 @@
 # Every target does its own set-up in .venv; all that is needed is Python 3.11 or newer, make and a package index.
 # PYTHON=/path/to/python3 chooses the interpreter, TEST=tests/core narrows the tests, N=1 runs them in one process,
-# SEEDS=500 plays that many sessions.
+# SEEDS=500 plays that many sessions, SPEED=20 plays the session of KIS slower.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,14 +8,15 @@ TEST ?= tests
 N ?= 2
 SEEDS ?= 20
 KILLS ?= 200
+SPEED ?= 60
 INSTALL := sh tools/setup-venv.sh $(VENV)
 REQUIREMENTS := pyproject.toml constraints.txt tools/setup-venv.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance check lint types imports sizes rules format bench sim kill clean
+.PHONY: help setup demo test test-all conformance check lint types imports sizes rules format bench sim kill kis-session clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.demo: $(REQUIREMENTS)
 	@$(INSTALL) demo && touch $@
@@ -68,6 +69,9 @@ sim: $(VENV)/.dev  ## whole sessions on virtual time under faults and crashes (S
 
 kill: $(VENV)/.dev  ## kill -9 of real processes at random moments: no order lost, none sent twice (KILLS=200)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m tests.kill --sqlite $(KILLS) --postgres 20
+
+kis-session: $(VENV)/.dev  ## a whole session of 41 names over KIS's wire at 60 times its pace (SPEED=60)
+	$(BIN)/python -m tests.brokers.kis.session --speed $(SPEED)
 
 clean:  ## remove .venv, caches and reports; data/ stays
 	rm -rf $(VENV) .venv-conformance .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports build dist
