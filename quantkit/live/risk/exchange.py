@@ -102,6 +102,7 @@ def limits(
         return 0.0, math.inf
     if first_day:
         low, high = krx.ipo_band(base, date, market)
-        return float(low), float(high)
-    rules = _rules(date)
-    return kernels.limits_at(rules, int(rules.row[0]), MARKET_ID[market], float(base), float(leverage))
+    else:
+        rules = _rules(date)
+        low, high = kernels.limits_at(rules, int(rules.row[0]), MARKET_ID[market], float(base), float(leverage))
+    return float(low), float(high)
