@@ -11,19 +11,17 @@ broker nor engine reads it.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import SecretStr
-
 from quantkit.brokers.kis.broker import KisBroker
 from quantkit.brokers.kis.client import KisClient
+from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.notices import KisOrders
-from quantkit.brokers.kis.server import Account, PaperKeys, RealKeys, Server
+from quantkit.brokers.kis.server import Server
 from quantkit.brokers.kis.stream import KisStream
 from quantkit.brokers.kis.transport import Answer, HttpTransport, Request, Timeouts
 from quantkit.emulator.kis import KisEmulator
@@ -31,7 +29,8 @@ from quantkit.emulator.kis.http import Reply
 from quantkit.emulator.kis.http import Request as Arrived
 from quantkit.live.clock import SocketLoop
 from quantkit.trading.approval import Approved
-from quantkit.trading.ports import BrokerOrder, Cash, Notice, Position, Ticket
+from quantkit.trading.ports import Ticket
+from tests.brokers.kis.benches import keys_of
 from tests.simulation.judge import ROUNDING, Judge
 from tests.simulation.process import Linked, Process
 from tests.simulation.scenario import Scenario
@@ -94,65 +93,32 @@ class KisWorld(World):
         self.exchange.submit = kept  # type: ignore[method-assign]
 
     def _inner(self, _process: Process) -> Linked:
-        me, paper = self.server.customers[0], self.server.paper
-        kind = PaperKeys if paper else RealKeys
-        keys = kind(
-            app_key=SecretStr(me.appkey), app_secret=SecretStr(me.appsecret), account=Account.parse(me.account),
-            hts_id=SecretStr(me.hts_id),
-        )  # fmt: skip
-        server = Server.emulated(keys.environment, self.server.rest, self.server.stream)
+        environment = Environment.PAPER if self.server.paper else Environment.REAL
+        server = Server.emulated(environment, self.server.rest, self.server.stream)
         client = KisClient(
-            keys, clock=self.clock, folder=self._tokens, server=server,
+            keys_of(self.server, environment), clock=self.clock, folder=self._tokens, server=server,
             transport=_Tagging(HttpTransport(server.rest, timeouts=Timeouts(), trust_environment=False)),
         )  # fmt: skip
         self._clients.append(client)
         stream = KisStream(client, chance=lambda: 0.5)
-        return KisLink(KisBroker(client, stream=KisOrders(stream, me.account)), self)
+        return KisLink(client, KisOrders(stream, self.server.customers[0].account), self)
 
 
-class KisLink:
+class KisLink(KisBroker):
     """KIS's broker as a process holds it."""
 
-    def __init__(self, broker: KisBroker, world: KisWorld) -> None:
-        self.capabilities, self._broker, self._world = broker.capabilities, broker, world
-
-    async def connect(self) -> None:
-        await self._broker.connect()
-
-    async def close(self) -> None:
-        await self._broker.close()
+    def __init__(self, client: KisClient, stream: KisOrders, world: KisWorld) -> None:
+        super().__init__(client, stream=stream)
+        self._world = world
 
     def shut(self) -> None:
-        self._world.spawn(self._broker.close())
+        """Hear and send no more."""
+        self._world.spawn(self.close())
 
     async def submit(self, order: Approved) -> Ticket:
+        """Say which order it is."""
         TAG.set(order.order.id)  # of the task that the world spawned for this request
-        return await self._broker.submit(order)
-
-    async def cancel(self, number: str, symbol: str, quantity: int) -> Ticket:
-        return await self._broker.cancel(number, symbol, quantity)
-
-    async def modify(self, number: str, symbol: str, quantity: int, price: float | None) -> Ticket:
-        return await self._broker.modify(number, symbol, quantity, price)
-
-    async def orders(self) -> Sequence[BrokerOrder]:
-        return await self._broker.orders()
-
-    async def positions(self) -> Sequence[Position]:
-        return await self._broker.positions()
-
-    async def cash(self) -> Cash:
-        return await self._broker.cash()
-
-    async def orderable_cash(self, symbol: str, price: float | None) -> int:
-        return await self._broker.orderable_cash(symbol, price)
-
-    async def sellable(self, symbol: str) -> int:
-        return await self._broker.sellable(symbol)
-
-    async def notices(self) -> AsyncIterator[Notice]:
-        async for notice in self._broker.notices():
-            yield notice
+        return await super().submit(order)
 
 
 class _Tagging:

@@ -12,11 +12,12 @@ from pydantic import SecretStr
 
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import Environment
-from quantkit.brokers.kis.server import Account, Keys, PaperKeys, RealKeys, Server
+from quantkit.brokers.kis.server import Account, RealKeys, Server
 from quantkit.emulator.kis import KisEmulator
 from quantkit.errors import ConfigError, Refused
 from quantkit.market.days import SEOUL
 from quantkit.trading.orders import OrderType, Side, TimeInForce
+from tests.brokers.kis.benches import keys_of
 from tests.emulator.kis.wire import NAME, emulator
 
 
@@ -36,12 +37,10 @@ class EmulatorsClock:
 
 
 def client_of(server: KisEmulator, folder: Path, environment: Environment) -> KisClient:
-    me = server.customers[0]
-    kind = RealKeys if environment is Environment.REAL else PaperKeys
-    keys: Keys = kind(app_key=SecretStr(me.appkey), app_secret=SecretStr(me.appsecret),
-                      account=Account.parse(me.account), hts_id=SecretStr(me.hts_id))  # fmt: skip
-    return KisClient(keys, clock=EmulatorsClock(server), folder=folder, options=Options(rate=500),
-                     server=Server.emulated(environment, server.rest, server.stream))  # fmt: skip
+    return KisClient(
+        keys_of(server, environment), clock=EmulatorsClock(server), folder=folder, options=Options(rate=500),
+        server=Server.emulated(environment, server.rest, server.stream),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("environment", Environment)
