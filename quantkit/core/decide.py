@@ -113,6 +113,7 @@ def _note(state: State, plan: Record, log: Log, s: int, side: int, quantity: int
 @njit_bare
 def _make_order(state: State, plan: Record, s: int, side: int, want: int, quantity: int, reason: int) -> None:
     account = state.account
+    name = state.names[s]
     k = account[N_ORDERS]
     working = state.orders[k]
     working.id = account[NEXT_ID]
@@ -127,7 +128,7 @@ def _make_order(state: State, plan: Record, s: int, side: int, want: int, quanti
     working.stage = 0
     working.group = 0
     working.parent = -1
-    working.tag = TAG_HELD_OUT if state.names[s].marks & HELD_OUT else 0
+    working.tag = TAG_HELD_OUT if name.marks & HELD_OUT and name.goal == 0 else 0
     working.own = 0
     working.value = 0
     working.fee = 0

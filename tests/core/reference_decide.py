@@ -240,7 +240,8 @@ def orders_of(run: Run, t: int, s: int, kind: str) -> list[Order]:
     from tests.core.reference_state import Order
 
     account = run.account
-    goal, owned, tag = account.goals[s], account.owned(s), -1 if s in account.held_out else 0
+    goal, owned = account.goals[s], account.owned(s)
+    tag = -1 if s in account.held_out and goal == 0 else 0
     orders = []
     if owned > max(goal, 0):
         quantity = min(owned - max(goal, 0), account.shares[s])

@@ -18,7 +18,7 @@ from quantkit.core.state import ENTRY_KINDS
 from quantkit.data.actions import Action
 from quantkit.errors import BadData, ConfigError
 from quantkit.market.costs import Costs
-from tests.core.hand import GONE, TEN, Bars, Played, hand_bars, play
+from tests.core.hand import GONE, MISSING, TEN, Bars, Played, hand_bars, play
 from tests.core.page import row
 from tests.core.reference_orders import Command
 
@@ -71,6 +71,18 @@ def test_a_short_ties_up_its_margin() -> None:
     assert taxed.shares == [-19]
     by_symbol = short(bars_of([10_000] * 2, [10_000] * 2), [-2.0], [-2.0], cash=150_000)
     assert by_symbol.shares == [-10, -20]  # 000660 before 005930
+
+
+@row("`max_holding=n`", "own orders and shorts")
+def test_what_an_own_buy_asks_of_an_ended_goal_is_not_the_policys_order() -> None:
+    # Bar 2 ends the goal of the short and is missing; the own buy of 7 moves the goal to 7, and 3 are still missing.
+    script: list[list[Command]] = [[] for _ in range(6)]
+    script[0] = [Command("target_shares", 0, weight=-3.0)]
+    script[2] = [Command("buy", 0, 7, {"tag": 1})]
+    bars = bars_of([10_000, 10_000, MISSING, 10_000, 10_000, 10_000])
+    played = play(bars, [np.nan], script=script, policy=replace(SHORT, max_holding=1), cash=1_000_000)
+    assert [fill[:2] for fill in played.fills] == [(1, -3), (3, 7), (4, 3), (5, -7)]
+    assert played.output.orders["tag"].tolist() == [0, 1, 0, -1]
 
 
 @row("buys beside shorts")
