@@ -91,7 +91,7 @@ class Book:
         self.symbols, self.plan, self.intraday = symbols, plan, intraday
         self.strategy = strategy if strategy is not None and strategy.is_rule else None
         self.interpret, self.record = interpret, record
-        self.numbers = numbers_of(plan)  # the plan in plain numbers
+        self._numbers = numbers_of(plan)
         self.bench = Bench(state, plan, rule=None if self.strategy is None else no_rule(len(symbols)))
         self.watcher = Watcher(self.bench)
         self.tables: list[Tables] = []
@@ -129,7 +129,7 @@ class Book:
         decided: tuple[Wanted, ...] = ()
         if self.state.account[N_ORDERS]:
             now = int(self.state.account[BARS])
-            phase = int(row.dates["phase"][0]) if self.numbers.fill_kind == KIND_SAME_CLOSE else None
+            phase = int(row.dates["phase"][0]) if self._numbers.fill_kind == KIND_SAME_CLOSE else None
             standing = self.bench.standing(known=phase is not None)
             decided = tuple(wanted_of(order, phase) for order in standing if order.bar == now)
         if again:
@@ -223,7 +223,7 @@ class Book:
 
     def available(self) -> int:
         """Cash that buys may bind, before what open orders bind already."""
-        plan, names = self.numbers, self.state.names
+        plan, names = self._numbers, self.state.names
         unit, shares = plan.unit, names["shares"]
         kept = math.floor(plan.min_cash * unit + 0.5)
         if (shares < 0).any():

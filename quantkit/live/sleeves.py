@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from quantkit.core.amounts import commission_of, tax_of
+from quantkit.core.amounts import commission_of, numbers_of, tax_of
 from quantkit.core.state import (
     DAY_START,
     EQUITY,
@@ -168,17 +168,14 @@ class Sleeve:
     losses: int = 0
     realized: dict[int, int] = field(default_factory=dict)
     columns: dict[str, int] = field(default_factory=dict)
+    plan: Any = None  # of the book, in plain numbers
 
     def __post_init__(self) -> None:
+        self.plan = numbers_of(self.book.plan)
         self.granted = self.capital
         self.columns = {symbol: place for place, symbol in enumerate(self.book.symbols)}
         if not self.markets:
             self.markets = ("KOSPI",) * len(self.book.symbols)
-
-    @property
-    def plan(self) -> Any:
-        """The plan of the book, in plain numbers."""
-        return self.book.numbers
 
     def shares(self, symbol: str) -> int:
         """Shares of a name that are there."""
