@@ -30,11 +30,11 @@ _MORE: Final = ("F", "M")
 
 
 class Refusal(Refused):
-    """The broker said no. `code` and `text` are its own words; `transaction` is what was asked."""
+    """The broker said no. `code` and `text` are its own words; `transaction` is what was asked, `advice` what to do."""
 
-    def __init__(self, code: str, text: str, transaction: str = "") -> None:
-        super().__init__(code, text)
-        self.text, self.transaction = text, transaction
+    def __init__(self, code: str, text: str, transaction: str = "", advice: str = "") -> None:
+        super().__init__(code, _with(text, advice))
+        self.text, self.transaction, self.advice = text, transaction, advice
 
 
 class TokenDead(RetryLater):
@@ -133,11 +133,11 @@ def failure(envelope: Envelope, transaction: str, *, order: bool, trust_throttle
     code, text = envelope.code or f"HTTP {envelope.status}", envelope.text or "no text"
     what = f"KIS {transaction}: {code} {text}"
     act = act_of(envelope.code, envelope.text, envelope.status)
-    advice = remedy(envelope.code)
+    advice = remedy(envelope.code, envelope.text)
     if act is Act.CONFIG and not order:
-        return ConfigError(f"{what}{'; ' if advice else ''}{advice}")
+        return ConfigError(_with(what, advice))
     if act is Act.PAPER:
-        return Refusal("PAPER_UNSUPPORTED", f"{what}; 모의투자 does not serve it", transaction)
+        return Refusal("PAPER_UNSUPPORTED", f"{code} {text}", transaction, "모의투자 does not serve it")
     if act is Act.TOKEN:
         return TokenDead(f"{what}; nothing was done, the next request has a new token")
     if act is Act.ISSUE_LIMIT:
@@ -149,12 +149,18 @@ def failure(envelope: Envelope, transaction: str, *, order: bool, trust_throttle
     if act is Act.THROTTLED:
         if order and not trust_throttle:
             return OutcomeUnknown(f"{what}; whether the order was taken must be looked up")
-        return Throttled(f"{what}; nothing was done, ask again")
+        return Throttled(f"{what}; nothing was done: {advice}")
     if act is Act.TEMPORARY:
-        return OutcomeUnknown(f"{what}; whether it was taken must be looked up") if order else RetryLater(what)
+        if order:
+            return OutcomeUnknown(f"{what}; whether it was taken must be looked up")
+        return RetryLater(_with(what, advice or "KIS's server is in trouble, ask again later"))
     if order and (envelope.said == "0" or (not envelope.said and envelope.status < 400)):
         return OutcomeUnknown(f"{what}; that is neither yes nor no, it must be looked up")
-    return Refusal(code, f"{text}{'; ' if advice else ''}{advice}", transaction)
+    return Refusal(code, text, transaction, advice)
+
+
+def _with(text: str, advice: str) -> str:
+    return f"{text}; {advice}" if advice else text
 
 
 def unreadable(status: int, transaction: str, *, order: bool) -> QuantkitError:
@@ -162,4 +168,4 @@ def unreadable(status: int, transaction: str, *, order: bool) -> QuantkitError:
     what = f"KIS {transaction}: HTTP {status} without an answer that can be read"
     if order:
         return OutcomeUnknown(f"{what}; whether it was taken must be looked up")
-    return BadData(what) if status == 200 else RetryLater(what)
+    return BadData(f"{what}; ask again later") if status == 200 else RetryLater(f"{what}; ask again later")

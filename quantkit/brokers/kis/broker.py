@@ -293,8 +293,9 @@ def has_ended(line: OrderLine, now: int) -> bool:
 
 def refused(problem: Refusal) -> Refused:
     """A refusal in the house's codes, with KIS's own code and text."""
-    code, advice = reason_of(problem.code, problem.text)
-    return Refused(code, f"KIS {problem.transaction}: {problem.code} {problem.text}{'; ' if advice else ''}{advice}")
+    code, _ = reason_of(problem.code, problem.text)
+    said = problem.text if problem.code == code else f"{problem.code} {problem.text}"
+    return Refused(code, f"KIS {problem.transaction}: {said}{'; ' if problem.advice else ''}{problem.advice}")
 
 
 @contextlib.contextmanager

@@ -169,6 +169,10 @@ _REMEDIES: Final = {
     "EGW00103": "the app key is not known to this server: check KIS_APP_KEY, and that KIS_IS_PAPER fits it",
     "EGW00105": "the app secret does not belong to the app key: check KIS_APP_SECRET",
     "EGW00133": "KIS issues one token a minute; the one it gave is in the token cache",
+    **dict.fromkeys(
+        ("EGW00201", "EGW00215"),
+        "ask again; where it stays so another program uses this app key, or `rate` is too high",
+    ),
     "EGW00207": "KIS does not take requests of this app key from this address",
     "EGW00303": "KIS does not take requests of this app key from this address",
     "EGW00310": "the transaction id is not known to this server",
@@ -233,9 +237,9 @@ def act_of(code: str, text: str, status: int) -> Act:
     return Act.TEMPORARY if status >= 500 else Act.REFUSED
 
 
-def remedy(code: str) -> str:
-    """What to do about a code, where we know better than the broker's text; "" elsewhere."""
-    return _REMEDIES.get(code, "")
+def remedy(code: str, text: str = "") -> str:
+    """What to do about an answer; "" where nobody knows better than the broker's text."""
+    return _REMEDIES.get(code) or reason_of(code, text)[1]
 
 
 def check_venue(venue: str) -> str:
