@@ -15,13 +15,15 @@ client's server, which is an emulator's own. Options of an account with
 `broker = "kis"`:
 
     environment     "real" or "paper"; without it, what the keys say
+    keys            a file of keys, kis_devlp.yaml or a sealed one, where the account has no `secrets`
     emulator        http://127.0.0.1:PORT: an emulator instead of KIS; stream: its WebSocket, where it is another port
     rate            requests a second, where KIS has granted other ones
     hashkey         true: send a hash key with orders
     trust_throttle  true: believe that an order refused for its rate limit was not executed
     markets         { "500001" = "ETN", "58J297" = "ELW" }: names whose codes look different on the wire
 
-Without an account, `KIS_EMULATOR` and `KIS_EMULATOR_STREAM` of the environment stand for `emulator` and `stream`.
+Where keys are found, `KIS_EMULATOR` and `KIS_EMULATOR_STREAM` may say that they are an emulator's, as its own file
+does.
 ConfigError for what is not there.
 """
 
@@ -37,7 +39,7 @@ from quantkit.brokers.kis import sources
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import RATE, Environment
 from quantkit.brokers.kis.limiter import Limiter
-from quantkit.brokers.kis.server import Server
+from quantkit.brokers.kis.server import Server, server_of
 from quantkit.brokers.kis.transport import Timeouts
 from quantkit.brokers.kis.vault import vault_key
 from quantkit.errors import ConfigError
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _limiters: WeakValueDictionary[tuple[str, str, int], Limiter] = WeakValueDictionary()  # a limiter holds its clock
-OPTIONS: Final = ("environment", "emulator", "stream", "rate", "hashkey", "trust_throttle", "markets")
+OPTIONS: Final = ("environment", "keys", "emulator", "stream", "rate", "hashkey", "trust_throttle", "markets")
 
 
 def connect(account: str | None = None, *, emulator: str | None = None) -> KisClient:
@@ -87,16 +89,18 @@ def client_of(
         raise ConfigError(f"account {account}: options.environment={said!r}, expected real or paper")
     environ = sources.environment()
     keys = sources.find_keys(
-        environ, wanted=None if said is None else Environment(said), secrets=None if known is None else known.secrets
+        environ, wanted=None if said is None else Environment(said), secrets=None if known is None else known.secrets,
+        file=str(options.get("keys", "")),
+    )  # fmt: skip
+    address = emulator or str(options.get("emulator", ""))
+    server = server_of(
+        keys,
+        Server.emulated(keys.environment, address, str(options.get("stream", keys.stream))) if address else None,
     )
-    emulated = {"emulator": environ.get("KIS_EMULATOR", ""), "stream": environ.get("KIS_EMULATOR_STREAM", "")}
-    where: dict[str, Any] = dict(emulated if known is None else options)
-    address = emulator or str(where.get("emulator", ""))
-    server = Server.emulated(keys.environment, address, str(where.get("stream", ""))) if address else None
     rate = options.get("rate")
     if rate is not None and (not isinstance(rate, int) or rate < 1):
         raise ConfigError(f"account {account}: options.rate={rate!r}, expected requests a second, 1 or more")
-    place = (keys.fingerprint, Server.official(keys.environment).name if server is None else server.name, id(clock))
+    place = (keys.fingerprint, server.name, id(clock))
     limiter = _limiters.get(place)
     if limiter is None or (rate is not None and limiter.rate != rate):
         limiter = _limiters[place] = Limiter(rate or RATE[keys.environment], clock)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from quantkit.data.bars import Bars
     from quantkit.emulator.exchange import Exchange
-    from quantkit.emulator.kis import KisEmulator
+    from quantkit.emulator.kis import Customer, KisEmulator
 
 app = typer.Typer(help="Run a broker's servers on this machine, to rehearse against.", no_args_is_help=True)
 
@@ -144,12 +144,14 @@ async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) 
     over = session_clock(exchange.source.days()[-1]).close + 3600 * SECOND
     try:
         server = await KisEmulator(exchange, paper=not real, **options).__aenter__()
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the latter: a number that no port has
         raise ConfigError(f"--port {options['port']} or --stream-port {options['stream_port']}: {error}") from error
     try:
         write_keys(keys, server)
         console.say(f"KIS {'real' if real else 'paper (모의투자)'}, emulated: {server.rest} and {server.stream}")
         console.say(f"{len(exchange.source.symbols)} names; keys of {len(server.customers)} accounts in {keys}")
+        first = exchange.source.symbols[0]
+        console.say(f"ask it: KIS_CONFIG={keys} quantkit kis call inquire_price market=J symbol={first}")
         told = ""
         while not ended.is_set() and server.pace.now() < over:
             now = server.pace.now()
@@ -171,12 +173,22 @@ async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) 
 
 
 def write_keys(path: Path, server: KisEmulator) -> None:
-    """Keys and addresses as YAML, for the owner's eyes only: as a file of real keys would be kept."""
-    lines = ["# Keys of emulated accounts; they open nothing but this emulator.", f"rest: {server.rest}",
-             f"stream: {server.stream}", f"paper: {str(server.paper).lower()}", "accounts:"]  # fmt: skip
+    """Keys and addresses in a file as `quantkit.kis` reads it, for the owner's eyes only: the first account's by name,
+    all of them below."""
+
+    def named(one: Customer) -> dict[str, str]:
+        return {"KIS_APP_KEY": one.appkey, "KIS_APP_SECRET": one.appsecret, "KIS_ACCOUNT_NO": f'"{one.account}"',
+                "KIS_HTS_ID": one.hts_id, "KIS_IS_PAPER": str(server.paper).lower(), "KIS_EMULATOR": server.rest,
+                "KIS_EMULATOR_STREAM": server.stream}  # fmt: skip
+
+    lines = [
+        "# Keys of emulated accounts; they open nothing but this emulator.",
+        f"# KIS_CONFIG={path} makes them yours.",
+    ]
+    lines += [f"{name}: {value}" for name, value in named(server.customers[0]).items()]
+    lines.append("accounts:")
     for one in server.customers:
-        lines += [f"  - hts_id: {one.hts_id}", f'    account: "{one.account}"', f"    appkey: {one.appkey}",
-                  f"    appsecret: {one.appsecret}"]  # fmt: skip
+        lines += [f"{'    ' if at else '  - '}{name}: {value}" for at, (name, value) in enumerate(named(one).items())]
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

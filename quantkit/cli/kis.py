@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,6 +86,21 @@ def show(
 
 
 @app.command()
+def seal(
+    path: Annotated[Path, typer.Argument(help="File of keys, as KIS's samples have it.")] = Path("kis_devlp.yaml"),
+    to: Annotated[Path, typer.Option(help="Where they are kept from now on.")] = Path("kis_devlp.sealed"),
+) -> None:
+    """Keep keys sealed: only who has QUANTKIT_VAULT_KEY (`openssl rand -hex 32`) opens them.
+
+    The sealed file is looked for wherever kis_devlp.yaml is; an account of its own names it: options.keys.
+    """
+    from quantkit.brokers.kis import sources
+
+    sources.seal(path, to, sources.environment())
+    console.say(f"{to} holds the keys, sealed with QUANTKIT_VAULT_KEY; delete {path} when you have tried it")
+
+
+@app.command()
 def call(
     name: Annotated[str, typer.Argument(help="Name of a call, as `kis ls` shows it.")],
     fields: Annotated[list[str] | None, typer.Argument(help="field=value, under KIS's names or ours.")] = None,
@@ -96,7 +112,7 @@ def call(
 ) -> None:
     """Ask KIS anything but to order.
 
-    Keys come from the account, from KIS_APP_KEY and its kin, or from kis_devlp.yaml.
+    Keys come from the account, from KIS_APP_KEY and its kin, or from kis_devlp.yaml (sealed: kis_devlp.sealed).
     """
     from quantkit.brokers.kis.calling import check_callable
     from quantkit.brokers.kis.catalogue import find

@@ -105,7 +105,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Keys:
-    """An app key, its secret, the account they open, and the HTS id that fill notices are subscribed by."""
+    """An app key, its secret, the account they open, and the HTS id that fill notices are subscribed by. emulator,
+    stream: addresses of the emulator that made them, which they alone open; "": KIS did."""
 
     environment: ClassVar[Environment]
 
@@ -114,6 +115,8 @@ class _Keys:
     account: Account
     hts_id: SecretStr | None = None
     source: str = field(default="", compare=False)  # where they were found, for messages
+    emulator: str = ""
+    stream: str = ""
 
     def __post_init__(self) -> None:
         for name, secret in (("app key", self.app_key), ("app secret", self.app_secret)):
@@ -161,14 +164,21 @@ Keys: TypeAlias = RealKeys | PaperKeys
 
 
 def server_of(keys: Keys, server: Server | None = None) -> Server:
-    """The server that these keys are for. ConfigError where the one given is of the other environment."""
+    """The server that these keys are for. ConfigError where the one given is of the other environment, or KIS's own and
+    the keys an emulator's."""
     if server is None:
-        server = Server.official(keys.environment)
+        server = (
+            Server.emulated(keys.environment, keys.emulator, keys.stream)
+            if keys.emulator
+            else Server.official(keys.environment)
+        )
     if server.environment is not keys.environment:
         raise ConfigError(
             f"{keys.source or 'keys'}: keys of {keys.environment} do not open the server of {server.environment}; "
             "real and paper are two accounts with two pairs of keys"
         )
     if not server.is_emulated:
+        if keys.emulator:
+            raise ConfigError(f"{keys.source or 'keys'}: keys of the emulator at {keys.emulator} do not open KIS")
         keys.check_lengths()
     return server

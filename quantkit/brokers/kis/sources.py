@@ -1,15 +1,17 @@
 """Where an account's keys are looked for, and where its tokens are kept.
 
-    1 the settings       accounts.NAME.secrets: app_key, app_secret, account_no, hts_id
+    1 the settings       accounts.NAME.secrets: app_key, app_secret, account_no, hts_id; or the file that
+                         accounts.NAME.options.keys names
     2 the environment    KIS_APP_KEY, KIS_APP_SECRET, KIS_ACCOUNT_NO, KIS_IS_PAPER, KIS_HTS_ID; also from .env
-    3 kis_devlp.yaml     the file that `KIS_CONFIG` names, else ./kis_devlp.yaml, else ~/KIS/config/kis_devlp.yaml; with
-                         the names above, or those of KIS's samples (my_app, my_sec, my_acct_stock, my_prod, my_htsid
-                         and paper_app, paper_sec, my_paper_stock)
+    3 a file             the one that `KIS_CONFIG` names, else kis_devlp.sealed, else kis_devlp.yaml, here or in
+                         ~/KIS/config; with the names above, or those of KIS's samples (my_app, my_sec, my_acct_stock,
+                         my_prod, my_htsid and paper_app, paper_sec, my_paper_stock)
 
 Contract: the first place that has an app key has everything: two places are never mixed. Whether keys are real or paper
 must be said where they lie (KIS_IS_PAPER, `environment` in the settings); where it is not, they are paper. A caller who
-wants the other environment gets a ConfigError, never the wrong keys. Values of the file are text: a number keeps its
-zeros. Nothing here shows a value.
+wants the other environment gets a ConfigError, never the wrong keys. KIS_EMULATOR and KIS_EMULATOR_STREAM beside keys
+say that an emulator made them. Values of the file are text: a number keeps its zeros. A sealed file (`seal`) opens with
+`QUANTKIT_VAULT_KEY`. Nothing here shows a value.
 """
 
 from __future__ import annotations
@@ -23,13 +25,17 @@ from pydantic import SecretStr
 
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.server import Account, Keys, PaperKeys, RealKeys
+from quantkit.brokers.kis.vault import VAULT_KEY, SealedFile, vault_key
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE: Final = "kis_devlp.yaml"
-NAMES: Final = ("KIS_APP_KEY", "KIS_APP_SECRET", "KIS_ACCOUNT_NO", "KIS_IS_PAPER", "KIS_HTS_ID", "KIS_CONFIG")
+SEALED: Final = "kis_devlp.sealed"
+SECRETS: Final = ("KIS_APP_KEY", "KIS_APP_SECRET", "KIS_ACCOUNT_NO", "KIS_IS_PAPER", "KIS_HTS_ID")
+NAMES: Final = (*SECRETS, "KIS_CONFIG", "KIS_EMULATOR", "KIS_EMULATOR_STREAM")
+_LABEL: Final = "quantkit|kis|keys|1"
 _YES, _NO = ("1", "true", "yes", "y", "on", "paper", "vts"), ("0", "false", "no", "n", "off", "real", "prod")
 _SAMPLES: Final = {
     Environment.REAL: ("my_app", "my_sec", "my_acct_stock"),
@@ -52,25 +58,28 @@ def environment(folder: Path | None = None) -> dict[str, str]:
         from dotenv import dotenv_values
 
         for name, value in dotenv_values(file, interpolate=False).items():
-            if value is not None and (name in NAMES or name == "QUANTKIT_VAULT_KEY"):
+            if value is not None and name in (*NAMES, VAULT_KEY):
                 found.setdefault(name, value)
     return found
 
 
 def find_keys(
     environ: Mapping[str, str], *, wanted: Environment | None = None, secrets: Mapping[str, SecretStr] | None = None,
-    folder: Path | None = None,
+    file: str = "", folder: Path | None = None,
 ) -> Keys:  # fmt: skip
     """The keys of an account. wanted: which environment the caller is about to use; None: whichever the keys are of.
+    file: the one that the settings name.
 
     ConfigError where there are none, where they are not whole, or of the other environment.
     """
     if secrets:
         said = {f"KIS_{name.upper()}": value.get_secret_value() for name, value in secrets.items()}
-        unknown = sorted(name for name in said if name not in NAMES)
+        unknown = sorted(name for name in said if name not in SECRETS)
         if unknown:
             raise ConfigError(f"accounts.*.secrets: {unknown[0][4:].lower()!r} is not known; app_key, app_secret, ...")
         return _checked(said, "the settings", wanted, default=wanted)
+    if file:
+        return _from_file(_named(file, "options.keys"), environ, wanted)
     if environ.get("KIS_APP_KEY", "").strip():
         return _checked(environ, "the environment", wanted)
     path = _file(environ, folder or Path())
@@ -79,21 +88,47 @@ def find_keys(
             "no keys of KIS: set KIS_APP_KEY, KIS_APP_SECRET, KIS_ACCOUNT_NO and KIS_IS_PAPER, "
             f"or keep them in {FILE}, here or in ~/KIS/config"
         )
-    return _from_file(path, wanted)
+    return _from_file(path, environ, wanted)
+
+
+def seal(path: Path, to: Path, environ: Mapping[str, str]) -> None:
+    """Write the keys of a file sealed; the file stays. ConfigError where it has none, or there is no vault key."""
+    key = vault_key(environ)
+    if key is None:
+        raise ConfigError(f"{VAULT_KEY} is not set: make one with `openssl rand -hex 32`, and keep it elsewhere")
+    _from_file(path, environ, None)
+    SealedFile(to, _LABEL, key).write(_read(path, environ))
 
 
 def _file(environ: Mapping[str, str], folder: Path) -> Path | None:
     told = environ.get("KIS_CONFIG", "").strip()
     if told:
-        path = Path(told).expanduser()
-        if not path.is_file():
-            raise ConfigError(f"KIS_CONFIG={told}: no such file")
-        return path
-    places = (folder / FILE, Path.home() / "KIS" / "config" / FILE)
+        return _named(told, "KIS_CONFIG")
+    places = (place / name for place in (folder, Path.home() / "KIS" / "config") for name in (SEALED, FILE))
     return next((place for place in places if place.is_file()), None)
 
 
-def _from_file(path: Path, wanted: Environment | None) -> Keys:
+def _named(text: str, where: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"{where}={text}: no such file")
+    return path
+
+
+def _from_file(path: Path, environ: Mapping[str, str], wanted: Environment | None) -> Keys:
+    said = _read(path, environ)
+    if said.get("KIS_APP_KEY"):
+        return _checked(said, str(path), wanted)
+    return _checked(_of_samples(said, path, wanted), str(path), wanted)
+
+
+def _read(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """What a file says, sealed or not."""
+    if path.suffix == ".sealed":
+        document = SealedFile(path, _LABEL, vault_key(environ)).read()
+        if document is None:
+            raise ConfigError(f"{path} is no sealed file of keys: make it anew with `quantkit kis seal`")
+        return {str(name): str(value) for name, value in document.items()}
     try:
         document = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError) as problem:
@@ -105,10 +140,7 @@ def _from_file(path: Path, wanted: Environment | None) -> Keys:
     if not isinstance(document, dict):  # what it is instead may be a secret
         found = "a list" if isinstance(document, list) else "one text" if document else "nothing"
         raise ConfigError(f"{path}: expected lines such as KIS_APP_KEY: ...; found {found}")
-    said = {str(name): value.strip() for name, value in document.items() if isinstance(value, str)}
-    if said.get("KIS_APP_KEY"):
-        return _checked(said, str(path), wanted)
-    return _checked(_of_samples(said, path, wanted), str(path), wanted)
+    return {str(name): value.strip() for name, value in document.items() if isinstance(value, str)}
 
 
 def _of_samples(said: Mapping[str, str], path: Path, wanted: Environment | None) -> dict[str, str]:
@@ -149,4 +181,5 @@ def _checked(
     return make(
         app_key=SecretStr(said["KIS_APP_KEY"].strip()), app_secret=SecretStr(said["KIS_APP_SECRET"].strip()),
         account=account, hts_id=SecretStr(hts_id) if hts_id else None, source=source,
+        emulator=said.get("KIS_EMULATOR", "").strip(), stream=said.get("KIS_EMULATOR_STREAM", "").strip(),
     )  # fmt: skip

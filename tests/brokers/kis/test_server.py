@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from quantkit.brokers.kis.client import KisClient
 from quantkit.brokers.kis.codes import REST, STREAM, Environment, order_code, transaction
 from quantkit.brokers.kis.server import Account, PaperKeys, RealKeys, Server, server_of
-from quantkit.brokers.kis.sources import environment, find_keys, token_folder
+from quantkit.brokers.kis.sources import environment, find_keys, seal, token_folder
 from quantkit.errors import ConfigError, Refused
 from quantkit.trading.orders import OrderType, TimeInForce
 from tests.brokers.kis.conftest import JumpClock, keys
@@ -176,6 +176,42 @@ def test_a_file_that_is_no_such_file_says_so(tmp_path: Path, text: str, words: s
     with pytest.raises(ConfigError, match=words) as said:
         find_keys(written(tmp_path, text))
     assert APP_KEY not in str(said.value)
+
+
+def test_sealed_keys_open_with_the_vault_key_alone(tmp_path: Path) -> None:
+    told, vault = written(tmp_path, SAMPLE), {"QUANTKIT_VAULT_KEY": "5a" * 32}
+    place = tmp_path / "kis_devlp.sealed"
+    with pytest.raises(ConfigError, match="QUANTKIT_VAULT_KEY is not set"):
+        seal(Path(told["KIS_CONFIG"]), place, {})
+    seal(Path(told["KIS_CONFIG"]), place, vault)
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert not [word for word in (APP_KEY, APP_SECRET, "01234567") if word in place.read_text()]
+    Path(told["KIS_CONFIG"]).unlink()
+    for found in (find_keys(vault, folder=tmp_path), find_keys(vault, file=str(place))):  # as the yaml would say
+        assert found == find_keys(written(tmp_path, SAMPLE))
+    for wrong, words in (({}, "is sealed and QUANTKIT_VAULT_KEY is not set"),
+                         ({"QUANTKIT_VAULT_KEY": "6b" * 32}, "does not open with this")):  # fmt: skip
+        with pytest.raises(ConfigError, match=words):
+            find_keys(wrong, file=str(place))
+    place.write_text("[]")
+    with pytest.raises(ConfigError, match="make it anew with `quantkit kis seal`"):
+        find_keys(vault, file=str(place))
+    with pytest.raises(ConfigError, match=r"options.keys=nowhere.*no such file"):
+        find_keys(GOOD, file="nowhere")
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("x: 1\n")
+    with pytest.raises(ConfigError, match="has no keys of"):
+        seal(empty, tmp_path / "other.sealed", vault)
+    assert not (tmp_path / "other.sealed").exists()
+
+
+def test_keys_of_an_emulator_open_nothing_else(tmp_path: Path) -> None:
+    made = find_keys(GOOD | {"KIS_EMULATOR": "http://127.0.0.1:1", "KIS_EMULATOR_STREAM": "ws://127.0.0.1:2"})
+    assert server_of(made) == Server.emulated(Environment.PAPER, "http://127.0.0.1:1", "ws://127.0.0.1:2")
+    with pytest.raises(ConfigError, match="do not open KIS"):
+        KisClient(made, clock=JumpClock(), folder=tmp_path, server=Server.official(Environment.PAPER))
+    with pytest.raises(ConfigError, match="an emulator runs on this machine"):
+        server_of(find_keys(GOOD | {"KIS_EMULATOR": "http://example.com:1"}))
 
 
 def test_no_keys_at_all_says_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
