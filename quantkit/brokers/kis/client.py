@@ -8,6 +8,7 @@ stand on it.
                 book(symbol) -> Book                      instrument(symbol) -> Instrument
                 minutes(symbol, day) -> [Minute]          days(symbol, start, end) -> [Day]
                 day_with_minutes(symbol, day) -> date     holidays(day) -> [CalendarDay]
+                names() -> {symbol: Listed}               learn(markets): which of them are ETN and ELW
     account     balance() -> Balance                      orders(start, end) -> [OrderLine]
                 open_orders() -> [OpenOrder]              buyable(symbol, price) -> Buyable
                 sellable(symbol) -> Sellable
@@ -18,9 +19,9 @@ stand on it.
 Contract: errors are RetryLater (a question may be asked again; an order has not left or was not taken), `Refusal` (a
 Refused with the broker's code and text), OutcomeUnknown (orders only: it may stand), ConfigError (keys, settings, an
 argument) and BadData (KIS said something that cannot be read). Symbols are our codes ("005930"); `markets` says which
-of them are "ETN" and "ELW", whose codes look different on the wire. venue: "KRX", "NXT", or "SOR" for both. Lists are
-complete or an error; charts come oldest first. Orders go out once and leave only through the broker, which has gates
-and a journal; nothing else may call `submit`, `modify` and `cancel`, but `rehearsal`, on 모의투자 alone.
+of them are "ETN" and "ELW", which KIS knows by another code and in another market. venue: "KRX", "NXT", or "SOR" for
+both. Lists are complete or an error; charts come oldest first. Orders go out once and leave only through the broker,
+which has gates and a journal; nothing else may call `submit`, `modify`, `cancel`, but `rehearsal`, on 모의투자 alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
 
-from quantkit.brokers.kis import catalogue, charts, continuing, ledger, quotes
+from quantkit.brokers.kis import catalogue, charts, continuing, ledger, masters, quotes
 from quantkit.brokers.kis.calling import Result, arguments, chosen, result
 from quantkit.brokers.kis.codes import (
     APPROVAL_PATH,
@@ -49,6 +50,7 @@ from quantkit.brokers.kis.server import Keys, Server, server_of
 from quantkit.brokers.kis.transport import HttpTransport, Timeouts, Transport
 from quantkit.brokers.kis.wire import Exchange, Wire
 from quantkit.errors import BadData, ConfigError, OutcomeUnknown, Refused, RetryLater
+from quantkit.market import MARKETS
 from quantkit.trading.orders import OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class KisClient:
         self.server = server_of(keys, server)
         self.environment: Environment = keys.environment
         self.account, self.hts_id = keys.account, keys.hts_id
-        self.markets: dict[str, str] = dict(markets or {})
+        self.markets: dict[str, str] = {}
+        self.learn(markets or {})
         self.clock, self._keys, self._options = clock, keys, options or Options()
         told = self._options
         self.wire = Wire(
@@ -178,6 +181,20 @@ class KisClient:
         params = {"PRDT_TYPE_CD": "300", "PDNO": self.code(symbol)}
         found = await self._quote("instrument", "search-stock-info", params, lane)
         return quotes.instrument_of(symbol, found.row("output"))
+
+    async def names(self) -> dict[str, masters.Listed]:
+        """종목 마스터: every name of KOSPI (with ETF, ETN and ELW), KOSDAQ and KONEX; no keys are sent. What it says
+        of ETN and ELW holds for this client from here on."""
+        found = await masters.download(self.server)
+        self.learn({symbol: one.market for symbol, one in found.items()})
+        return found
+
+    def learn(self, markets: Mapping[str, str]) -> None:
+        """Markets of names; those of ETN and ELW matter. ConfigError for a market that there is not."""
+        for symbol, market in markets.items():
+            if market not in MARKETS:
+                raise ConfigError(f"{symbol}: market {market!r}, expected one of {', '.join(MARKETS)}")
+        self.markets |= {symbol: market for symbol, market in markets.items() if market in ("ETN", "ELW")}
 
     async def holidays(self, day: dt.date) -> list[quotes.CalendarDay]:
         """국내휴장일조회 from a day on. Real only; KIS asks to be asked once a day."""

@@ -187,6 +187,7 @@ _REMEDIES: Final = {
 }
 
 
+_UNKNOWN: Final = "check the code; of an ETN or ELW the client must know that it is one (`markets`, `names()`)"
 _REASONS: Final = (
     # words of the text, codes, our code, what to do; the text goes before the code: APBK0918 alone has six meanings
     (("호가단위",), (), "PRICE_TICK", "round the price to the tick of its price range"),
@@ -206,7 +207,7 @@ _REASONS: Final = (
         "sell no more than is not on sale already",
     ),
     (("거래정지", "매매정지", "매매불가"), ("APBK0634",), "INSTRUMENT_BLOCKED", "the name does not trade now"),
-    (("종목정보가 없", "종목코드"), ("APBK0656", "MCA05918"), "UNKNOWN_SYMBOL", "check the code of the name"),
+    (("종목정보가 없", "종목코드"), ("APBK0656", "MCA05918"), "UNKNOWN_SYMBOL", _UNKNOWN),
     (("원주문번호", "원주문이"), ("APBK1663",), "UNKNOWN_ORDER", "look at today's list of orders"),
     (("가능수량이 없", "할 수량이 없"), ("40330000",), "NOTHING_LEFT", "it has filled, or was changed or cancelled"),
     (("주문수량",), (), "QUANTITY", "give a whole number of shares, 1 or more"),

@@ -24,13 +24,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from quantkit.brokers.kis import adjusted, masters
+from quantkit.brokers.kis import adjusted
 from quantkit.brokers.kis.answers import Refusal
 from quantkit.brokers.kis.charts import LATE, MINUTE, label, minute_candles, session_close, session_open
 from quantkit.brokers.kis.codes import supports
 from quantkit.brokers.kis.landing import (
     EPOCH,
     day_row,
+    known_markets,
     minute_row,
     prices_of,
     state_names,
@@ -105,7 +106,7 @@ async def fill(
 
 async def fill_instruments(client: KisClient, lake: Lake, symbols: Sequence[str] | None = None) -> IngestReport:
     """State market, name and first day of these names (None: of all) as the master files have them."""
-    listed = await masters.download(client.server)
+    listed = await client.names()
     missing = [symbol for symbol in symbols or () if symbol not in listed]
     if missing:
         raise BadData(f"KIS's master files have no {', '.join(missing)}")
@@ -140,6 +141,7 @@ class _Filling:
                 "PAPER_UNSUPPORTED", "모의투자 (paper) has minute charts of the running day only; earlier ones need "
                 "keys of 실전 (real), or a start of today",
             )  # fmt: skip
+        self.client.learn(known_markets(self.lake, wanted))
         listed = await self._names(wanted, days)
         stored = stored_days(self.lake, self.freq, wanted)
         lacking = {symbol: self._lacking(symbol, days, stored[symbol], listed.get(symbol)) for symbol in wanted}
@@ -170,12 +172,11 @@ class _Filling:
     async def _names(self, symbols: Sequence[str], days: Sequence[dt.date]) -> dict[str, Listed]:
         """What the master files say of these names. BadData for a code that has no chart either."""
         try:
-            listed = await masters.download(self.client.server)
+            listed = await self.client.names()
         except (RetryLater, BadData) as problem:
             self.report.notes.append(f"{problem}; markets, names and first days are those that the lake has")
             return {}
         found = {symbol: listed[symbol] for symbol in symbols if symbol in listed}
-        self.client.markets |= {symbol: one.market for symbol, one in found.items() if one.market in ("ETN", "ELW")}
         for symbol in symbols:
             if symbol not in found and not await self._has_chart(symbol, days[0], days[-1]):
                 raise BadData(

@@ -77,6 +77,12 @@ def stored_days(lake: Lake, freq: str, symbols: Sequence[str]) -> dict[str, set[
     return found
 
 
+def known_markets(lake: Lake, symbols: Sequence[str]) -> dict[str, str]:
+    """Markets of names, as far as the lake knows them."""
+    known = Instruments.load(Table(lake.path / "instruments"))
+    return {symbol: said.market for symbol in symbols if (said := known.get(symbol)) is not None and said.market}
+
+
 def state_names(lake: Lake, listed: Iterable[Listed], today: dt.date) -> IngestReport:
     """State what master files say of names, as far as the lake does not know it: what was otherwise before stays so."""
     import pandas as pd

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -104,8 +105,8 @@ def stopped(error: Gateway, headers: Sequence[tuple[str, str]]) -> Reply:
 
 
 def number(value: float | None, places: int = 0) -> str:
-    """A number as text; nothing is 0."""
-    if value is None:
+    """A number as text; nothing is 0, and so is the limit of a name that has none (ELW)."""
+    if value is None or value == math.inf:
         return "0"
     return f"{value:.{places}f}" if places else str(round(value))
 

@@ -12,6 +12,7 @@ import zipfile
 from typing import TYPE_CHECKING, Final
 
 from quantkit.data.bars import FIRST_DAY
+from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.http import Reply
 from quantkit.market.days import date_of
 
@@ -58,8 +59,7 @@ def _listed(exchange: Exchange, symbol: str) -> str:
 
 
 def _line(kind: str, symbol: str, name: str, facts: SymbolDay, listed: str) -> bytes:
-    code = f"Q{symbol}" if facts.market == "ETN" else symbol
-    head = f"{code:<9}{'KR7' + symbol + '000':<12}".encode("cp949")
+    head = f"{codes.coded(symbol, facts.market):<9}{'KR7' + symbol + '000':<12}".encode("cp949")
     tail = bytearray(b" " * _WIDTHS[kind])
     told = {
         "base": f"{round(facts.base):09d}", "lot": "00001", "halted": "Y" if facts.halted else "N",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.candles import candle_of, candles
+from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, signed
 from quantkit.emulator.session import DAY, SECOND, day_of, midnight, seoul, session_clock
 from quantkit.market.calendar import is_session
@@ -103,13 +104,14 @@ class Quotes:
 
     def today(self, given: dict[str, str]) -> Today:
         """The name that a request asks for. Business where there is none."""
-        if given.get("FID_COND_MRKT_DIV_CODE", "J") not in ("J", "NX", "UN", "W"):
+        market = given.get("FID_COND_MRKT_DIV_CODE", "J")
+        if market not in codes.MARKETS:
             raise Business("OPSQ2001", "ERROR : INPUT FIELD NOT FOUND [FID_COND_MRKT_DIV_CODE]")
-        return self.of(given.get("FID_INPUT_ISCD", ""))
+        return self.of(given.get("FID_INPUT_ISCD", ""), market)
 
-    def of(self, symbol: str) -> Today:
-        """A name's day. A code may carry the letter of stocks (A) or ETN (Q)."""
-        issue = self.exchange.issues.get(symbol[1:] if len(symbol) == 7 and symbol[0] in "AQ" else symbol)
+    def of(self, code: str, market: str | None = None) -> Today:
+        """A name's day, by its code."""
+        issue = codes.find(self.exchange.issues, code, market)
         if issue is None:
             raise Business("MCA05918", "종목코드 오류입니다.")
         issue.sync()
@@ -149,16 +151,16 @@ class Quotes:
         """intstock-multprice: up to 30 names."""
         rows = []
         for k in range(1, 31):
-            symbol = given.get(f"FID_INPUT_ISCD_{k}", "")
-            if not symbol:
+            code = given.get(f"FID_INPUT_ISCD_{k}", "")
+            if not code:
                 continue
-            day = self.of(symbol)
+            day = self.of(code, given.get(f"FID_COND_MRKT_DIV_CODE_{k}", "J"))
             opened, high, low = day.prices
             book = self.exchange.quote(day.issue.symbol)
             rows.append({
                 "prdy_vrss_sign": day.sign, "prdy_ctrt": day.rate,
                 "kospi_kosdaq_cls_name": day.issue.facts.market, "mrkt_trtm_cls_name": "",
-                "hour_cls_code": "0", "inter_shrn_iscd": day.issue.symbol, "inter_kor_isnm": day.issue.symbol,
+                "hour_cls_code": "0", "inter_shrn_iscd": code, "inter_kor_isnm": day.issue.symbol,
                 "inter2_prpr": number(day.last), "inter2_prdy_vrss": number(day.change), "acml_vol": number(day.volume),
                 "inter2_oprc": number(opened), "inter2_hgpr": number(high), "inter2_lwpr": number(low),
                 "inter2_llam": number(day.issue.lower), "inter2_mxpr": number(day.issue.upper),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, number, signed
 from quantkit.emulator.session import day_of, seoul
 from quantkit.market.days import date_of
@@ -166,7 +167,7 @@ class Services:
             "bfdy_clpr": number(facts.previous_close), "tr_stop_yn": "Y" if facts.halted else "N",
         }  # fmt: skip
         title = self.quotes.title(issue.symbol)
-        return said | dict.fromkeys(_CODES, issue.symbol) | dict.fromkeys(_TITLES, title)
+        return said | dict.fromkeys(_CODES, codes.coded(issue.symbol, facts.market)) | dict.fromkeys(_TITLES, title)
 
     def _rows(
         self, service: Service, fields: tuple[str, ...], day: Today | None, given: dict[str, str]
@@ -198,7 +199,10 @@ class Services:
 
     def _ranking(self, fields: tuple[str, ...], given: dict[str, str]) -> list[dict[str, str]]:
         """A row a name, what traded most first."""
-        days = sorted(map(self.quotes.of, self.exchange.issues), key=lambda one: (-one.volume, one.issue.symbol))
+        days = sorted(
+            (self.quotes.of(codes.coded(one.symbol, one.market)) for one in self.exchange.issues.values()),
+            key=lambda one: (-one.volume, one.issue.symbol),
+        )
         return [
             self._row(fields, day, given) | ({"data_rank": str(place)} if "data_rank" in fields else {})
             for place, day in enumerate(days[:RANKED], 1)

@@ -8,8 +8,10 @@ seen).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, page
 from quantkit.emulator.session import day_of, seoul
 from quantkit.errors import Refused
@@ -137,6 +139,16 @@ class Trading:
         if given.get("CANO", "") + given.get("ACNT_PRDT_CD", "") != owner.account:
             raise Business("APTR0058", "ERROR : INPUT INVALID_CHECK_ACNO")
 
+    def _code(self, symbol: str) -> str:
+        """KIS's code of a name."""
+        issue = self.exchange.issues.get(symbol)
+        return symbol if issue is None else codes.coded(symbol, issue.market)
+
+    def _symbol(self, given: dict[str, str]) -> str:
+        """The name that a request is about; what no name has, where there is none."""
+        issue = codes.find(self.exchange.issues, given.get("PDNO", ""))
+        return "" if issue is None else str(issue.symbol)
+
     def order(self, owner: Customer, given: dict[str, str], side: Side) -> Answer:
         """order-cash."""
         self.check_account(owner, given)
@@ -149,7 +161,7 @@ class Trading:
         price = self._price(given, given["ORD_DVSN"])
         try:
             order = self.exchange.submit(
-                owner.name, given.get("PDNO", "").removeprefix("A"), side, quantity, type=kind, price=price, tif=tif
+                owner.name, self._symbol(given), side, quantity, type=kind, price=price, tif=tif
             )
         except Refused as refused:
             raise self._refusal(refused.code, str(refused)) from refused
@@ -246,7 +258,7 @@ class Trading:
         rows, ordered, filled, value, costs = [], 0, 0, 0, 0
         for taken, line in self._lines(owner, since, until, at):
             wanted = not hidden and side in ("", "00", "01" if line.side is Side.SELL else "02")
-            wanted &= given.get("PDNO", "") in ("", line.symbol)
+            wanted &= given.get("PDNO", "") in ("", self._code(line.symbol))
             wanted &= done in ("", "00") or (line.leaves == 0) == (done == "01")
             wire = self._of_day(taken.day, line.number)
             wanted &= given.get("ODNO", "") in ("", wire)
@@ -281,7 +293,7 @@ class Trading:
         return {
             "ord_dt": f"{date_of(taken.day):%Y%m%d}", "ord_gno_brno": self.branch, "odno": wire, "orgn_odno": original,
             "ord_dvsn_name": KINDS[code][2], "sll_buy_dvsn_cd": "01" if sell else "02",
-            "sll_buy_dvsn_cd_name": f"{word}*" if gone and not rest else word, "pdno": line.symbol,
+            "sll_buy_dvsn_cd_name": f"{word}*" if gone and not rest else word, "pdno": self._code(line.symbol),
             "prdt_name": line.symbol, "ord_qty": number(line.quantity), "ord_unpr": number(price),
             "ord_tmd": seoul(line.time).replace(":", ""), "tot_ccld_qty": number(line.filled),
             "avg_prvs": number(line.value / line.filled if line.filled else 0, 4 if self.paper else 0),
@@ -344,7 +356,8 @@ class Trading:
             )
             rate = (value - cost) / cost * 100 if cost else 0.0
             rows.append({
-                "pdno": symbol, "prdt_name": symbol, "trad_dvsn_name": "현금", "bfdy_buy_qty": "0", "bfdy_sll_qty": "0",
+                "pdno": self._code(symbol), "prdt_name": symbol, "trad_dvsn_name": "현금",
+                "bfdy_buy_qty": "0", "bfdy_sll_qty": "0",
                 "thdt_buyqty": number(bought), "thdt_sll_qty": number(sold), "hldg_qty": number(quantity),
                 "ord_psbl_qty": number(one.sellable if one else 0), "pchs_avg_pric": number(average, 4),
                 "pchs_amt": number(cost), "prpr": number(last), "evlu_amt": number(value),
@@ -378,10 +391,10 @@ class Trading:
         """inquire-psbl-order: a market order is counted at the upper limit."""
         self.check_account(owner, given)
         orderable = max(0, self.exchange.cash(owner.name).orderable)
-        issue = self.exchange.issues.get(given.get("PDNO", ""))
+        issue = codes.find(self.exchange.issues, given.get("PDNO", ""))
         price = float(given.get("ORD_UNPR", "") or 0)
         if issue is not None and (given.get("ORD_DVSN") == "01" or not price):
-            price = float(issue.upper)
+            price = float(issue.upper) if issue.upper < math.inf else self._last(issue.symbol)
         quantity = 0
         if price:
             quantity = int(orderable // price)
@@ -398,12 +411,12 @@ class Trading:
     def sellable(self, owner: Customer, given: dict[str, str]) -> Answer:
         """inquire-psbl-sell."""
         self.check_account(owner, given)
-        symbol = given.get("PDNO", "")
+        symbol = self._symbol(given)
         account = self.exchange.desk.account(owner.name)
         held = account.shares.get(symbol, 0)
         last, paid = self._last(symbol), account.spent.get(symbol, 0.0)
         output = {
-            "pdno": symbol, "prdt_name": symbol, "buy_qty": "0", "sll_qty": "0", "cblc_qty": number(held),
+            "pdno": self._code(symbol), "prdt_name": symbol, "buy_qty": "0", "sll_qty": "0", "cblc_qty": number(held),
             "nsvg_qty": "0", "ord_psbl_qty": number(account.sellable(symbol)),
             "pchs_avg_pric": number(paid / held if held else 0, 4), "pchs_amt": number(paid), "now_pric": number(last),
             "evlu_amt": number(last * held), "evlu_pfls_amt": number(last * held - paid),

@@ -1,0 +1,120 @@
+"""A stock, an ETF, an ETN and an ELW, each through everything that is first-class, against the emulated servers.
+
+KIS knows an ETN by another code and an ELW in another market; the emulator knows them no other way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantkit.brokers.kis.client import KisClient
+from quantkit.brokers.kis.codes import Environment
+from quantkit.brokers.kis.history import fill
+from quantkit.data.bars import Bars
+from quantkit.data.lake import Lake
+from quantkit.emulator.exchange import BarSource, Exchange, random_bars, session_clock
+from quantkit.emulator.kis import KisEmulator
+from quantkit.emulator.session import SECOND
+from quantkit.errors import ConfigError, Refused
+from quantkit.trading.orders import Side
+from tests.brokers.kis.test_emulated import client_of
+
+NAMES = {"005930": "KOSPI", "069500": "ETF", "500001": "ETN", "58J297": "ELW"}
+GROUPS = {"KOSPI": "ST", "ETF": "EF", "ETN": "EN", "ELW": "EW"}
+TICKS = {"ETF": 5.0, "ETN": 5.0, "ELW": 5.0}
+
+
+def _bars() -> Bars:
+    """Thirty days of each, on the grid of its market."""
+    each = [
+        random_bars(seed=place, symbols=[name], sessions_count=30, market=market)
+        for place, (name, market) in enumerate(NAMES.items())
+    ]
+    fields = {
+        name: np.hstack([one.field(name) for one in each])
+        for name in ("open", "high", "low", "close", "volume", "base")
+    }
+    return Bars(times=each[0].times, symbols=tuple(NAMES), fields=fields, markets=tuple(NAMES.values()))
+
+
+BARS = _bars()
+DAY = int(BARS.days[25])
+CLOCK = session_clock(DAY)
+
+
+@asynccontextmanager
+async def served(folder: Path, environment: Environment) -> AsyncIterator[KisClient]:
+    """A client ten minutes into a session; time stands until somebody waits."""
+    exchange = Exchange(BarSource(BARS, start=DAY, tick_seconds=20.0))
+    async with (
+        KisEmulator(exchange, paper=environment is Environment.PAPER, speed=0.0, calls=1_000,
+                    start=CLOCK.open + 600 * SECOND) as server,
+        client_of(server, folder, environment) as client,
+    ):  # fmt: skip
+        yield client
+
+
+@pytest.mark.parametrize("environment", Environment)
+@pytest.mark.parametrize(("name", "market"), NAMES.items())
+async def test_everything_first_class_serves_it(
+    tmp_path: Path, name: str, market: str, environment: Environment
+) -> None:
+    async with served(tmp_path, environment) as client:
+        told = await client.names()
+        assert (told[name].market, told[name].group) == (market, GROUPS[market])
+        price = await client.price(name)
+        assert price.price > 0
+        assert price.tick == TICKS.get(market, price.tick) > 0
+        book = await client.book(name)
+        assert book.bids[0][0] < book.asks[0][0]
+        assert (await client.minutes(name, client.today()))[-1].volume >= 0
+        days = await client.days(name, dt.date(2025, 1, 2), client.today())
+        assert len(days) == 26
+        assert (await client.buyable(name, price.price)).quantity > 0
+        low = price.price - 20 * price.tick
+        first = await client.submit(name, Side.BUY, 10, price=low)
+        second = await client.modify(first.number, first.branch, None, low + price.tick)
+        (line,) = [line for line in await client.orders(symbol=name) if line.leaves]
+        assert (line.symbol, line.number, line.price) == (name, second.number, low + price.tick)
+        await client.cancel(second.number, second.branch)
+        bought = await client.submit(name, Side.BUY, 10, price=price.price + 10 * price.tick)
+        await client.clock.sleep_until(client.clock.now_ns() + 60 * SECOND)
+        held = {one.symbol: one.quantity for one in (await client.balance()).holdings}
+        assert held == {name: 10}
+        assert (await client.sellable(name)).sellable == 10
+        await client.submit(name, Side.SELL, 10, price=price.price - 10 * price.tick)
+        assert {line.number for line in await client.orders()} >= {first.number, second.number, bought.number}
+        if environment is Environment.REAL:
+            assert (await client.snapshots(list(NAMES)))[name].price > 0
+            assert (await client.instrument(name)).group == GROUPS[market]
+
+
+async def test_history_of_all_of_them_lands_with_its_market(tmp_path: Path) -> None:
+    async with served(tmp_path, Environment.REAL) as client:
+        lake = Lake(tmp_path / "lake")
+        report = await fill(client, lake, list(NAMES), start=BARS.index[0].date())
+        assert {one.symbol: (one.market, one.came) for one in report.names} == {
+            name: (market, 25) for name, market in NAMES.items()
+        }
+        stored = lake.bars(freq="1d")
+        assert dict(zip(stored.symbols, stored.markets, strict=True)) == NAMES
+        for name in NAMES:
+            column, theirs = stored.symbols.index(name), BARS.symbols.index(name)
+            np.testing.assert_array_equal(stored.raw.close[:, column], BARS.raw.close[:25, theirs])
+
+
+async def test_a_code_without_its_market_is_a_name_that_is_not_there(tmp_path: Path) -> None:
+    async with served(tmp_path, Environment.REAL) as client:
+        for name in ("500001", "58J297"):
+            with pytest.raises(Refused, match=r"MCA05918.*ETN.*ELW"):
+                await client.price(name)
+        with pytest.raises(Refused, match=r"APBK0656.*ETN.*ELW"):
+            await client.submit("500001", Side.BUY, 1, price=10_000.0)
+        with pytest.raises(ConfigError, match="'etn'"):
+            client.learn({"500001": "etn"})
