@@ -120,6 +120,7 @@ class MarketHub:
     ) -> None:
         self._tell_plan = planned
         self.feed, self.clock, self.name, self.market = feed, clock, name, market
+        self._beating = feed if isinstance(feed, Beating) else None
         self.venue: Venue = venue
         self.settings = HubSettings() if settings is None else settings
         self.basket = frozenset(basket)
@@ -253,6 +254,7 @@ class MarketHub:
     def _flush(self) -> None:
         """Hand the batch to everybody: bars first, then whoever watches prices."""
         self._flushing = False
+        self._lost()
         batch, now = tuple(self._batch), self.clock.now_ns()
         self._batch.clear()
         if not batch:
@@ -269,6 +271,17 @@ class MarketHub:
                 if own:
                     one.subscription.on_data(MarketData(now, own))
 
+    def _lost(self) -> None:
+        """Holes in what a connection that stands has told: charts fill them like others."""
+        for lost in () if self._beating is None else self._beating.lost():
+            for one in self.served:
+                names = tuple(name for name in lost.symbols or () if name in one.names)
+                if one.bars is not None and (names or lost.symbols is None):
+                    one.bars.outage(lost.since, lost.until, symbols=names or None)
+                    self._gap(one, lost.since, lost.until, names or one.subscription.symbols)
+            self.work.set()
+            self.changed.set()
+
     def _came(self) -> None:
         """The connection stands: holes end, and what they were is told."""
         now, since = self.clock.now_ns(), self._down_since
@@ -280,17 +293,21 @@ class MarketHub:
                 one.bars.generation = self.generation
                 one.bars.recovered(now)
                 if since is not None:
-                    self._gap(one, since, now)
+                    self._gap(one, since, now, one.subscription.symbols)
         self._tell(ConnectionChanged(now, "prices", True, self.generation))
         self.work.set()
         self.changed.set()
 
-    def _gap(self, one: Served, since: int, until: int) -> None:
-        """Note a gap where the session was on."""
+    def _gap(self, one: Served, since: int, until: int, symbols: tuple[str, ...]) -> None:
+        """Note a gap where the session was on. One that only goes on is not told again."""
         span = one.span
         if span is None or max(since, span.opens) >= min(until, span.closes + MINUTE):
             return
-        gap = Gap(one.subscription.symbols, max(since, span.opens), min(until, span.closes + MINUTE))
+        gap = Gap(symbols, max(since, span.opens), min(until, span.closes + MINUTE))
+        for place, (other, told) in enumerate(self._gaps):
+            if other is one and told.symbols == symbols and told.since <= gap.since <= told.until:
+                self._gaps[place] = (one, told._replace(until=max(told.until, gap.until)))
+                return
         self._gaps.append((one, gap))
         metrics.GAPS.labels(self.name).inc()
         if one.subscription.on_gap is not None:
@@ -337,7 +354,7 @@ class MarketHub:
         windows = windows_of(date_of(now, market=self.market), market=self.market, venue=self.venue)
         self._begun = begun = max(w.opens for w in windows if w.phase == "continuous" and w.opens <= now)
         heard, allowed = max(self._sign(), begun), settings.silence * SECOND
-        if not isinstance(self.feed, Beating):
+        if self._beating is None:
             allowed = max(allowed, _USUAL * self._pause)
         left = heard + round(allowed) - now
         if left < 0:
@@ -354,7 +371,7 @@ class MarketHub:
 
     def _sign(self) -> int:
         """When the connection last gave a sign of life. What a feed asks for beside its stream is none."""
-        return max(self.feed.heard() if isinstance(self.feed, Beating) else self._last_frame, self._up_at)
+        return max(self._last_frame if self._beating is None else self._beating.heard(), self._up_at)
 
     def give_up(self, why: str) -> None:
         """Drop the connection that stands; another follows."""
@@ -369,6 +386,7 @@ class MarketHub:
         while True:
             now = self.clock.now_ns()
             moments = []
+            self._lost()
             for one in self.served:
                 if one.bars is None:
                     continue

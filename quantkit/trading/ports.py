@@ -12,7 +12,7 @@ A read that is not complete (a page missing, an old generation) raises `RetryLat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -210,6 +210,14 @@ class InstrumentDay:
     leverage: float = 1.0  # a fund's multiple, which widens its price limits
 
 
+class Lost(NamedTuple):
+    """Trades that a feed knows it has not told. symbols None: of any name. since, until: UTC nanoseconds."""
+
+    symbols: tuple[str, ...] | None
+    since: int
+    until: int
+
+
 @runtime_checkable
 class Beating(Protocol):
     """A feed whose connection gives signs of life besides prices, such as PINGPONG frames, or whose prices do not all
@@ -217,6 +225,9 @@ class Beating(Protocol):
 
     def heard(self) -> int:
         """When anything last came over the connection, prices included, UTC nanoseconds; 0: nothing yet."""
+
+    def lost(self) -> Sequence[Lost]:
+        """What was missed since this was last asked, although the connection stands."""
 
 
 @runtime_checkable

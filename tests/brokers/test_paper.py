@@ -15,7 +15,7 @@ from quantkit.brokers.paper.store import Store
 from quantkit.errors import BadData, ConfigError, Refused, RetryLater
 from quantkit.live.clock import VirtualClock, run_virtual
 from quantkit.trading.orders import OrderType, Side
-from quantkit.trading.ports import Candle, Feed, InstrumentDay, Quote, Tick
+from quantkit.trading.ports import Beating, Candle, Feed, InstrumentDay, Lost, Quote, Tick
 from tests.brokers.benches import MONEY, OTHER, SYMBOL, TEN, PaperBench, facts
 from tests.brokers.contract import ask
 
@@ -166,12 +166,32 @@ class Prices:
         return [facts(symbol) for symbol in symbols if symbol != "999999"]
 
 
+class Alive(Prices):
+    """One whose connection gives signs of life."""
+
+    def heard(self) -> int:
+        return 7
+
+    def lost(self) -> Sequence[Lost]:
+        return [Lost((SYMBOL,), 1, 2)]
+
+
+def test_a_watched_feed_is_as_alive_as_what_it_watches() -> None:
+    async def main(bench: PaperBench) -> None:
+        feed = PaperBroker("test", clock=bench.clock, cash=MONEY).watch(Alive([]))
+        assert isinstance(feed, Beating)
+        assert (feed.heard(), feed.lost()) == (7, [Lost((SYMBOL,), 1, 2)])
+
+    on_clock(main)
+
+
 def test_the_broker_sees_what_the_engine_sees_and_before_it() -> None:
     async def main(bench: PaperBench) -> None:
         broker = PaperBroker("test", clock=bench.clock, cash=MONEY, share=1.0, chance=lambda: 0.0)
         source = Prices([Tick(SYMBOL, TEN, 69_900.0, 100)])
         feed = broker.watch(source)
         assert isinstance(feed, Feed)
+        assert not isinstance(feed, Beating)
         await broker.connect()
         await feed.connect()
         await feed.subscribe([SYMBOL])

@@ -15,7 +15,7 @@ from quantkit.live.clock import VirtualClock, run_virtual
 from quantkit.live.hub import Gap, HubSettings, MarketHub, Subscription
 from quantkit.live.messages import ConnectionChanged, MarketData
 from quantkit.live.windows import session_of
-from quantkit.trading.ports import Candle, InstrumentDay, Quote, Tick
+from quantkit.trading.ports import Candle, InstrumentDay, Lost, Quote, Tick
 
 SPAN = session_of("2025-11-12")
 assert SPAN is not None
@@ -238,9 +238,22 @@ def test_names_that_trade_once_a_minute_are_not_taken_for_a_dead_connection_all_
     assert all(time < OPENS + 10 * MINUTE for time in feed.connects)
 
 
+def beats(feed: FakeFeed, heard: Callable[[], int]) -> list[Lost]:
+    """Let a feed give signs of life; what it is to have missed goes into the list."""
+    lost: list[Lost] = []
+
+    def told() -> list[Lost]:
+        found = [each for each in lost if each.until <= feed.clock.now_ns()]
+        lost[:] = [each for each in lost if each not in found]
+        return found
+
+    feed.heard, feed.lost = heard, told  # type: ignore[attr-defined]
+    return lost
+
+
 def test_a_heartbeat_is_life_and_its_end_is_not() -> None:
     def arrange(feed: FakeFeed) -> None:
-        feed.heard = lambda: min(feed.clock.now_ns(), OPENS + 60 * MINUTE)  # type: ignore[attr-defined]
+        beats(feed, lambda: min(feed.clock.now_ns(), OPENS + 60 * MINUTE))
 
     ear = Ear()
     _, feed = session([ear], end=OPENS + 62 * MINUTE, arrange=arrange, step=1_800)
@@ -248,11 +261,34 @@ def test_a_heartbeat_is_life_and_its_end_is_not() -> None:
     assert "NO_FRAME" in ear.connections[1].detail
 
 
+def test_what_a_feed_knows_it_missed_is_a_hole_of_those_names() -> None:
+    """A misses half a minute, and everybody a moment of two later ones: one gap that goes on."""
+    begin = OPENS + 60 * SECOND
+    later = OPENS + 200 * SECOND
+
+    def arrange(feed: FakeFeed) -> None:
+        feed.silent = lambda symbol, time: symbol == "A" and begin <= time < begin + 30 * SECOND
+        beats(feed, feed.clock.now_ns).extend([
+            Lost(("A", "elsewhere"), begin, begin + 30 * SECOND), Lost(("elsewhere",), begin, begin + SECOND),
+            Lost(None, later, later + SECOND), Lost(None, later + SECOND, later + 2 * SECOND),
+        ])  # fmt: skip
+
+    ear = Ear()
+    _, feed = session([ear], end=OPENS + 5 * MINUTE, arrange=arrange)
+    assert len(feed.connects) == 1
+    assert [(gap.symbols, gap.since, gap.until, filled) for gap, filled in ear.gaps] == [
+        (("A",), begin, begin + 30 * SECOND, False), (("A",), begin, begin + 30 * SECOND, True),
+        (("A", "B"), later, later + SECOND, False), (("A", "B"), later, later + 2 * SECOND, True),
+    ]  # fmt: skip
+    assert [symbol for symbol, _, _, _ in feed.asked] == ["A", "A", "B"]
+    assert all(bar.complete and bar.volume.tolist() == [12.0, 12.0] for bar in ear.bars[1:])
+
+
 def test_prices_beside_a_dead_stream_are_no_life_and_the_hole_begins_with_the_last_sign() -> None:
     last = OPENS + 59 * SECOND
 
     def arrange(feed: FakeFeed) -> None:
-        feed.heard = lambda: feed.clock.now_ns() if len(feed.connects) > 1 else min(feed.clock.now_ns(), last)  # type: ignore[attr-defined]
+        beats(feed, lambda: feed.clock.now_ns() if len(feed.connects) > 1 else min(feed.clock.now_ns(), last))
         feed.silent = lambda symbol, time: symbol == "A" and last <= time and len(feed.connects) < 2
 
     ear = Ear()

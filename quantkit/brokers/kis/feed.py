@@ -27,7 +27,7 @@ from quantkit.brokers.kis.figures import SECOND, day_of, moment
 from quantkit.brokers.kis.frames import BOOKS, ELW_TRADES, TRADES
 from quantkit.brokers.kis.limiter import WINDOW_S, Lane, reserved
 from quantkit.errors import ConfigError, QuantkitError, Refused, RetryLater
-from quantkit.trading.ports import Candle, InstrumentDay, Quote, Tick
+from quantkit.trading.ports import Candle, InstrumentDay, Lost, Quote, Tick
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -158,6 +158,13 @@ class KisFeed:
     def heard(self) -> int:
         """When anything last came over the stream: `trading.ports.Beating`. Snapshots are no sign of its life."""
         return 0 if self._ear is None else self._ear.connection.heard
+
+    def lost(self) -> Sequence[Lost]:
+        """What frames that could not be read, and shares that no record told, leave out."""
+        if self._ear is None:
+            return ()
+        found, self._ear.lost = self._ear.lost, []
+        return found
 
     # --- snapshots ----------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ from quantkit.brokers.kis.frames import (
 )
 from quantkit.errors import ConfigError, QuantkitError, Refused, RetryLater
 from quantkit.trading.backoff import Backoff
+from quantkit.trading.ports import Lost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -66,6 +67,7 @@ UNKNOWN_NAME: Final = "OPSP8992"
 KINDS: Final = ("prices", "orders", "records")
 _DAY_NS: Final = 86_400 * SECOND
 _PONG: Final = 125  # bytes that a control frame holds
+_NO_PRICES: Final = ("CONTROL", "FEED", "SEALED")  # frames that cannot be read and held no trades of ours
 _QUIET: Final = logging.getLogger("quantkit.kis.socket")  # the library's own writes frames: keys, HTS ids, accounts
 _QUIET.setLevel(logging.WARNING)
 _open: WeakValueDictionary[tuple[str, str], KisStream] = WeakValueDictionary()
@@ -93,6 +95,7 @@ class Ear:
         self.connection, self.kind = connection, kind
         self.wanted: tuple[Registration, ...] = ()
         self.items: deque[Any] = deque()
+        self.lost: list[Lost] = []  # of prices
         self.left = False  # nobody wants to hear more
         self._ready = asyncio.Event()
 
@@ -397,14 +400,14 @@ class KisStream:
         try:
             while True:
                 message = await connection.socket.recv(decode=False)
-                connection.heard = self._clock.now_ns()
-                await self._take(connection, message)
+                before, connection.heard = connection.heard, self._clock.now_ns()
+                await self._take(connection, message, before)
         except (OSError, WebSocketException) as error:
             why = f"{type(error).__name__}: {error}"
         finally:
             await self._end(connection, why)
 
-    async def _take(self, connection: Connection, message: bytes) -> None:
+    async def _take(self, connection: Connection, message: bytes, before: int) -> None:
         if connection.heard >= self._day.midnight + _DAY_NS:
             self._day = day_at(connection.heard)
         self.counts["frames"] += 1
@@ -415,6 +418,8 @@ class KisStream:
             if problem.code not in connection.told:
                 connection.told.add(problem.code)
                 self._say(f"a frame that cannot be read: {problem}")
+            if problem.code not in _NO_PRICES:
+                self._lose(connection, Lost(None, before - SECOND, connection.heard))  # trades tell whole seconds
             return
         if isinstance(said, Trades):
             self._tell(connection, "prices", self._once(connection, said))
@@ -440,9 +445,15 @@ class KisStream:
                 if len(ear.items) > self.settings.most:
                     raise OSError(f"OVERRUN: {len(ear.items)} {kind} wait for a reader")
 
+    def _lose(self, connection: Connection, lost: Lost) -> None:
+        """Trades were missed: who reads prices has to look them up."""
+        for ear in connection.ears:
+            if ear.kind == "prices":
+                ear.lost.append(lost)
+
     def _once(self, connection: Connection, said: Trades) -> list[Tick]:
         """The trades that were not told before. A trade raises the day's volume; what does not is an echo, or what a
-        call would print. Shares that no record told of are counted: a chart has them."""
+        call would print. Shares that no record told of are counted, and lost: a chart has them."""
         last = connection.last.setdefault(said.feed, {})
         kept = []
         for tick, total, expected in zip(said.ticks, said.totals, said.expected, strict=True):
@@ -456,6 +467,7 @@ class KisStream:
                 continue
             elif total - tick.volume > before[0]:
                 self.counts["missed shares"] += total - tick.volume - before[0]
+                self._lose(connection, Lost((tick.symbol,), before[1].time, tick.time + 1))
             last[tick.symbol] = (total, tick)
             kept.append(tick)
         return kept

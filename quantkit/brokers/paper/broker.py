@@ -19,7 +19,7 @@ from quantkit.brokers.paper.desk import Desk
 from quantkit.brokers.paper.store import Store
 from quantkit.errors import ConfigError, OutcomeUnknown, Refused, RetryLater
 from quantkit.market.costs import Costs
-from quantkit.trading.ports import Capabilities, Ticket
+from quantkit.trading.ports import Beating, Capabilities, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Cash,
         Feed,
         InstrumentDay,
+        Lost,
         Notice,
         Position,
         Quote,
@@ -107,7 +108,7 @@ class PaperBroker:
     def watch(self, feed: Feed) -> WatchedFeed:
         """The same feed, with this broker looking on."""
         self._feed = feed
-        return WatchedFeed(feed, self)
+        return _WatchedBeating(feed, feed, self) if isinstance(feed, Beating) else WatchedFeed(feed, self)
 
     def observe(self, item: Tick | Quote) -> None:
         """A trade or a quote went by. RetryLater where a fill cannot be written: it has not happened."""
@@ -307,3 +308,19 @@ class WatchedFeed:
         for facts in found:
             self._broker.learn(facts)
         return found
+
+
+class _WatchedBeating(WatchedFeed):
+    """One that gives signs of life: `trading.ports.Beating`."""
+
+    def __init__(self, feed: Feed, life: Beating, broker: PaperBroker) -> None:
+        super().__init__(feed, broker)
+        self._life = life
+
+    def heard(self) -> int:
+        """When anything last came."""
+        return self._life.heard()
+
+    def lost(self) -> Sequence[Lost]:
+        """What was missed."""
+        return self._life.lost()
