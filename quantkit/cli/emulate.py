@@ -48,7 +48,7 @@ def kis(
     since: Annotated[str, typer.Option("--from", help="Time of day to begin at, Seoul.")] = "08:50",
     accounts: Annotated[int, typer.Option(help="How many accounts, each with a key.")] = 1,
     cash: given.Cash = 100_000_000,
-    faults: Annotated[Path | None, typer.Option(help="What goes wrong: a .json or .toml plan.")] = None,
+    faults: Annotated[Path | None, typer.Option(help="What goes wrong: a .json or .toml plan of kinds, below.")] = None,
     calls: Annotated[int | None, typer.Option(help="Requests a second for a key. Default: 20, on paper 2.")] = None,
     port: Annotated[int, typer.Option(help="Of the REST server; 0: any free one.")] = 29443,
     stream_port: Annotated[int, typer.Option(help="Of the WebSocket server; 0: any free one.")] = 31000,
@@ -62,6 +62,11 @@ def kis(
     quantkit emulate kis --random 1 --names 5 --speed 60
 
     Runs until its sessions are over or Ctrl-C. --keys gets the keys of its made-up accounts; they open nothing else.
+
+    --faults, or POST /emulator/faults with the same as JSON, GET /emulator/state tells what happened. Kinds:
+    request_lost request_late answer_lost answer_late server_error garbage rate_limited token_expired; notice_duplicated
+    notice_reordered notice_missing notice_late fill_first cancel_races_fill; list_lags page_missing stale_snapshot;
+    socket_stall socket_silent socket_drop frame_garbage; clock_skew. Fields: docs/live.md, Faults.
     """
     if sessions < 1 or accounts < 1:
         raise ConfigError(f"--sessions {sessions} --accounts {accounts}: at least one is needed of each")

@@ -11,6 +11,9 @@ A fault with a span and neither happens always inside it. What may be named in `
     notice     each notice of the order stream           tick       each trade on the price stream
     notices    the order stream, every second            prices     the price stream, every second
 
+What `garbage` and `frame_garbage` make of an answer or a frame is drawn from their `forms` (`FORMS`): its end is cut
+off, it comes twice, two are glued into one, fields are missing, bytes are no text, a page of HTML or nothing at all.
+
 >>> plan = FaultPlan([Fault(FaultKind.ANSWER_LOST, on=("submit",), nth=(2,))])
 >>> [bool(plan.strikes("submit", 0)) for _ in range(3)]
 [False, True, False]
@@ -42,7 +45,7 @@ class FaultKind(StrEnum):
     ANSWER_LOST = "answer_lost"  # it was done; nobody answers
     ANSWER_LATE = "answer_late"  # it was done; the answer takes `seconds`
     SERVER_ERROR = "server_error"  # 5xx; in half the cases it was done
-    GARBAGE = "garbage"  # it was done; the answer cannot be read
+    GARBAGE = "garbage"  # it was done; the answer cannot be read, or lacks half of what it should say
     RATE_LIMITED = "rate_limited"  # 429; it was not done
     TOKEN_EXPIRED = "token_expired"  # 401 in the middle of an order; it was not done
     NOTICE_DUPLICATED = "notice_duplicated"
@@ -54,9 +57,11 @@ class FaultKind(StrEnum):
     LIST_LAGS = "list_lags"  # the list of orders shows how things stood `seconds` ago
     PAGE_MISSING = "page_missing"  # a page of a list does not come
     STALE_SNAPSHOT = "stale_snapshot"  # positions or cash as they stood `seconds` ago
-    SOCKET_STALL = "socket_stall"  # nothing is heard for `seconds`, then all of it
+    SOCKET_STALL = "socket_stall"  # no price and no notice is heard for `seconds`, then all of it; heartbeats are
     SOCKET_DROP = "socket_drop"  # the connection breaks; what happens until the next one is not heard
     CLOCK_SKEW = "clock_skew"  # the broker's times are `seconds` off, all the time
+    FRAME_GARBAGE = "frame_garbage"  # a frame of the stream cannot be read: what it says is lost
+    SOCKET_SILENT = "socket_silent"  # a stall in which heartbeats are not heard either
 
 
 _ORDERS: Final = ("submit", "cancel", "modify")
@@ -67,16 +72,21 @@ CONCERNS: Final[dict[FaultKind, tuple[str, ...]]] = {
     **dict.fromkeys((_K.REQUEST_LOST, _K.REQUEST_LATE, _K.ANSWER_LOST, _K.ANSWER_LATE), REQUESTS),
     **dict.fromkeys((_K.SERVER_ERROR, _K.GARBAGE, _K.RATE_LIMITED, _K.TOKEN_EXPIRED), REQUESTS),
     **dict.fromkeys((_K.NOTICE_DUPLICATED, _K.NOTICE_REORDERED, _K.NOTICE_LATE), ("notice",)),
-    _K.NOTICE_MISSING: ("notice", "tick"),
+    **dict.fromkeys((_K.NOTICE_MISSING, _K.FRAME_GARBAGE), ("notice", "tick")),
     _K.FILL_FIRST: ("submit",),
     _K.CANCEL_RACES_FILL: ("cancel",),
     _K.LIST_LAGS: ("orders",),
     _K.PAGE_MISSING: ("orders", "positions"),
     _K.STALE_SNAPSHOT: ("positions", "cash"),
-    **dict.fromkeys((_K.SOCKET_STALL, _K.SOCKET_DROP), ("notices", "prices")),
+    **dict.fromkeys((_K.SOCKET_STALL, _K.SOCKET_DROP, _K.SOCKET_SILENT), ("notices", "prices")),
     _K.CLOCK_SKEW: ("time",),
 }
 """What each kind may concern; a fault that names nothing concerns all of it, but ticks only by name."""
+FORMS: Final[dict[FaultKind, tuple[str, ...]]] = {
+    _K.GARBAGE: ("html", "cut", "empty", "glued", "fields", "bytes"),
+    _K.FRAME_GARBAGE: ("cut", "doubled", "glued", "fields", "bytes", "strange"),
+}
+"""What may become of an answer, and of a frame; a fault that names none may have any of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class Fault:
     """One thing that goes wrong. seconds: from, to; drawn between them where the kind takes a time.
 
     nth: counts of what it concerns, from 1. since, until: times of day in Seoul, "HH:MM" or "HH:MM:SS".
-    symbols: only where one of these names is concerned.
+    symbols: only where one of these names is concerned. forms: of garbage, `FORMS`.
     """
 
     kind: FaultKind
@@ -95,12 +105,16 @@ class Fault:
     until: str | None = None
     seconds: tuple[float, float] = (1.0, 1.0)
     symbols: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = CONCERNS[self.kind]
         strange = [name for name in self.on if name not in known]
         if strange:
             raise ConfigError(f"fault {self.kind}: on={strange[0]!r}; it may concern {', '.join(known)}")
+        shapes = FORMS.get(self.kind, ())
+        if unknown := [form for form in self.forms if form not in shapes]:
+            raise ConfigError(f"fault {self.kind}: forms={unknown[0]!r}; it may have {', '.join(shapes) or 'none'}")
         if not 0.0 <= self.probability <= 1.0:
             raise ConfigError(f"fault {self.kind}: probability={self.probability!r}; a number from 0 to 1 is needed")
         if any(count < 1 for count in self.nth):
@@ -135,11 +149,12 @@ def _is_time(text: str) -> bool:
 
 
 class Strike(NamedTuple):
-    """A fault that happens now. `seconds` and `chance`, in [0, 1), were drawn for it."""
+    """A fault that happens now. `seconds`, `chance`, in [0, 1), and `form` of garbage were drawn for it."""
 
     kind: FaultKind
     seconds: float
     chance: float
+    form: str = ""
 
 
 class FaultPlan:
@@ -184,7 +199,9 @@ class FaultPlan:
         fault = self.faults[place]
         low, high = fault.seconds
         seconds = low + (high - low) * draw(self.seed, place, count, 2)
-        return Strike(fault.kind, seconds, draw(self.seed, place, count, 3))
+        forms = fault.forms or FORMS.get(fault.kind, ("",))
+        form = forms[int(len(forms) * draw(self.seed, place, count, 4))]
+        return Strike(fault.kind, seconds, draw(self.seed, place, count, 3), form)
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -237,10 +254,11 @@ class FaultPlan:
             _K.REQUEST_LATE: (0.5, 12.0), _K.ANSWER_LATE: (0.5, 12.0), _K.NOTICE_REORDERED: (0.5, 5.0),
             _K.NOTICE_LATE: (0.5, 20.0), _K.FILL_FIRST: (0.2, 2.0), _K.LIST_LAGS: (1.0, 90.0),
             _K.STALE_SNAPSHOT: (1.0, 60.0), _K.SOCKET_STALL: (5.0, 60.0), _K.CLOCK_SKEW: (-0.4, 0.4),
+            _K.SOCKET_SILENT: (5.0, 200.0),
         }  # fmt: skip
         faults = []
         for place, kind in enumerate(FaultKind):
-            per_second = 1 / 40 if kind in (_K.SOCKET_STALL, _K.SOCKET_DROP) else 1.0
+            per_second = 1 / 40 if kind.startswith("socket") else 1.0
             chance = 0.0 if kind is _K.CLOCK_SKEW else min(1.0, 2 * rate * draw(seed, place) * per_second)
             faults.append(Fault(kind, probability=chance, seconds=spans.get(kind, (1.0, 1.0))))
         return cls(faults, seed=seed)

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quantkit.emulator.candles import candles
-from quantkit.emulator.faults import FaultKind
 from quantkit.emulator.port import Line
 from quantkit.emulator.pulse import Pulse
 from quantkit.emulator.session import CALLS, SECOND, day_of
@@ -88,7 +87,7 @@ class EmulatedFeed(Line):
             items, off = watch.items, self.faults.skew(now)
             while items and self._watch is watch:
                 item = items.popleft()
-                if lossy and FaultKind.NOTICE_MISSING in self.faults.strikes("tick", now, item.symbol):
+                if lossy and self.faults.strikes("tick", now, item.symbol):  # it is missing, or cannot be read
                     continue
                 yield replace(item, time=item.time + off) if off else item
 

@@ -152,8 +152,9 @@ class Line:
         if not self.connected or not self.faults.concerns(stream):
             return
         strikes = self.faults.strikes(stream, now)
-        if _K.SOCKET_STALL in strikes:
-            self.stalled = max(self.stalled, now + round(strikes[_K.SOCKET_STALL].seconds * SECOND))
+        for kind in (_K.SOCKET_STALL, _K.SOCKET_SILENT):  # there are no heartbeats here that could tell them apart
+            if kind in strikes:
+                self.stalled = max(self.stalled, now + round(strikes[kind].seconds * SECOND))
         if _K.SOCKET_DROP in strikes:
             self.broken = self.generation
             self.shut()
@@ -355,7 +356,7 @@ class EmulatedBroker(Line):
         while self._heard:
             notice = self._heard.popleft()
             strikes = self.faults.strikes("notice", notice.time, notice.symbol)
-            if _K.NOTICE_MISSING in strikes:
+            if _K.NOTICE_MISSING in strikes or _K.FRAME_GARBAGE in strikes:
                 continue
             due = max(notice.time + round(self.latency[0] / 2 * SECOND), self._held.get(notice.number, 0))
             if notice.kind != "accepted":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from quantkit.emulator.faults import CONCERNS, Fault, FaultKind, FaultPlan
+from quantkit.emulator.faults import CONCERNS, FORMS, Fault, FaultKind, FaultPlan
 from quantkit.emulator.session import SECOND, session_clock
 from quantkit.errors import ConfigError
 
@@ -71,6 +71,7 @@ def test_a_plan_is_read_from_a_file(tmp_path: Path, suffix: str) -> None:
         [
             Fault(LOST, on=("submit",), probability=0.25, seconds=(1.0, 2.0)),
             Fault(FaultKind.SOCKET_STALL, since="09:00", until="09:10", nth=(1, 2), symbols=("005930",)),
+            Fault(FaultKind.FRAME_GARBAGE, on=("tick",), forms=("cut", "bytes")),
         ],
         seed=7,
     )
@@ -82,6 +83,7 @@ def test_a_plan_is_read_from_a_file(tmp_path: Path, suffix: str) -> None:
             'seed = 7\n[[faults]]\nkind = "answer_lost"\non = ["submit"]\nprobability = 0.25\nseconds = [1.0, 2.0]\n'
             '[[faults]]\nkind = "socket_stall"\nsince = "09:00"\nuntil = "09:10"\nnth = [1, 2]\n'
             'symbols = ["005930"]\n'
+            '[[faults]]\nkind = "frame_garbage"\non = ["tick"]\nforms = ["cut", "bytes"]\n'
         )
     found = FaultPlan.read(file)
     assert (found.faults, found.seed) == (plan.faults, plan.seed)
@@ -99,11 +101,21 @@ def test_a_plan_is_read_from_a_file(tmp_path: Path, suffix: str) -> None:
         {"faults": [{"kind": "answer_late", "seconds": [2.0, 1.0]}]},
         {"faults": [{"kind": "answer_late", "seconds": [-2.0, 1.0]}]},
         {"faults": [{"kind": "answer_late", "since": "9:00"}]},
+        {"faults": [{"kind": "garbage", "forms": ["strange"]}]},
+        {"faults": [{"kind": "answer_lost", "forms": ["cut"]}]},
     ],
 )
 def test_what_a_plan_cannot_hold_is_named(data: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         FaultPlan.from_dict(data)
+
+
+def test_garbage_has_any_of_its_forms() -> None:
+    for kind, forms in FORMS.items():
+        any_, one = (FaultPlan([Fault(kind, probability=1.0, forms=given)]) for given in ((), forms[:1]))
+        what = CONCERNS[kind][0]
+        assert {any_.strikes(what, OPEN)[kind].form for _ in range(100)} == set(forms)
+        assert {one.strikes(what, OPEN)[kind].form for _ in range(20)} == {forms[0]}
 
 
 def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A scenario holds all that chance decides; the world has none of its own. Times a
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,12 +14,15 @@ from quantkit.emulator.faults import Fault, FaultKind
 
 START, END = 7.8 * 3600, 16.25 * 3600
 FAULTS_END = "15:45"
-STREAMS = (FaultKind.SOCKET_STALL, FaultKind.SOCKET_DROP)
+STREAMS = (FaultKind.SOCKET_STALL, FaultKind.SOCKET_DROP, FaultKind.SOCKET_SILENT)
+NEWER = (FaultKind.FRAME_GARBAGE, FaultKind.SOCKET_SILENT)
+"""Drawn after everything else of a seed, so that what was drawn before them stays."""
 DEPLOYMENTS = ("daily", "minute", "resting")
 _SPANS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.REQUEST_LATE: (0.5, 12.0), FaultKind.ANSWER_LATE: (0.5, 12.0), FaultKind.NOTICE_REORDERED: (0.5, 5.0),
     FaultKind.NOTICE_LATE: (0.5, 20.0), FaultKind.FILL_FIRST: (0.2, 2.0), FaultKind.LIST_LAGS: (1.0, 90.0),
     FaultKind.STALE_SNAPSHOT: (1.0, 60.0), FaultKind.SOCKET_STALL: (5.0, 60.0), FaultKind.CLOCK_SKEW: (-0.4, 0.4),
+    FaultKind.SOCKET_SILENT: (5.0, 200.0),
 }  # fmt: skip
 
 
@@ -76,7 +80,11 @@ def drawn(seed: int) -> Scenario:
     """The session of a seed: some kinds of faults at some rates, and whatever else."""
     rng = random.Random(f"session {seed}")
     level = rng.choice([0.0, 0.01, 0.03, 0.1])
-    faults = tuple(fault(kind, level * rng.uniform(0.2, 2.0)) for kind in FaultKind if level and rng.random() < 0.6)
+
+    def some(kinds: Iterable[FaultKind]) -> tuple[Fault, ...]:
+        return tuple(fault(kind, level * rng.uniform(0.2, 2.0)) for kind in kinds if level and rng.random() < 0.6)
+
+    faults = some(kind for kind in FaultKind if kind not in NEWER)
     crashes = rng.choice([0, 0, 1, 1, 2, 3])
     acts = [
         Act(rng.uniform(8.0 * 3600, 15.6 * 3600), "crash", {"down": _spread(rng, 0.1, 900.0)}) for _ in range(crashes)
@@ -88,9 +96,10 @@ def drawn(seed: int) -> Scenario:
     if rng.random() < 0.2:
         acts.append(Act(rng.uniform(8.2 * 3600, 15.0 * 3600), "deposit", {"amount": rng.randrange(10**5, 10**7)}))
     points = sorted(rng.randrange(1, 4_000) for _ in range(rng.choice([0, 0, 1, 2])))
+    delivered = rng.random()
     return Scenario(
-        seed, faults, tuple(sorted(acts, key=lambda act: act.at)), tuple(points), stored=seed % 20 == 0,
-        days=2 if seed % 10 == 5 else 1, delivered=rng.random(),
+        seed, faults + some(NEWER), tuple(sorted(acts, key=lambda act: act.at)), tuple(points), stored=seed % 20 == 0,
+        days=2 if seed % 10 == 5 else 1, delivered=delivered,
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from websockets.asyncio.server import serve as serve_sockets
 
 from quantkit.emulator.faults import FaultKind, FaultPlan
-from quantkit.emulator.kis import http, masters
+from quantkit.emulator.kis import garbage, http, masters
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, answered, stopped, text, turned_away
 from quantkit.emulator.kis.http import HOLD, Reply, Request
 from quantkit.emulator.kis.keys import Customer, Keys, customers
@@ -253,7 +253,7 @@ class KisEmulator:
         if _K.SERVER_ERROR in strikes:
             raise Gateway("EGW00302")
         if _K.GARBAGE in strikes:
-            return Reply(200, b"<html><body>Service Temporarily Unavailable</body></html>", reply.headers, "text/html")
+            return garbage.reply(reply, strikes[_K.GARBAGE])
         return reply
 
     def _what(self, request: Request) -> str | Service:

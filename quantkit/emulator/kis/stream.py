@@ -13,13 +13,14 @@ import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from quantkit.emulator.faults import FaultKind
 from quantkit.emulator.kis.frames import Running, book_record, frame, notice_record
+from quantkit.emulator.kis.garbage import frames
 from quantkit.emulator.kis.trading import CODE_OF
 from quantkit.emulator.session import SECOND, day_of, seoul
 from quantkit.market.days import date_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quantkit.emulator.exchange import Exchange, Watch
-    from quantkit.emulator.faults import FaultPlan
+    from quantkit.emulator.faults import FaultPlan, Strike
     from quantkit.emulator.kis.keys import Customer, Keys
     from quantkit.emulator.kis.trading import Trading
     from quantkit.trading.ports import Notice
@@ -70,14 +71,30 @@ class Session:
     owner: Customer | None = None
     registered: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     watch: Watch | None = None
-    outbox: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    outbox: asyncio.Queue[str | bytes] = field(default_factory=asyncio.Queue)
     heard: float = 0.0  # the machine's time of the last answer to a ping
+    flows: asyncio.Event = field(default_factory=asyncio.Event)
     stalled: int = 0  # nothing leaves until then
+    silent: int = 0  # neither does a PINGPONG
     running: dict[str, Running] = field(default_factory=dict)  # of the day, by name
 
     def wants(self, symbol: str, feeds: frozenset[str]) -> str | None:
         """The feed of these by which it hears a name."""
         return next((tr for tr in feeds if (tr, symbol) in self.registered), None)
+
+    def say(self, text: str, broken: Strike | None = None) -> None:
+        """Send a frame, or what a fault makes of it."""
+        for each in (text,) if broken is None else frames(text, broken):
+            self.outbox.put_nowait(each)
+
+
+class _Late(NamedTuple):
+    """A notice that is held back. broken: what becomes of its frame."""
+
+    due: int
+    hts_id: str
+    record: str
+    broken: Strike | None
 
 
 class Stream:
@@ -94,7 +111,7 @@ class Stream:
         self.sessions: list[Session] = []
         self._day: int | None = None
         self._listening: dict[str, deque[Notice]] = {}
-        self._late: list[tuple[int, str, str]] = []  # due, HTS id, record
+        self._late: list[_Late] = []
         self.sent = 0
 
     def forget(self) -> None:
@@ -108,6 +125,7 @@ class Stream:
         """Talk to a client until it leaves."""
         assert isinstance(socket, Socket)
         session = Session(socket, heard=self.machine())
+        session.flows.set()
         socket.on_pong = lambda: setattr(session, "heard", self.machine())
         self.sessions.append(session)
         writer = asyncio.get_running_loop().create_task(self._write(session))
@@ -118,10 +136,9 @@ class Stream:
                 if "PINGPONG" in text:
                     session.heard = self.machine()
                 elif not self._asked(session, text):
+                    while not session.outbox.empty():
+                        await socket.send(session.outbox.get_nowait(), text=True)
                     break
-            await asyncio.sleep(0)
-            while not session.outbox.empty():
-                await asyncio.sleep(0.01)
         except ConnectionClosed:
             pass  # the client left without a word; nothing is owed to it
         finally:
@@ -135,10 +152,9 @@ class Stream:
     async def _write(self, session: Session) -> None:
         while True:
             text = await session.outbox.get()
-            while session.stalled > self.exchange.now:
-                await asyncio.sleep(0.01)
+            await session.flows.wait()
             with contextlib.suppress(ConnectionClosed):
-                await session.socket.send(text)
+                await session.socket.send(text, text=True)
                 self.sent += 1
 
     async def _ping(self, session: Session) -> None:
@@ -147,6 +163,8 @@ class Stream:
             if self.machine() - session.heard > self.silence:
                 await session.socket.close()
                 return
+            if session.silent > self.exchange.now:
+                continue
             stamp = f"{self._date()}{seoul(self.exchange.now).replace(':', '')}"
             text = json.dumps({"header": {"tr_id": "PINGPONG", "datetime": stamp}})
             with contextlib.suppress(ConnectionClosed):
@@ -242,16 +260,23 @@ class Stream:
         for name, heard in self._listening.items():
             while heard:
                 self._notice(name, heard.popleft(), faults)
-        due = [each for each in self._late if each[0] <= now]
+        due = [each for each in self._late if each.due <= now]
         if due:
-            self._late = [each for each in self._late if each[0] > now]
-            for _, hts_id, record in sorted(due, key=lambda each: each[0]):
-                self._deliver(hts_id, record)
+            self._late = [each for each in self._late if each.due > now]
+            for late in sorted(due, key=lambda each: each.due):
+                self._deliver(late.hts_id, late.record, late.broken)
 
     def _broken(self, session: Session, faults: FaultPlan, now: int) -> None:
         strikes = {**faults.strikes("prices", now), **faults.strikes("notices", now)}
-        if _K.SOCKET_STALL in strikes:
-            session.stalled = now + round(strikes[_K.SOCKET_STALL].seconds * SECOND)
+        for kind in (_K.SOCKET_STALL, _K.SOCKET_SILENT):
+            if kind in strikes:
+                session.stalled = max(session.stalled, now + round(strikes[kind].seconds * SECOND))
+        if session.stalled > now:
+            session.flows.clear()
+        else:
+            session.flows.set()
+        if _K.SOCKET_SILENT in strikes:
+            session.silent = session.stalled
         if _K.SOCKET_DROP in strikes and session.socket.transport is not None:
             session.socket.transport.abort()
 
@@ -269,12 +294,16 @@ class Stream:
         assert session.watch is not None
         items, records = session.watch.items, dict[str, list[str]]()
         lossy = faults.concerns("tick")
+        broken: dict[str, Strike] = {}
         while items:
             item = items.popleft()
             follows = items[0] if items else None
             if isinstance(item, Tick):
                 quote = follows if isinstance(follows, Quote) and follows.symbol == item.symbol else None
-                self._tick(session, item, quote, records, lost=lossy and bool(faults.strikes("tick", item.time)))
+                strikes = faults.strikes("tick", item.time, item.symbol) if lossy else {}
+                tr = self._tick(session, item, quote, records, lost=_K.NOTICE_MISSING in strikes)
+                if tr is not None and _K.FRAME_GARBAGE in strikes:
+                    broken[tr] = strikes[_K.FRAME_GARBAGE]
             else:
                 tr = session.wants(item.symbol, BOOKS)
                 if tr is not None:
@@ -282,17 +311,20 @@ class Stream:
                     records.setdefault(tr, []).append(book_record(item, running, columns=self.columns))
         for tr, rows in records.items():
             for first in range(0, len(rows), MOST_RECORDS):
-                session.outbox.put_nowait(frame(tr, rows[first : first + MOST_RECORDS]))
+                session.say(frame(tr, rows[first : first + MOST_RECORDS]), broken.pop(tr, None))
 
     def _tick(
         self, session: Session, tick: Tick, quote: Quote | None, records: dict[str, list[str]], *, lost: bool
-    ) -> None:
+    ) -> str | None:
+        """Write a trade down where somebody hears it; over which feed."""
         running = self._running(session, tick.symbol, tick.time)
         running.add(tick)
         tr = session.wants(tick.symbol, TRADES)
-        if tr is not None and not lost:
-            date = self._date()
-            records.setdefault(tr, []).append(running.record(tick, quote, columns=self.columns, date=date))
+        if tr is None or lost:
+            return None
+        date = self._date()
+        records.setdefault(tr, []).append(running.record(tick, quote, columns=self.columns, date=date))
+        return tr
 
     # --- notices --------------------------------------------------------------------------------------------------
 
@@ -306,12 +338,12 @@ class Stream:
             return
         held = max((strikes[kind].seconds for kind in (_K.NOTICE_LATE, _K.NOTICE_REORDERED) if kind in strikes),
                    default=0.0)  # fmt: skip
-        record = notice_record(self._words(owner, notice), columns=self.columns)
+        record, broken = notice_record(self._words(owner, notice), columns=self.columns), strikes.get(_K.FRAME_GARBAGE)
         for _ in range(2 if _K.NOTICE_DUPLICATED in strikes else 1):
             if held:
-                self._late.append((self.exchange.now + round(held * SECOND), owner.hts_id, record))
+                self._late.append(_Late(self.exchange.now + round(held * SECOND), owner.hts_id, record, broken))
             else:
-                self._deliver(owner.hts_id, record)
+                self._deliver(owner.hts_id, record, broken)
 
     def _words(self, owner: Customer, notice: Notice) -> dict[str, str]:
         order = self.exchange.desk.account(owner.name).orders.get(notice.number)
@@ -340,8 +372,8 @@ class Stream:
             "ODER_PRC": f"{round(order.price or 0):09d}",
         }  # fmt: skip
 
-    def _deliver(self, hts_id: str, record: str) -> None:
+    def _deliver(self, hts_id: str, record: str, broken: Strike | None) -> None:
         for session in self.sessions:
             secret = session.registered.get((self.notices, hts_id))
             if secret is not None:
-                session.outbox.put_nowait(frame(self.notices, [record], encrypt=secret))
+                session.say(frame(self.notices, [record], encrypt=secret), broken)

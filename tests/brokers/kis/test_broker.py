@@ -13,14 +13,14 @@ from quantkit.brokers.kis.broker import KisBroker
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.server import Account, RealKeys, Server
 from quantkit.brokers.kis.wirelog import LONGEST, WireLog
-from quantkit.emulator.faults import Fault, FaultKind
+from quantkit.emulator.faults import FORMS, Fault, FaultKind
 from quantkit.emulator.session import SECOND
 from quantkit.errors import ConfigError, OutcomeUnknown, Refused, RetryLater
 from quantkit.live.clock import SystemClock, VirtualClock
 from quantkit.trading.orders import OrderType, TimeInForce
 from tests.brokers.benches import PRICE, SHARES, SYMBOL, TEN
 from tests.brokers.contract import BUY, SELL, ask, holding, line, standing
-from tests.brokers.kis.benches import KisBench, KisPaperBench, keys_of
+from tests.brokers.kis.benches import ACCOUNT, KisBench, KisPaperBench, keys_of
 
 K = FaultKind
 ORDER = "order-cash"
@@ -88,6 +88,26 @@ def test_an_order_without_an_answer_is_unknown_and_was_sent_once(fault: Fault, s
         await asyncio.sleep(60)
         assert len(await standing(bench.broker)) == stands
         assert bench.sent(ORDER) == 1
+
+    test()
+
+
+@pytest.mark.parametrize("form", FORMS[K.GARBAGE])
+def test_an_order_whose_answer_is_garbage_was_sent_once_and_is_found(form: str) -> None:
+    @on()
+    async def test(bench: KisBench) -> None:
+        bench.fault(Fault(K.GARBAGE, on=("submit",), nth=(1,), forms=(form,)))
+        with pytest.raises(OutcomeUnknown):
+            await bench.broker.submit(fresh())
+        assert len(await standing(bench.broker)) == 1
+        bench.fault(Fault(K.GARBAGE, probability=1.0, forms=(form,)))
+        for ask_ in (bench.broker.orders, bench.broker.positions, bench.broker.cash):
+            with pytest.raises(RetryLater):
+                await ask_()
+        with pytest.raises(OutcomeUnknown):
+            await bench.broker.cancel(bench.exchange.orders(ACCOUNT)[-1].number, SYMBOL, 3)
+        assert bench.sent(ORDER) == 1
+        assert bench.sent("order-rvsecncl") == 1
 
     test()
 

@@ -55,6 +55,29 @@ def test_everything_that_a_stream_may_do_costs_no_bar_and_no_fill() -> None:
     }  # fmt: skip
 
 
+def test_frames_that_cannot_be_read_and_shares_nobody_told_of_cost_no_bar_and_no_fill() -> None:
+    faults = FaultPlan([
+        Fault(FaultKind.FRAME_GARBAGE, on=("tick", "notice"), probability=0.1, until="09:04"),
+        Fault(FaultKind.NOTICE_MISSING, on=("tick",), probability=0.05, until="09:04"),
+        Fault(FaultKind.GARBAGE, probability=0.1),
+    ])  # fmt: skip
+    found = played(4, minutes=5, tick_seconds=10.0, drop_every=None, faults=faults)
+    assert (found.wrong_lake, found.wrong_exchange, found.missed) == ([], [], [])
+    assert (found.connections, found.given) == (1, 5)
+    assert found.counts["missed shares"] > 0
+    assert {"bad SHAPE", "bad WIDTH"} <= set(found.counts)
+    assert found.executions == 7 * found.orders > found.heard > 0
+    assert faults.injected[FaultKind.GARBAGE] > 3
+
+
+def test_a_session_that_falls_silent_is_left_and_costs_no_bar_and_no_fill() -> None:
+    faults = FaultPlan([Fault(FaultKind.SOCKET_SILENT, on=("prices",), nth=(60,), seconds=(200.0, 200.0))])
+    found = played(4, minutes=5, tick_seconds=10.0, drop_every=None, faults=faults)
+    assert (found.wrong_lake, found.wrong_exchange, found.missed) == ([], [], [])
+    assert found.connections == 2
+    assert found.executions == 7 * found.orders > found.heard > 0
+
+
 @pytest.mark.slow
 def test_a_whole_session_of_41_names_with_reconnects_every_minute() -> None:
     found = played(41, tick_seconds=10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -199,6 +200,7 @@ async def test_faults_strike_on_the_wire() -> None:
     async with emulator() as server, wired(server) as wire:
         plan = [Fault(kind, on=("submit",), nth=(count,)) for count, kind in enumerate(
             (FaultKind.TOKEN_EXPIRED, FaultKind.RATE_LIMITED, FaultKind.GARBAGE), 1)]  # fmt: skip
+        plan[2] = replace(plan[2], forms=("html",))
         server.faults = FaultPlan([*plan, Fault(FaultKind.ANSWER_LOST, on=("submit",), nth=(4,))])
         codes = [(await wire.order("VTTC0012U"))["msg_cd"] for _ in range(2)]
         assert codes == ["EGW00123", "EGW00201"]
