@@ -61,7 +61,7 @@ format: $(VENV)/.dev  ## let ruff lay out the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev  ## speed and memory against the peers, both sides in one run
-	@for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out benchmarks/common.py benchmarks/kis_server.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 sim: $(VENV)/.dev  ## whole sessions on virtual time under faults and crashes (SEEDS=500)
