@@ -23,6 +23,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from quantkit.core.parts import PartType, read_constant
 from quantkit.core.state import DATE, PLAN, Floats, Inputs, Ints, Log, Record, State, new_log, new_state, no_records
 from quantkit.jit import frozen, njit_bare
 
@@ -64,6 +65,15 @@ class Frame(NamedTuple):
     past: Past
     signals: Ints  # (signals,) addresses of C-contiguous (T, N) float64 arrays
     now: Ints  # (8,) row in `inputs`, H, how far back a rule may look, what went wrong, addresses; see NOW_ROW
+
+
+class Books(NamedTuple):
+    """What the fold's own steps work on: the first members of a frame, where there is no rule to show the others to."""
+
+    state: State
+    inputs: Inputs
+    plan: Record
+    log: Log
 
 
 class Rule(NamedTuple):
@@ -122,13 +132,15 @@ def _same_layout(given: Any, expected: Any) -> bool:
 
 @intrinsic
 def _frame_address(_typing: Any, frame: types.Type) -> Any:
-    if not _same_layout(frame, frame_type()):
+    if not all(map(_same_layout, tuple(cast("Any", frame)), tuple(cast("Any", frame_type())))):
         raise numba.core.errors.TypingError(f"not a frame: {frame}")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = cgutils.alloca_once(builder, context.get_value_type(signature.args[0]), name="frame")
         builder.store(args[0], place)
-        return builder.ptrtoint(place, context.get_value_type(types.int64))
+        # A frame is read as what is never written to: LLVM may not see that this address is where it was written.
+        whole, address = context.get_value_type(types.int64), builder.ptrtoint(place, cgutils.intp_t)
+        return builder.asm(ir.FunctionType(whole, [whole]), "", "=r,0,~{memory}", [address], side_effect=True)
 
     return types.int64(frame), codegen
 
@@ -161,22 +173,24 @@ def _itself(frame: Any) -> Any:
 
 _PYTHON = bool(getattr(numba.config, "DISABLE_JIT", 0))
 call_rule: Callable[..., int] = cast("Any", _python_call if _PYTHON else _call_rule)
-frame_address: Callable[[Frame], Address] = cast("Any", _itself if _PYTHON else _frame_address)
+frame_address: Callable[[Frame | Books], Address] = cast("Any", _itself if _PYTHON else _frame_address)
 
 
 def _member(place: int, name: str) -> Callable[[Address], Any]:
-    """A function that reads one member of the frame at an address, and nothing else of it."""
+    """A function that reads one member of the frame at an address, and nothing else of it; of a tuple, its part."""
 
     @intrinsic
     def member(_typing: Any, _frame: types.Type) -> Any:
         kind = frame_type()
         found = kind.types[place]
+        is_part = isinstance(found, types.BaseTuple)
 
         def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
             whole = builder.inttoptr(args[0], context.get_value_type(kind).as_pointer())
-            return builder.load(cgutils.gep_inbounds(builder, whole, 0, place))
+            address = cgutils.gep_inbounds(builder, whole, 0, place)
+            return builder.bitcast(address, cgutils.voidptr_t) if is_part else read_constant(builder, address)
 
-        return found(types.int64), codegen
+        return (PartType(found) if is_part else found)(types.int64), codegen
 
     def read(frame: Any) -> Any:
         return getattr(frame, name)

@@ -21,7 +21,8 @@ import numpy as np
 
 from quantkit.core.account import cash_of
 from quantkit.core.coast import coast, may_coast
-from quantkit.core.context import Frame, Rule, frame_address
+from quantkit.core.context import Books, Frame, Rule, frame_address, inputs_of, log_of, state_of
+from quantkit.core.context import plan_of as plan_at
 from quantkit.core.matching import match_close
 from quantkit.core.policy import CAPS, FILLS, LIMIT_FILLS, PATHS, SHORTFALLS, WEIGHTINGS, Policy, RiskLimits, shaping_of
 from quantkit.core.state import (
@@ -48,7 +49,7 @@ from quantkit.core.state import (
     room_for_bar,
 )
 from quantkit.core.steps import closes_again, end_bar, evening, evening_again, market, morning
-from quantkit.jit import frozen, njit_entry
+from quantkit.jit import frozen, njit_bare, njit_entry
 from quantkit.market.rules import rule_tables
 
 if TYPE_CHECKING:
@@ -76,12 +77,21 @@ def _run(
     rare, extra: None compiles a kernel without what `is_rare` and `is_extra` name, which a first run need not wait for.
     rule: None compiles one without own orders; then plain is 1, else None: only what is None is left out.
     """
+    if rule is None:
+        books = frame_address(Books(state, inputs, plan, log))
+        return _fold(books, i64(0), i64(0), events, equity, cash, start, room, rare, extra, None, plain)
+    frame = frame_address(Frame(state, inputs, plan, log, rule.past, rule.signals, rule.now))
+    return _fold(frame, rule.call, rule.params, events, equity, cash, start, room, rare, extra, i64(1), plain)
+
+
+@njit_bare
+def _fold(
+    frame: Address, call: Address, params: Address, events: Records, equity: Ints, cash: Ints,
+    start: int, room: int, rare: int | None, extra: int | None, rule: int | None, plain: int | None,
+) -> int:  # fmt: skip
+    state, inputs, plan, log = state_of(frame), inputs_of(frame), plan_at(frame), log_of(frame)
     account = state.account
     full = len(log.fills) - room
-    frame, call, params = i64(0), i64(0), i64(0)
-    if rule is not None:
-        frame = frame_address(Frame(state, inputs, plan, log, rule.past, rule.signals, rule.now))
-        call, params = rule.call, rule.params
     t = start
     while t < len(inputs.dates):
         if plain is not None and may_coast(state, events, plan, t, extra):
