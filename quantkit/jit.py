@@ -23,7 +23,24 @@ import numba
 import numpy as np
 from numba.core import event
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import CompilerBase, Flags
+from numba.core.compiler_machinery import PassManager
+from numba.core.typed_passes import (
+    AnnotateTypes,
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.untyped_passes import (
+    DeadBranchPrune,
+    FixupArgs,
+    GenericRewrites,
+    IRProcessing,
+    ReconstructSSA,
+    TranslateByteCode,
+)
 
 from quantkit.compiling import Watch
 
@@ -148,21 +165,51 @@ class _EntryLibrary(JITCodeLibrary):
         passes.run(self._final_module, builder)
 
 
-class _InnerCompiler(Compiler):
-    """Numba's own pipeline into an `_InnerLibrary`."""
+class _Flags(Flags):
+    """Numba's settings of one compilation, compared by what was set: Numba looks each operator of a step up by them,
+    and comparing all that could be set is a tenth of the time to compile."""
+
+    def __hash__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Flags and self._values == other._values
+
+
+_PASSES: tuple[Any, ...] = (
+    TranslateByteCode, FixupArgs, IRProcessing, DeadBranchPrune, GenericRewrites, ReconstructSSA,
+    NopythonTypeInference, PreLowerStripPhis, IRLegalization, AnnotateTypes, NativeLowering, NoPythonBackend,
+)  # fmt: skip
+
+
+class _InnerCompiler(CompilerBase):
+    """The passes of Numba's own pipeline that a step needs, into an `_InnerLibrary`.
+
+    The others look for what no step has: closures, comprehensions, expressions of whole arrays.
+    """
 
     library: type[JITCodeLibrary] = _InnerLibrary
 
+    def __init__(
+        self, typing: Any, target: Any, library: Any, args: Any, returned: Any, flags: Any, variables: Any
+    ) -> None:
+        plain = cast("Any", super())
+        plain.__init__(typing, target, library, args, returned, cast("Any", _Flags)(flags), variables)
+
     def define_pipelines(self) -> Any:
-        if self.state.library is None:
-            name = self.state.func_id.func_qualname
-            self.state.library = cast("Any", self.library)(self.state.targetctx.codegen(), name)
-            self.state.library.enable_object_caching()
-        return cast("Any", super()).define_pipelines()
+        state = self.state
+        if state.library is None:
+            state.library = cast("Any", self.library)(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library.enable_object_caching()
+        passes: Any = PassManager("step")
+        for one in _PASSES:
+            passes.add_pass(one, one.name())
+        passes.finalize()
+        return [passes]
 
 
 class _EntryCompiler(_InnerCompiler):
-    """Numba's own pipeline into an `_EntryLibrary`."""
+    """The same into an `_EntryLibrary`."""
 
     library = _EntryLibrary
 
