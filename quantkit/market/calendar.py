@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -186,7 +186,13 @@ def _is_late_first(days: IntArray) -> npt.NDArray[np.bool_]:
 
 def session(date: Date) -> Session | None:
     """Open and close time of the regular session of `date`, or None when the exchange is closed."""
-    opens, closes = (int(value) for value in hours(date))
+    return _session(int(epoch_days(date)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _session(day: int) -> Session | None:
+    """Of an epoch day; live trading asks for the same few again and again."""
+    opens, closes = (int(value) for value in hours(np.datetime64(day, "D")))
     return None if opens < 0 else Session(_time(opens * 60), _time(closes * 60))
 
 

@@ -26,6 +26,7 @@ which has gates and a journal; nothing else may call `submit`, `modify`, `cancel
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
@@ -234,7 +235,10 @@ class KisClient:
             "EXCG_ID_DVSN_CD": "KRX" if self.environment is Environment.PAPER else "ALL", **_FIRST_PAGE,
         }  # fmt: skip
         pages = await self._list("orders" if first >= young else "orders_old", "inquire-daily-ccld", params, lane)
-        lines = [ledger.order_line_of(row) for page in pages for row in page.rows("output1")]
+        lines = []
+        for page in pages:
+            lines += [ledger.order_line_of(row) for row in page.rows("output1")]
+            await asyncio.sleep(0)  # prices are not held up by a long list
         return list({(day_of(line.time), line.number): line for line in lines}.values())
 
     async def open_orders(self, *, lane: Lane = Lane.QUERY) -> list[ledger.OpenOrder]:
