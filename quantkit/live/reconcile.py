@@ -2,7 +2,7 @@
 
 At start: the order stream is opened and kept back; orders, shares and cash are asked for; what differs is settled; then
 the stream is heard, then missing bars are read. Nothing is sent before that, and without a complete answer nothing is
-sent at all.
+sent at all; after half a minute that is an alarm.
 
     orders   `looks.settle`: the larger cumulative quantity counts
     shares   the account's, by name: sleeves and what is unassigned. A difference that two looks show is an alarm, and
@@ -114,6 +114,9 @@ def _started(turn: Turn, given: Looked, *, complete: bool) -> None:
     if now.phase != "reconciling":
         return
     if not complete or given.positions is None or given.cash is None or given.asked < (now.stream_since or 0):
+        if now.tries == len(outcomes.DELAYS):  # half a minute and more
+            why = given.failed or "the answers are not whole"
+            turn.alarm("NOT_RECONCILED", f"nothing is sent before orders, shares and cash can be read: {why}")
         _try_again(turn)
         return
     looks.settle(turn, given)

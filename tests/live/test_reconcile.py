@@ -45,6 +45,15 @@ def test_a_start_that_fails_is_tried_again_for_ever_ever_more_slowly() -> None:
     assert times == [1, 3, 7, 15, 30, 45, 60]
 
 
+def test_a_start_that_goes_on_failing_is_an_alarm_with_the_reason() -> None:
+    account = Account()
+    account.connect(at("08:00"))
+    for failed in range(8):
+        assert account.alarms() == ([] if failed < 6 else ["NOT_RECONCILED"])
+        account.look(failed="EGW00201")
+        account.timer("reconcile")
+
+
 def test_a_look_from_before_the_stream_stood_does_not_start_it() -> None:
     account = Account()
     account.connect(at("08:00"))
