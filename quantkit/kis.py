@@ -10,9 +10,8 @@
     stream = KisStream(kis, chance=...)               one session: prices and own orders
     hub = MarketHub(feed := KisFeed(kis, stream), ..., settings=hub_settings(feed))
 
-`client_of` is the one place where an account of the settings becomes a client; `run_at` runs a program in the time of a
-client's server, which is an emulator's own. Options of an account with
-`broker = "kis"`:
+`client_of` is the one place where an account of the settings becomes a client; `run_client` runs a program with one in
+the time of its server, which is an emulator's own. Options of an account with `broker = "kis"`:
 
     environment     "real" or "paper"; without it, what the keys say
     keys            a file of keys, kis_devlp.yaml or a sealed one, where the account has no `secrets`
@@ -38,7 +37,7 @@ import httpx
 from quantkit.brokers.kis import sources
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import RATE, Environment
-from quantkit.brokers.kis.limiter import Limiter
+from quantkit.brokers.kis.limiter import CLOSER_S, Limiter
 from quantkit.brokers.kis.server import Server, server_of
 from quantkit.brokers.kis.transport import Timeouts
 from quantkit.brokers.kis.vault import vault_key
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
 
     from quantkit.brokers.kis.feed import KisFeed
     from quantkit.brokers.kis.limiter import Clock
+    from quantkit.brokers.kis.server import Keys
     from quantkit.brokers.kis.wire import Exchange
     from quantkit.live.clock import Clock as LiveClock
     from quantkit.live.hub import HubSettings
@@ -77,6 +77,36 @@ def client_of(
     seconds of it for one of the machine's. Clients of one app key on one clock share their limiter. ConfigError for
     options that are not there, missing keys, and keys of the other environment.
     """
+    keys, server, options, environ = _found(told, account, emulator, real)
+    rate = options.get("rate")
+    if rate is not None and (not isinstance(rate, int) or rate < 1):
+        raise ConfigError(f"account {account}: options.rate={rate!r}, expected requests a second, 1 or more")
+    place = (keys.fingerprint, server.name, id(clock))
+    limiter = _limiters.get(place)
+    if limiter is None or (rate is not None and limiter.rate != rate):
+        window = 1.0 + CLOSER_S * max(1.0, pace)
+        limiter = _limiters[place] = Limiter(rate or RATE[keys.environment], clock, window_s=window)
+    return KisClient(
+        keys, clock=clock, limiter=limiter, folder=sources.token_folder(environ), server=server,
+        vault_key=vault_key(environ),
+        markets=dict(options.get("markets", {})), listen=listen,
+        options=Options(
+            hashkey=bool(options.get("hashkey", False)),
+            trust_throttle=bool(options.get("trust_throttle", False)),
+            timeouts=Timeouts().times(max(1.0, pace)),
+        ),
+    )  # fmt: skip
+
+
+def server_for(told: Settings, account: str | None, *, real: bool | None = None) -> Server:
+    """The server that a client of an account asks. Errors as `client_of`."""
+    return _found(told, account, None, real)[1]
+
+
+def _found(
+    told: Settings, account: str | None, emulator: str | None, real: bool | None
+) -> tuple[Keys, Server, dict[str, Any], dict[str, str]]:
+    """Keys of an account, their server, its options, and the environment."""
     known = None if account is None else told.account(account)
     if known is not None and known.broker != "kis":
         raise ConfigError(f"account {account}: broker={known.broker!r}, expected kis")
@@ -97,23 +127,7 @@ def client_of(
         keys,
         Server.emulated(keys.environment, address, str(options.get("stream", keys.stream))) if address else None,
     )
-    rate = options.get("rate")
-    if rate is not None and (not isinstance(rate, int) or rate < 1):
-        raise ConfigError(f"account {account}: options.rate={rate!r}, expected requests a second, 1 or more")
-    place = (keys.fingerprint, server.name, id(clock))
-    limiter = _limiters.get(place)
-    if limiter is None or (rate is not None and limiter.rate != rate):
-        limiter = _limiters[place] = Limiter(rate or RATE[keys.environment], clock)
-    return KisClient(
-        keys, clock=clock, limiter=limiter, folder=sources.token_folder(environ), server=server,
-        vault_key=vault_key(environ),
-        markets=dict(options.get("markets", {})), listen=listen,
-        options=Options(
-            hashkey=bool(options.get("hashkey", False)),
-            trust_throttle=bool(options.get("trust_throttle", False)),
-            timeouts=Timeouts().times(max(1.0, pace)),
-        ),
-    )  # fmt: skip
+    return keys, server, options, environ
 
 
 # --- the time of a server ---------------------------------------------------------------------------------------------
@@ -128,7 +142,8 @@ class ServerTime(NamedTuple):
 
 
 def time_of(server: Server) -> ServerTime:
-    """The machine's time, or an emulator's. ConfigError where no emulator answers, or where its time stands."""
+    """The machine's time, or an emulator's. ConfigError where no emulator answers, where its time stands, or where it
+    is the other environment's."""
     from quantkit.live.clock import SystemClock
 
     if not server.is_emulated:
@@ -140,6 +155,12 @@ def time_of(server: Server) -> ServerTime:
         raise ConfigError(
             f"no emulator answers at {server.rest} ({type(problem).__name__}): `quantkit emulate kis`"
         ) from None
+    speaks = Environment.PAPER if told.get("paper") else Environment.REAL
+    if speaks is not server.environment:
+        raise ConfigError(
+            f"the emulator at {server.rest} is one of {speaks}, and keys of {server.environment} were given; "
+            "`quantkit emulate kis --real` is one of real"
+        )
     if not found.pace > 0.0:
         raise ConfigError(f"time stands at the emulator at {server.rest}: start it with --speed above 0")
     return found
@@ -157,6 +178,22 @@ def run_at(server: Server, main: Callable[[LiveClock], Awaitable[Result]]) -> Re
         return await main(SystemClock())
 
     return asyncio.run(now())
+
+
+def run_client(
+    told: Settings, account: str | None, main: Callable[[KisClient, float], Awaitable[Result]], *,
+    listen: Callable[[Exchange], None] | None = None,
+) -> Result:  # fmt: skip
+    """Run a program with a client of an account, in the time of its server. main: gets the client, and the pace of its
+    clock."""
+    server = server_for(told, account)
+    pace = time_of(server).pace
+
+    async def whole(clock: LiveClock) -> Result:
+        async with client_of(told, account, clock, listen=listen, pace=pace) as client:
+            return await main(client, pace)
+
+    return run_at(server, whole)
 
 
 def hub_settings(feed: KisFeed, *, pace: float = 1.0) -> HubSettings:

@@ -59,15 +59,9 @@ def run_with(told: Settings, name: str, main: Callable[[Broker], Awaitable[Resul
 
     if told.account(name).broker == "kis":
         from quantkit.brokers.kis.broker import KisBroker
-        from quantkit.kis import client_of, run_at, time_of
+        from quantkit.kis import run_client
 
-        server = client_of(told, name, SystemClock()).server
-
-        async def at_kis(clock: Clock) -> Result:
-            async with client_of(told, name, clock, pace=time_of(server).pace) as client:
-                return await main(KisBroker(client))
-
-        return run_at(server, at_kis)
+        return run_client(told, name, lambda client, _pace: main(KisBroker(client)))
 
     async def here() -> Result:
         return await main(broker_of(told, name, SystemClock()))
@@ -188,11 +182,10 @@ def _kis(_told: Settings, _name: str, prices: Prices, clock: Clock) -> tuple[Fee
 
 def _kis_real(told: Settings, name: str) -> bool:
     from quantkit.brokers.kis.codes import Environment
-    from quantkit.kis import client_of
-    from quantkit.live.clock import SystemClock
+    from quantkit.kis import server_for
 
     account = name if told.account(name).broker == "kis" else None
-    return client_of(told, account, SystemClock()).environment is Environment.REAL
+    return server_for(told, account).environment is Environment.REAL
 
 
 WAYS: Final[dict[str, Way]] = {

@@ -6,7 +6,6 @@ command goes on from there.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from quantkit.errors import ConfigError, Refused
 from quantkit.progress import shown
 
 if TYPE_CHECKING:
+    from quantkit.brokers.kis.client import KisClient
     from quantkit.brokers.kis.history import HistoryReport, NameReport
     from quantkit.data.lake import Lake
     from quantkit.data.landing import IngestReport
@@ -25,14 +25,14 @@ SHOWN = 5  # stretches without rows of one name
 
 def instruments(lake: Lake, symbols: str | None, account: str | None) -> IngestReport:
     """Market, name and first day of some names, or of all."""
+    from quantkit import settings
     from quantkit.brokers.kis.history import fill_instruments
-    from quantkit.kis import connect
+    from quantkit.kis import run_client
 
-    async def ask() -> IngestReport:
-        async with connect(account) as client:
-            return await fill_instruments(client, lake, None if symbols is None else _codes(symbols))
+    async def ask(client: KisClient, _pace: float) -> IngestReport:
+        return await fill_instruments(client, lake, None if symbols is None else _codes(symbols))
 
-    return asyncio.run(ask())
+    return run_client(settings.load(), account, ask)
 
 
 def bars(
@@ -40,19 +40,19 @@ def bars(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Daily or minute bars; Refused after the report where KIS refused a name."""
+    from quantkit import settings
     from quantkit.brokers.kis.history import fill
-    from quantkit.kis import connect
+    from quantkit.kis import run_client
 
     if symbols is None or start is None:
         raise ConfigError("a download needs --symbols and --start")
     codes, first, last = _codes(symbols), _date(start, "--start"), None if end is None else _date(end, "--end")
 
-    async def ask() -> HistoryReport:
+    async def ask(client: KisClient, _pace: float) -> HistoryReport:
         with shown(True, f"{freq} from kis") as advance:
-            async with connect(account) as client:
-                return await fill(client, lake, codes, freq=freq, start=first, end=last, progress=advance)
+            return await fill(client, lake, codes, freq=freq, start=first, end=last, progress=advance)
 
-    report = asyncio.run(ask())
+    report = run_client(settings.load(), account, ask)
     if as_json:
         console.emit(dataclasses.asdict(report))
     else:

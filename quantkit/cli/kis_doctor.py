@@ -9,7 +9,7 @@ from quantkit.cli import console
 
 if TYPE_CHECKING:
     from quantkit.brokers.kis.assumptions import Checked
-    from quantkit.live.clock import Clock
+    from quantkit.brokers.kis.client import KisClient
 
 STATES = ("confirmed", "refuted", "not testable")
 
@@ -20,41 +20,33 @@ def walk_kis(account: str | None, *, symbol: str, patience: float, orders: bool,
     from pathlib import Path
 
     from quantkit import settings
+    from quantkit.brokers.kis.assumptions import Assumptions, Heard
+    from quantkit.brokers.kis.stream import KisStream, StreamSettings
     from quantkit.cli.owner import owned
-    from quantkit.kis import client_of, run_at
-    from quantkit.live.clock import SystemClock
+    from quantkit.kis import run_client, server_for
+    from quantkit.live.clock import system_random
 
-    told = settings.load()
-    server = client_of(told, account, SystemClock()).server
+    told, heard = settings.load(), Heard()
     found: list[Checked] = []
 
-    async def main(clock: Clock) -> None:
-        from quantkit.brokers.kis.assumptions import Assumptions, Heard
-        from quantkit.brokers.kis.stream import KisStream, StreamSettings
-        from quantkit.kis import time_of
-        from quantkit.live.clock import system_random
-
-        heard = Heard()
-        pace = time_of(server).pace
-        client = client_of(told, account, clock, listen=heard, pace=pace)
+    async def main(client: KisClient, pace: float) -> None:
         stream = KisStream(client, chance=system_random(), settings=StreamSettings().times(max(1.0, pace)))
-        async with client:
-            walk = Assumptions(client, heard, stream=stream, symbol=symbol, patience=patience, orders=orders)
-            async for checked in walk.walk():
-                found.append(checked)
-                if not as_json:
-                    console.say(f"{checked.state:<12}  {checked.name:<24}{checked.assumed}")
-                    console.say(f"{'':<14}{checked.seen}")
-            await stream.close()
+        walk = Assumptions(client, heard, stream=stream, symbol=symbol, patience=patience, orders=orders)
+        async for checked in walk.walk():
+            found.append(checked)
+            if not as_json:
+                console.say(f"{checked.state:<12}  {checked.name:<24}{checked.assumed}")
+                console.say(f"{'':<14}{checked.seen}")
+        await stream.close()
 
     with ExitStack() as stack:
         if account is not None:
             lock = Path(told.journals) / f"{account}.lock"
             stack.enter_context(owned(lock, account, "quantkit doctor --broker kis"))
-        run_at(server, main)
+        run_client(told, account, main, listen=heard)
     if as_json:
         console.emit({
-            "server": server.name,
+            "server": server_for(told, account).name,
             "checked": [{"name": each.name, "assumed": each.assumed, "state": each.state, "seen": each.seen}
                         for each in found],
         })  # fmt: skip

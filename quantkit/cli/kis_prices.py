@@ -32,16 +32,14 @@ class KisPrices:
 
     def __init__(self, wanted: Wanted) -> None:
         from quantkit import settings
-        from quantkit.kis import client_of, time_of
-        from quantkit.live.clock import SystemClock
+        from quantkit.kis import server_for, time_of
         from quantkit.live.hub import HubSettings
 
         _check(wanted)
         told = settings.load()
         self._told, self._real = told, wanted.real
         self._account = wanted.account if told.account(wanted.account).broker == "kis" else None
-        client = client_of(told, self._account, SystemClock(), real=wanted.real)
-        self.server = client.server
+        self.server = server_for(told, self._account, real=wanted.real)
         now = time_of(self.server)
         self.speed: float | None = now.pace
         self.until = _ends(wanted, now.ends)

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from quantkit.brokers.kis.codes import Environment
+from quantkit.brokers.kis.server import Server
 from quantkit.cli.app import run
+from quantkit.errors import ConfigError
+from quantkit.kis import time_of
 
 SERVE = [sys.executable, "-m", "quantkit", "emulate", "kis", "--port", "0", "--stream-port", "0", "--random", "1"]
 
@@ -53,6 +57,8 @@ def test_what_it_says_to_ask_can_be_asked(
     assert run([*command.split(), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["blocks"]["output"][0]["price"] > 0
+    with pytest.raises(ConfigError, match="is one of real, and keys of paper were given"):
+        time_of(Server.emulated(Environment.PAPER, served[0].split()[3]))
     assert run(["kis", "call", "inquire_account_balance", "INQR_DVSN_1=", "BSPR_BF_DT_APLY_YN="]) == 0
     monkeypatch.setenv("QUANTKIT_VAULT_KEY", "5a" * 32)  # the same keys, sealed
     capsys.readouterr()

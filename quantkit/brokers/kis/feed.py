@@ -25,7 +25,7 @@ from quantkit.brokers.kis.client import AT_ONCE
 from quantkit.brokers.kis.codes import Environment, check_venue
 from quantkit.brokers.kis.figures import SECOND, day_of, moment
 from quantkit.brokers.kis.frames import BOOKS, ELW_TRADES, TRADES
-from quantkit.brokers.kis.limiter import WINDOW_S, Lane, reserved
+from quantkit.brokers.kis.limiter import Lane
 from quantkit.errors import ConfigError, QuantkitError, Refused, RetryLater
 from quantkit.trading.ports import Candle, InstrumentDay, Lost, Quote, Tick
 
@@ -67,8 +67,7 @@ class KisFeed:
     @property
     def requests_per_second(self) -> float:
         """That can be made beside cancels and orders that take risk away."""
-        rate = self._client.wire.limiter.rate
-        return (rate - reserved(rate)) / WINDOW_S
+        return self._client.wire.limiter.per_second
 
     # --- the stream ---------------------------------------------------------------------------------------------------
 

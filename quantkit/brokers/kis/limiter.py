@@ -21,7 +21,8 @@ from typing import Final, Protocol
 from quantkit.errors import ConfigError
 
 SECOND: Final = 1_000_000_000
-WINDOW_S: Final = 1.05  # a second, and what two requests may come closer together on their way
+CLOSER_S: Final = 0.05  # what two requests may come closer together on their way, on the machine's clock
+WINDOW_S: Final = 1.0 + CLOSER_S
 SHARE: Final = 0.3
 
 
@@ -64,6 +65,11 @@ class Limiter:
         self._count = 0
         self._closed_until = 0
         self._pump: asyncio.Task[None] | None = None
+
+    @property
+    def per_second(self) -> float:
+        """Requests a second that all lanes but the first two may make."""
+        return (self.rate - reserved(self.rate)) * SECOND / self._window
 
     @property
     def waiting(self) -> int:

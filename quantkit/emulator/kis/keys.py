@@ -1,8 +1,8 @@
 """Customers of the emulated KIS: application keys, tokens, approval keys, and how often each may call.
 
-Contract: times are the emulator's, UTC nanoseconds, but calls a second are counted on the machine's own clock, as a
-client's limiter does. A token lives 24 hours; asked for again within 6 it is the same one; a new one is made at most
-once a minute a key (403 EGW00133). A key of the other profile is turned away.
+Contract: times are the emulator's, UTC nanoseconds; calls a second are counted by `seconds`. A token lives 24 hours;
+asked for again within 6 it is the same one; a new one is made at most once a minute a key (403 EGW00133). A key of the
+other profile is turned away.
 """
 
 from __future__ import annotations
@@ -76,16 +76,17 @@ class _Window:
 
 
 class Keys:
-    """Keys of one profile's customers, and what was issued to them. others: customers of the other profile."""
+    """Keys of one profile's customers, and what was issued to them. others: customers of the other profile; seconds:
+    what calls are counted by."""
 
     def __init__(
         self, own: Sequence[Customer], others: Sequence[Customer], *, now: Callable[[], int],
-        machine: Callable[[], float], calls: int, ledger: int | None,
+        seconds: Callable[[], float], calls: int, ledger: int | None,
     ) -> None:  # fmt: skip
         self.customers = tuple(own)
         self._by_key = {one.appkey: one for one in own}
         self._others = {one.appkey for one in others}
-        self._now, self._machine = now, machine
+        self._now, self._seconds = now, seconds
         self._calls = {one.appkey: _Window(calls) for one in own}
         self._ledger = {} if ledger is None else {one.account: _Window(ledger) for one in own}
         self._tokens: dict[str, tuple[str, int, bool]] = {}  # appkey -> token, issued, revoked
@@ -188,14 +189,14 @@ class Keys:
             raise Gateway("EGW00121")
         if self._now() - issued >= LIFE:
             raise Gateway("EGW00123")
-        if not self._calls[owner.appkey].take(self._machine()):
+        if not self._calls[owner.appkey].take(self._seconds()):
             raise Gateway("EGW00201")
         return owner
 
     def at_the_ledger(self, owner: Customer) -> None:
         """Another count for what asks for the account."""
         window = self._ledger.get(owner.account)
-        if window is not None and not window.take(self._machine()):
+        if window is not None and not window.take(self._seconds()):
             raise Gateway("EGW00215")
 
 

@@ -90,7 +90,8 @@ class KisEmulator:
     accounts      customers to make, or names of their accounts; those that the exchange lacks begin with `cash` won
     speed         emulated seconds in one of the machine's; 0: time stands until it is skipped
     start         UTC nanoseconds at which time begins; default: the exchange's
-    calls, ledger requests a second for a key, and for its account; None: KIS's own (20, or 2 on paper), no count
+    calls, ledger requests a second for a key, and for its account; None: KIS's own (20, or 2 on paper), no count. The
+                  second is an emulated one where those pass faster than the machine's
     columns       profile of the stream's columns, `frames.COLUMNS`
     ping, silence seconds between two PINGPONGs, and without an answer before a session is closed
     overseas      bars of names elsewhere by length ("1d", "1m"), for quotes of overseas stocks
@@ -117,8 +118,8 @@ class KisEmulator:
                 exchange.open_account(one.name, cash)
         per_second = (2 if paper else 20) if calls is None else calls
         self.keys = Keys(
-            own, customers(accounts, paper=not paper, seed=seed), now=self.pace.now, machine=machine, calls=per_second,
-            ledger=ledger,
+            own, customers(accounts, paper=not paper, seed=seed), now=self.pace.now,
+            seconds=machine if speed <= 1.0 else lambda: self.pace.now() / SECOND, calls=per_second, ledger=ledger,
         )  # fmt: skip
         self.trading, self.quotes = Trading(exchange, paper=paper), Quotes(exchange)
         self.services = Services(self.quotes, self.trading, Overseas(overseas), blanks=blanks)
@@ -364,6 +365,7 @@ class KisEmulator:
         return {
             "time": self.pace.now(),
             "speed": self.pace.speed,
+            "paper": self.paper,
             "ends": session_clock(self.exchange.source.days()[-1]).close,
             "day": self.exchange.day,
             "requests": self.requests,

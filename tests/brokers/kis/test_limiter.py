@@ -94,6 +94,13 @@ def test_all_start_within_the_rate_and_none_is_lost(plan: list[tuple[int, Lane]]
     assert all(later - earlier >= WINDOW for earlier, later in zip(low, low[room:], strict=False))
 
 
+def test_what_is_kept_for_cancels_is_no_rate_of_others() -> None:
+    async def rates(clock: VirtualClock) -> list[float]:
+        return [Limiter(20, clock, window_s=4.0).per_second, Limiter(1, clock, window_s=2.0).per_second]
+
+    assert run_virtual(rates) == [14 / 4, 1 / 2]
+
+
 @pytest.mark.parametrize("make", [lambda clock: Limiter(0, clock), lambda clock: Limiter(1, clock, window_s=0.0)])
 def test_no_rate_is_a_wrong_setting(make: Callable[[VirtualClock], Limiter]) -> None:
     async def main(clock: VirtualClock) -> None:
