@@ -14,6 +14,7 @@ arrays is the difference between nanoseconds and microseconds a call.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -51,6 +52,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _spare_scipy() -> None:
+    """Keep Numba from loading `scipy.linalg` with its first kernel, a third of the first call of a process, only to
+    see that an installed SciPy has a BLAS. Code that needs one still loads it, when it compiles or runs."""
+    if "scipy" not in sys.modules:  # Numba loads the package itself where it is installed
+        return
+    from numba.np import linalg
+
+    asks = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        from numba.np import arraymath  # noqa: F401
+    finally:
+        linalg.ensure_blas = asks
+
+
+_spare_scipy()
 watch = Watch()
 event.register("numba:compile", watch)
 _stored: list[Any] = []
@@ -219,10 +236,11 @@ _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class"
 
 @cache
 def _sources() -> tuple[int, int]:
-    """(newest change in ns, total size) of the files whose code the bare kernels are made of."""
+    """(newest change in ns, total size) of the files whose code the bare kernels are made of, and of how, this one."""
     home = Path(__file__).parent
     folders = ("core", "market", "data", "backtest")
-    found = [path.stat() for folder in folders for path in sorted((home / folder).glob("*.py"))]
+    found = [path.stat() for folder in folders for path in (home / folder).glob("*.py")]
+    found.append(Path(__file__).stat())
     return max(file.st_mtime_ns for file in found), sum(file.st_size for file in found)
 
 

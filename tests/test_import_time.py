@@ -49,3 +49,18 @@ def test_a_backtest_on_a_cached_answer_loads_no_store_and_no_plots(demo_folder: 
     loaded_by(code, demo_folder)  # fills the column cache
     unwanted = {"duckdb", "deltalake", "pyarrow", "pandas", "matplotlib", "exchange_calendars", "vectorbt"}
     assert not loaded_by(code, demo_folder) & unwanted
+
+
+def test_a_kernel_loads_scipy_only_where_it_needs_a_blas() -> None:
+    pytest.importorskip("scipy")
+    code = """
+import sys
+import numba, numpy as np
+import quantkit.jit
+
+assert numba.njit(lambda x: x + 1)(1) == 2
+assert "scipy.linalg" not in sys.modules
+assert numba.njit(lambda a: np.dot(a, a))(np.arange(3.0)) == 5.0
+assert "scipy.linalg" in sys.modules
+"""
+    loaded_by(code)
