@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "/common/master/"
 _MARKETS: Final = {"kospi": ("KOSPI", "ETF", "ETN", "ELW"), "kosdaq": ("KOSDAQ",), "konex": ("KONEX",)}
 _WIDTHS: Final = {"kospi": 227, "kosdaq": 221, "konex": 184}
-_GROUPS: Final = {"ETF": "EF", "ETN": "EN", "ELW": "EW"}
+GROUPS: Final = {"ETF": "EF", "ETN": "EN", "ELW": "EW"}
 _PLACES: Final = {
     "kospi": {"base": (41, 9), "lot": (50, 5), "halted": (60, 1), "liquidation": (61, 1), "managed": (62, 1),
               "warning": (63, 2), "par": (93, 12), "listed": (105, 8), "shares": (113, 15)},
@@ -66,7 +66,7 @@ def _line(kind: str, symbol: str, name: str, facts: SymbolDay, listed: str) -> b
         "liquidation": "Y" if facts.liquidation else "N", "managed": "N", "warning": "00", "par": "0" * 12,
         "listed": listed, "shares": "0" * 15,
     }  # fmt: skip
-    tail[0:2] = _GROUPS.get(facts.market, "ST").encode()
+    tail[0:2] = GROUPS.get(facts.market, "ST").encode()
     for field, (start, length) in _PLACES[kind].items():
         tail[start : start + length] = told[field].encode()
     return head + _cut(name, 40) + bytes(tail)

@@ -8,7 +8,6 @@ foreigners' holdings) are "0", as unknown.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -245,15 +244,15 @@ class Quotes:
             if len(found) >= cap:
                 break
         forming = None if past else self._forming(day, asked + MINUTE)
-        found = [*found, *([forming] if forming else [])][-cap:]
+        found += [forming] if forming else []
         totals: dict[int, float] = {}
         rows = []
-        for candle in found:
+        for place, candle in enumerate(found, cap - len(found)):
             begun = _label(candle)
             on = day_of(begun)
-            if on not in totals:
-                totals[on] = sum(map(_won, self._finished(day, midnight(on), candle.close_time - 1)))
-            totals[on] += _won(candle)
+            totals[on] = totals.get(on, 0.0) + won(candle)
+            if place < 0:
+                continue
             rows.append({
                 "stck_bsop_date": f"{date_of(on):%Y%m%d}", "stck_cntg_hour": seoul(begun).replace(":", ""),
                 "stck_prpr": number(candle.close), "stck_oprc": number(candle.open), "stck_hgpr": number(candle.high),
@@ -301,7 +300,7 @@ class Quotes:
                 "stck_bsop_date": f"{date_of(day_of(bar.close_time)):%Y%m%d}", "stck_clpr": number(bar.close * factor),
                 "stck_oprc": number(bar.open * factor), "stck_hgpr": number(bar.high * factor),
                 "stck_lwpr": number(bar.low * factor), "acml_vol": number(bar.volume / factor),
-                "acml_tr_pbmn": number(_won(bar)), "flng_cls_code": "00",
+                "acml_tr_pbmn": number(won(bar)), "flng_cls_code": "00",
                 "prtt_rate": "0.00", "mod_yn": "Y" if factor != 1.0 else "N", "prdy_vrss_sign": signed(change),
                 "prdy_vrss": number(change), "revl_issu_reas": "",
             })  # fmt: skip
@@ -358,16 +357,10 @@ class Quotes:
 def _label(candle: Candle) -> int:
     """The moment that a minute's row is labelled with: its start, of the one that closes the session its end."""
     ends = candle.close_time
-    return ends if ends == _close(day_of(ends)) else ends - MINUTE
+    return ends if ends == session_clock(day_of(ends)).close else ends - MINUTE
 
 
-@functools.lru_cache(maxsize=512)
-def _close(day: int) -> int:
-    """When a session ends."""
-    return session_clock(day).close
-
-
-def _won(candle: Candle) -> float:
+def won(candle: Candle) -> float:
     """What a bar traded, near enough where nobody kept it."""
     return candle.close * candle.volume if candle.value is None else candle.value
 
@@ -386,7 +379,7 @@ def _together(bars: Sequence[Candle], period: str) -> list[Candle]:
         groups.setdefault(key(bar), []).append(bar)
     return [
         Candle(each[0].symbol, each[-1].close_time, each[0].open, max(b.high for b in each), min(b.low for b in each),
-            each[-1].close, sum(b.volume for b in each), sum(map(_won, each)))
+            each[-1].close, sum(b.volume for b in each), sum(map(won, each)))
         for each in groups.values()
     ]  # fmt: skip
 

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, number, signed
+from quantkit.emulator.kis.masters import GROUPS
+from quantkit.emulator.kis.quotes import won
 from quantkit.emulator.session import day_of, seoul
 from quantkit.market.days import date_of
 
@@ -74,24 +76,17 @@ def table() -> tuple[tuple[Service, ...], Mapping[str, str]]:
 
 
 @functools.cache
-def _by_id() -> Mapping[str, tuple[Service, bool, bool]]:
-    """Service of an id, and whether it is one of the real servers and one of those for paper."""
-    services, _ = table()
-    return {
-        tr: (one, tr in one.real, tr in one.paper) for one in services for tr in (*one.real, *one.paper)
-    }  # fmt: skip
+def _by_id() -> Mapping[str, Service]:
+    return {tr: one for one in table()[0] for tr in (*one.real, *one.paper)}
 
 
 def find(method: str, path: str, tr: str, *, paper: bool) -> Service:
     """The service that a request asks for."""
-    found = _by_id().get(tr)
-    if found is None:
+    service = _by_id().get(tr)
+    if service is None:
         raise Gateway("EGW00310")
-    service, real, papers = found
-    if paper and not papers:
-        raise Gateway("EGW02006")
-    if not paper and not real:
-        raise Gateway("EGW00310")
+    if tr not in (service.paper if paper else service.real):
+        raise Gateway("EGW02006" if paper else "EGW00310")
     if (method, path) != (service.method, service.path):
         raise Business("OPSQ0002", "ERROR : 없는 서비스 코드 입니다.")
     return service
@@ -131,17 +126,15 @@ class Services:
 
     def _named(self, given: dict[str, str]) -> Today | None:
         """The name of this exchange that is asked for; None: another one, or none."""
-        code = next((given[name] for name in _NAMES if given.get(name)), "")
         try:
-            return self.quotes.of(code)
+            return self.quotes.of(_asked(given))
         except Business:
             return None
 
     def _row(self, fields: tuple[str, ...], day: Today | None, given: dict[str, str]) -> dict[str, str]:
         """One row: what an empty one looks like, and what is known beside."""
         row = {name: _EMPTY[self._kinds.get(name, "")] for name in fields}
-        asked = next((given[name] for name in _NAMES if given.get(name)), "")
-        known = dict.fromkeys(_CODES, asked) if day is None else self._facts(day)
+        known = dict.fromkeys(_CODES, _asked(given)) if day is None else self._facts(day)
         return row | {name: value for name, value in known.items() if name in row}
 
     def _facts(self, day: Today) -> dict[str, str]:
@@ -162,7 +155,7 @@ class Services:
         }  # fmt: skip
         said |= {
             "mket_id_cd": "KSQ" if facts.market == "KOSDAQ" else "STK", "prdt_type_cd": "300",
-            "scty_grp_id_cd": {"ETF": "EF", "ETN": "EN", "ELW": "EW"}.get(facts.market, "ST"),
+            "scty_grp_id_cd": GROUPS.get(facts.market, "ST"),
             "excg_dvsn_cd": "03" if facts.market == "KOSDAQ" else "02", "thdt_clpr": number(facts.base),
             "bfdy_clpr": number(facts.previous_close), "tr_stop_yn": "Y" if facts.halted else "N",
         }  # fmt: skip
@@ -182,6 +175,7 @@ class Services:
     def _by_day(self, fields: tuple[str, ...], day: Today, given: dict[str, str]) -> list[dict[str, str]]:
         """A row a session, newest first."""
         today = self.exchange.day or 0
+        blank = self._row(fields, day, given)
         rows, before = [], 0.0
         for bar in self.quotes.daily(day, today - 2 * DAYS, today):
             change = bar.close - before if before else 0.0
@@ -189,11 +183,11 @@ class Services:
             told = {
                 "stck_clpr": number(bar.close), "stck_prpr": number(bar.close), "stck_oprc": number(bar.open),
                 "stck_hgpr": number(bar.high), "stck_lwpr": number(bar.low), "acml_vol": number(bar.volume),
-                "acml_tr_pbmn": number(bar.value or bar.close * bar.volume), "prdy_vrss": number(change),
+                "acml_tr_pbmn": number(won(bar)), "prdy_vrss": number(change),
                 "prdy_vrss_sign": signed(change), "prdy_ctrt": number(change / before * 100 if before else 0.0, 2),
                 **dict.fromkeys(_BY_DAY, date),
             }  # fmt: skip
-            rows.append(self._row(fields, day, given) | {name: told[name] for name in told if name in fields})
+            rows.append(blank | {name: told[name] for name in told if name in fields})
             before = bar.close
         return rows[-DAYS:][::-1]
 
@@ -207,3 +201,8 @@ class Services:
             self._row(fields, day, given) | ({"data_rank": str(place)} if "data_rank" in fields else {})
             for place, day in enumerate(days[:RANKED], 1)
         ]
+
+
+def _asked(given: dict[str, str]) -> str:
+    """The code of the name that is asked for; "" where none is."""
+    return next((given[name] for name in _NAMES if given.get(name)), "")
