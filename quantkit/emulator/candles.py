@@ -7,69 +7,41 @@ bars with a trade are told. Days before the source's first come from the source'
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final
 
 from quantkit.data.stamps import step_us
-from quantkit.emulator.session import day_of, session_clock
-from quantkit.trading.ports import Candle
+from quantkit.emulator.prints import ends_at
+from quantkit.emulator.session import DAY, session_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from quantkit.emulator.exchange import Exchange
+    from quantkit.trading.ports import Candle
 
-Trade = tuple[int, float, int]
+_WHOLE: Final = 1 << 62  # a length that no day ends before
 
 
 def candles(exchange: Exchange, symbol: str, freq: str, since: int, until: int) -> list[Candle]:
     """Bars of one name that end in (since, until], by now; "1d" or a length within the day such as "1m"."""
     days = exchange.source.days()
-    found = list(exchange.source.history(symbol, freq, since, min(until, session_clock(days[0]).orders - 1)))
+    before = min(until, session_clock(days[0]).orders - 1)
+    found = list(exchange.source.history(symbol, freq, since, before)) if since < before else []
+    step = _WHOLE if freq == "1d" else step_us(freq) * 1_000
     for day in days:
         clock = session_clock(day)
-        late = clock.close + 86_400 * 10**9
-        if clock.orders > min(until, exchange.now) or late <= since:
-            continue
-        trades = _trades(exchange, symbol, day)
-        done = day != exchange.day or exchange.issues[symbol].phase == "after" if trades else False
-        if freq == "1d":
-            if done and since < clock.close <= until:
-                found.append(candle_of(symbol, clock.close, trades))
-            continue
-        step = step_us(freq) * 1_000
-        last = -(-clock.close // step) * step
-        found += _cut(
-            symbol, trades, step, since, min(until, exchange.now if done else min(exchange.now, last - 1)), last
-        )
+        if clock.orders <= min(until, exchange.now) and clock.close + DAY > since:
+            last = clock.close if freq == "1d" else -(-clock.close // step) * step
+            bars = _ended(exchange, symbol, day, step, last)
+            found += bars[bisect_right(bars, since, key=ends_at) : bisect_right(bars, until, key=ends_at)]
     return found
 
 
-def _cut(symbol: str, trades: Iterable[Trade], step: int, since: int, until: int, last: int) -> list[Candle]:
-    bars: dict[int, list[Trade]] = {}
-    for trade in trades:
-        end = min((trade[0] // step + 1) * step, last)
-        if since < end <= until:
-            bars.setdefault(end, []).append(trade)
-    return [candle_of(symbol, end, inside) for end, inside in sorted(bars.items())]
-
-
-def candle_of(symbol: str, end: int, trades: list[Trade]) -> Candle:
-    """Trades of one name, at least one, as a bar."""
-    prices = [price for _, price, _ in trades]
-    shares = sum(part for _, _, part in trades)
-    value = sum(price * part for _, price, part in trades)
-    return Candle(symbol, end, prices[0], max(prices), min(prices), prices[-1], shares, value)
-
-
-def _trades(exchange: Exchange, symbol: str, day: int) -> list[Trade]:
-    """What traded on a day that has begun."""
-    if day == exchange.day:
-        issue = exchange.issues.get(symbol)
-        return [] if issue is None else issue.trades()
-    if day_of(exchange.now) <= day or (symbol, day) not in exchange.past:
+def _ended(exchange: Exchange, symbol: str, day: int, step: int, last: int) -> list[Candle]:
+    """A day's bars that have ended by now; the last one by its print."""
+    if day != exchange.day:
+        return exchange.past.bars(symbol, day, step, last)
+    issue = exchange.issues.get(symbol)
+    if issue is None:
         return []
-    own, clip = exchange.past[symbol, day]
-    flow = exchange.source.day(day)[symbol].flow
-    rows = zip(flow.times.tolist(), flow.prices.tolist(), flow.volumes.tolist(), strict=True)
-    kept = [row for place, row in enumerate(rows) if place not in clip]
-    return sorted([*kept, *own], key=lambda trade: trade[0])
+    now = exchange.now
+    return issue.traded().bars(step, last, until=now if issue.phase == "after" else min(now, last - 1))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +32,7 @@ import numpy as np
 from quantkit.emulator import crowd
 from quantkit.emulator.desk import Desk
 from quantkit.emulator.issue import FINISHED, Issue
+from quantkit.emulator.prints import Past
 from quantkit.emulator.session import BEGINS, CALLS, RANDOM_END, SECOND, Clock, midnight, session_clock
 from quantkit.emulator.sources import BarSource, random_bars
 from quantkit.emulator.volatility import CALL_SECONDS
@@ -93,7 +94,7 @@ class Exchange:
         self.clock: Clock | None = None
         self.issues: dict[str, Issue] = {}
         self.position = 0  # trades of the tape that took place
-        self.past: dict[tuple[str, int], tuple[list[tuple[int, float, int]], set[int]]] = {}
+        self.past = Past(source)
         self._names: list[Issue] = []
         self._flags: list[int] = []
         self._tape = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
@@ -181,9 +182,8 @@ class Exchange:
 
     def _begin(self, day: int) -> None:
         """A new session: names, tape, accounts."""
-        for issue in self._names:
-            if self.day is not None:
-                self.past[issue.symbol, self.day] = (issue.own, issue.clip)
+        if self.day is not None:
+            self.past.keep(self.day, self._names)
         date = date_of(day)
         self.day, self.clock = day, session_clock(day)
         facts = self.source.day(day)
@@ -201,7 +201,7 @@ class Exchange:
         self._flags = [_WAITS] * len(self._names)
         self._hears = [[] for _ in self._names]
         for watch in self._watches:
-            self._attach(watch)
+            self._attach(watch, watch.symbols)
         self._push(self.clock.orders, "orders")
         self._push(self.clock.closing, "closing")
         for issue in self._names:
@@ -315,39 +315,49 @@ class Exchange:
         """Hear every trade of these names from now on, and `levels` prices of the book after each."""
         watch = Watch(set(symbols), levels, generation)
         self._watches.append(watch)
-        self._attach(watch)
+        self._attach(watch, watch.symbols)
         return watch
+
+    def follow(self, watch: Watch, symbols: set[str]) -> None:
+        """Hear these names from now on, and no others."""
+        gone, new = watch.symbols - symbols, symbols - watch.symbols
+        watch.symbols = symbols
+        self._detach(watch, gone)
+        self._attach(watch, new)
 
     def unwatch(self, watch: Watch) -> None:
         """Hear no more."""
         self._watches = [each for each in self._watches if each is not watch]
-        for number, hears in enumerate(self._hears):
-            if watch in hears:
-                hears.remove(watch)
-                if not hears:
-                    self._flags[number] &= ~_WATCHED
+        self._detach(watch, watch.symbols)
 
-    def _attach(self, watch: Watch) -> None:
-        for symbol in watch.symbols:
+    def _attach(self, watch: Watch, symbols: Iterable[str]) -> None:
+        for symbol in symbols:
             issue = self.issues.get(symbol)
             if issue is not None:
                 self._hears[issue.number].append(watch)
                 self._flags[issue.number] |= _WATCHED
+
+    def _detach(self, watch: Watch, symbols: Iterable[str]) -> None:
+        for symbol in symbols:
+            issue = self.issues.get(symbol)
+            if issue is not None and watch in self._hears[issue.number]:
+                self._hears[issue.number].remove(watch)
+                if not self._hears[issue.number]:
+                    self._flags[issue.number] &= ~_WATCHED
 
     def _tell(self, number: int, time: int, price: float, shares: int, *, auction: bool = False) -> None:
         symbol = self._names[number].symbol
         for watch in self._hears[number]:
             watch.items.append(Tick(symbol, time, price, shares, watch.generation, auction))
             if watch.levels:
-                quote = self.quote(symbol, levels=watch.levels, time=time)
-                watch.items.append(replace(quote, generation=watch.generation))
+                watch.items.append(self.quote(symbol, levels=watch.levels, time=time, generation=watch.generation))
 
-    def quote(self, symbol: str, *, levels: int = 10, time: int | None = None) -> Quote:
+    def quote(self, symbol: str, *, levels: int = 10, time: int | None = None, generation: int = 0) -> Quote:
         """Best prices and shares of a name; in a call, what it would print."""
         issue, time = self.desk.issue(symbol), self.now if time is None else time
         if issue.phase == "continuous":
-            book = issue.quote()
-            return Quote(symbol, time, tuple(book.levels(1, levels)), tuple(book.levels(-1, levels)))
+            bids, asks = issue.levels(levels)
+            return Quote(symbol, time, tuple(bids), tuple(asks), generation)
         expected = None
         if issue.phase in CALLS and self.clock is not None:
             span = {
@@ -356,7 +366,7 @@ class Exchange:
             }
             found = issue.expected(time, *span.get(issue.phase, (time, time)))
             expected = None if found is None else found.price
-        return Quote(symbol, time, (), (), 0, expected)
+        return Quote(symbol, time, (), (), generation, expected)
 
     def phase(self, symbol: str) -> str:
         """ "before", "opening_orders", "continuous", "vi_auction", "closing_auction", "halted" or "after"."""

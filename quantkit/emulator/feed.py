@@ -102,8 +102,7 @@ class EmulatedFeed(Line):
             for symbol in self._symbols:
                 issue = self.exchange.issues.get(symbol)
                 if issue is not None and issue.phase in CALLS:
-                    quote = self.exchange.quote(symbol)
-                    watch.items.append(replace(quote, generation=self.generation))
+                    watch.items.append(self.exchange.quote(symbol, generation=self.generation))
         if watch.items:
             self.ready.set()
 

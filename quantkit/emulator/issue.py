@@ -24,6 +24,7 @@ from quantkit.emulator import crowd
 from quantkit.emulator.auction import Day, Uncross, allocate, uncross
 from quantkit.emulator.book import Book, Resting
 from quantkit.emulator.grid import Grid
+from quantkit.emulator.prints import Prints, Trade
 from quantkit.emulator.volatility import Rates
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from quantkit.emulator.sources import SymbolDay
 
 FINISHED = ("before", "after")
+Level = tuple[float, int]
+"""Price and shares."""
 _EPOCH_BITS = 5  # the crowd's sizes are drawn anew every 32 trades
 
 
@@ -57,9 +60,9 @@ class Issue:
     """A name on a day."""
 
     __slots__ = (
-        "_reference", "asks_from", "at", "bids_from", "book", "call", "calm", "clip", "done", "extended", "facts",
-        "generation", "grid", "held", "last", "loaded", "lower", "market", "mine", "number", "own", "phase", "quoted",
-        "rates", "scale", "seed", "side", "symbol", "upper", "venue",
+        "_reference", "asks_from", "at", "bids_from", "book", "call", "calm", "clip", "done", "drawn", "extended",
+        "facts", "generation", "grid", "held", "last", "loaded", "lower", "market", "mine", "number", "own", "phase",
+        "prints", "quoted", "rates", "scale", "seed", "side", "symbol", "taken", "upper", "venue",
     )  # fmt: skip
 
     def __init__(
@@ -91,8 +94,10 @@ class Issue:
         self.quoted = -1  # trades done when the crowd's levels were put into the book
         self.generation = 0  # of the running call: an older end of it does not count
         self.extended = False
-        self.own: list[tuple[int, float, int]] = []  # trades outside the flow, for candles
+        self.own: list[Trade] = []  # trades outside the flow
         self.clip: set[int] = set()  # trades of the flow that went otherwise
+        self.prints, self.taken = Prints(self.symbol), 0  # what traded, and how much of the flow is in it
+        self.drawn: tuple[int, dict[tuple[int, float], list[Level]]] = (-1, {})  # the crowd's levels of an epoch
 
     @property
     def reference(self) -> float:
@@ -135,21 +140,46 @@ class Issue:
         if not self.scale:
             return self.book
         self.unquote()
-        epoch = self.done >> _EPOCH_BITS
-        for side, price in zip((1, -1), self.touch(), strict=True):
+        for side, levels in zip((1, -1), self._crowd(), strict=True):
             other = self.book.best(-side)
-            for level in range(crowd.LEVELS):
-                if price is None or not self.lower <= price <= self.upper:
-                    break
+            for price, shares in levels:
                 crossed = other is not None and (price - other) * side >= 0
                 if not crossed and not self.book.quantity(side, price):
-                    shares = crowd.depth(self.seed, self.scale, price, epoch, level)
-                    if price == self.last in (self.lower, self.upper):  # everybody waits at the limit
-                        shares = max(shares, self.facts.volume * crowd.LOCKED)
                     self.book.add(Resting(0, crowd.NAME, side, price, shares))
-                price = self.grid.down(price) if side > 0 else self.grid.up(price)
         self.quoted = self.done
         return self.book
+
+    def levels(self, count: int) -> tuple[list[Level], list[Level]]:
+        """Bids and asks as anybody sees them, best first. Where none of ours rests no book is made for a look at it."""
+        if self.mine or self.quoted == self.done or not self.scale:
+            book = self.quote()
+            return book.levels(1, count), book.levels(-1, count)
+        bids, asks = self._crowd()
+        return bids[:count], asks[:count]
+
+    def _crowd(self) -> tuple[list[Level], list[Level]]:
+        """The crowd's bids and asks after the last trade, best first."""
+        bid, ask = self.touch()
+        return self._levels(1, bid), self._levels(-1, ask)
+
+    def _levels(self, side: int, best: float | None) -> list[Level]:
+        """The crowd's levels from a price on, kept for as long as its sizes stay."""
+        if best is None or not self.lower <= best <= self.upper:
+            return []
+        epoch = self.done >> _EPOCH_BITS
+        if self.drawn[0] != epoch:
+            self.drawn = (epoch, {})
+        found = self.drawn[1].get((side, best))
+        if found is None:
+            found = []
+            price = best
+            while self.lower <= price <= self.upper and len(found) < crowd.LEVELS:
+                found.append((price, crowd.depth(self.seed, self.scale, price, epoch, len(found))))
+                price = self.grid.down(price) if side > 0 else self.grid.up(price)
+            self.drawn[1][side, best] = found
+        if best == self.last in (self.lower, self.upper):  # everybody waits at the limit
+            return [(best, max(found[0][1], self.facts.volume * crowd.LOCKED)), *found[1:]]
+        return found
 
     def unquote(self) -> None:
         """Take the crowd's levels off; what stands ahead of ours stays."""
@@ -219,7 +249,7 @@ class Issue:
         order.leaves -= shares
         self.last = price
         self.side = order.side
-        self.own.append((time, price, shares))
+        self._took_place(time, price, shares)
         if not maker.leaves and self.mine.pop(maker.number, None) is not None:
             self._watch()
         self.venue.execute(self, time, price, ((maker, shares), (order, shares)))
@@ -311,7 +341,7 @@ class Issue:
 
     def _crowd_trade(self, time: int, price: float, shares: int, side: int) -> None:
         self.last, self.side = price, side
-        self.own.append((time, price, shares))
+        self._took_place(time, price, shares)
         self.venue.printed(self, time, price, shares, auction=False)
 
     # --- calls ----------------------------------------------------------------------------------------------------
@@ -376,7 +406,7 @@ class Issue:
             self.last = result.price
             self.reference = result.price
             self.side = -1 if result.imbalance > 0 else 1
-            self.own.append((time, result.price, result.volume))
+            self._took_place(time, result.price, result.volume)
             self.venue.execute(self, time, result.price, legs)
             self.venue.printed(self, time, result.price, result.volume, auction=True)
         waiting = [order for order in self.call if order.leaves]
@@ -431,10 +461,31 @@ class Issue:
         last = min(max(self.grid.floor(self.last), self.lower), self.upper)
         return Day(last, self.lower, self.upper, self.grid)
 
-    def trades(self) -> list[tuple[int, float, int]]:
-        """(time, price, shares) of everything that traded so far today, in the order of time."""
+    # --- what traded ----------------------------------------------------------------------------------------------
+
+    def traded(self) -> Prints:
+        """Everything that traded so far today."""
         self.sync()
-        own = self.facts.flow
-        rows = zip(own.times.tolist(), own.prices.tolist(), own.volumes.tolist(), strict=True)
-        flow = [row for k, row in enumerate(rows) if k < self.done and k not in self.clip]
-        return sorted([*flow, *self.own], key=lambda trade: trade[0]) if self.own else flow
+        self._follow()
+        return self.prints
+
+    def trades(self) -> list[Trade]:
+        """(time, price, shares) of everything that traded so far today, in the order it did."""
+        return self.traded().trades
+
+    def _took_place(self, time: int, price: float, shares: int) -> None:
+        """A trade outside the flow, or one of it that went otherwise."""
+        self._follow()
+        self.own.append((time, price, shares))
+        self.prints.add(time, price, shares)
+
+    def _follow(self) -> None:
+        """Take in the trades of the flow that took place since."""
+        if self.taken == self.done:
+            return
+        flow, part = self.facts.flow, slice(self.taken, self.done)
+        rows = zip(flow.times[part].tolist(), flow.prices[part].tolist(), flow.volumes[part].tolist(), strict=True)
+        for place, trade in enumerate(rows, self.taken):
+            if place not in self.clip:
+                self.prints.add(*trade)
+        self.taken = self.done

@@ -13,7 +13,7 @@ session, or before 2000-05-22, when trading stopped for lunch.
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from quantkit.errors import BadData
@@ -55,6 +55,16 @@ def day_of(time: int) -> int:
 def seoul(time: int) -> str:
     """The time of day in Seoul, HH:MM:SS."""
     return str(dt.timedelta(seconds=(time + SEOUL) % DAY // SECOND)).rjust(8, "0")
+
+
+def hhmmss(time: int) -> str:
+    """The time of day in Seoul as six digits."""
+    return _digits((time + SEOUL) % DAY // SECOND)
+
+
+@lru_cache(maxsize=8_192)
+def _digits(second: int) -> str:
+    return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
 
 
 def session_clock(date: Date | int) -> Clock:

@@ -69,10 +69,10 @@ async def minutes(
         else:
             past = {"FID_INPUT_DATE_1": f"{day:%Y%m%d}", "FID_FAKE_TICK_INCU_YN": ""}
             answer = await ask("minutes_past", "inquire-time-dailychartprice", params | past, lane)
-        rows = [quotes.minute_of(row) for row in answer.rows("output2")]
-        fresh = {row.time: row for row in rows if first <= row.time <= last and row.time not in found}
+        rows = {quotes.minute_label(row): row for row in answer.rows("output2")}
+        fresh = {at: quotes.minute_of(row) for at, row in rows.items() if first <= at <= last and at not in found}
         found |= fresh
-        oldest = min((row.time for row in rows), default=0)
+        oldest = min(rows, default=0)
         if not fresh or oldest <= first:
             return [found[at] for at in sorted(found)]
         until = label(oldest - SECOND)
@@ -86,7 +86,7 @@ async def newest_minute(ask: Ask, named: Mapping[str, str], day: dt.date, lane: 
         "FID_FAKE_TICK_INCU_YN": "",
     }  # fmt: skip
     answer = await ask("minutes_past", "inquire-time-dailychartprice", params, lane)
-    return max((quotes.minute_of(row).time for row in answer.rows("output2")), default=None)
+    return max(map(quotes.minute_label, answer.rows("output2")), default=None)
 
 
 def label(at: int) -> str:

@@ -149,10 +149,15 @@ class Minute:
     value_so_far: int  # won traded since the day began
 
 
+def minute_label(row: Mapping[str, Any]) -> int:
+    """The time of a row of output2 of a minute chart, UTC nanoseconds."""
+    return moment(date(row, "stck_bsop_date"), text(row, "stck_cntg_hour"))
+
+
 def minute_of(row: Mapping[str, Any]) -> Minute:
     """One row of output2 of a minute chart."""
     return Minute(
-        time=moment(date(row, "stck_bsop_date"), text(row, "stck_cntg_hour")), open=decimal(row, "stck_oprc"),
+        time=minute_label(row), open=decimal(row, "stck_oprc"),
         high=decimal(row, "stck_hgpr"), low=decimal(row, "stck_lwpr"), close=decimal(row, "stck_prpr"),
         volume=whole(row, "cntg_vol"), value_so_far=whole(row, "acml_tr_pbmn", 0),
     )  # fmt: skip

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from quantkit.emulator.kis.envelope import number, signed
-from quantkit.emulator.session import seoul
+from quantkit.emulator.session import hhmmss
+from quantkit.market.days import date_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +42,12 @@ def encrypted(payload: str, key: str, iv: str) -> str:
 
 
 class Running:
-    """What a name did so far today, tick by tick."""
+    """What a name did so far on a day, trade by trade."""
 
-    def __init__(self, issue: Issue) -> None:
-        self.issue = issue
+    def __init__(self, issue: Issue, day: int) -> None:
+        self.issue, self.day = issue, day
+        self.date = f"{date_of(day):%Y%m%d}"
+        self.count = 0
         self.opened = self.high = self.low = 0.0
         self.times = ["", "", ""]
         self.volume = self.value = 0
@@ -52,39 +55,43 @@ class Running:
         self.trades = [0, 0]
         self._last = issue.facts.base
 
-    def add(self, tick: Tick) -> None:
+    def follow(self) -> None:
+        """Take in what traded while nobody heard of it."""
+        for trade in self.issue.trades()[self.count :]:
+            self.add(*trade)
+
+    def add(self, time: int, price: float, shares: int) -> None:
         """One trade more."""
-        clock = seoul(tick.time).replace(":", "")
+        clock = hhmmss(time)
+        self.count += 1
         if not self.opened:
-            self.opened = self.high = self.low = tick.price
+            self.opened = self.high = self.low = price
             self.times = [clock] * 3
-        if tick.price > self.high:
-            self.high, self.times[1] = tick.price, clock
-        if tick.price < self.low:
-            self.low, self.times[2] = tick.price, clock
-        self.volume += tick.volume
-        self.value += round(tick.price * tick.volume)
-        up = tick.price >= self._last
+        if price > self.high:
+            self.high, self.times[1] = price, clock
+        if price < self.low:
+            self.low, self.times[2] = price, clock
+        self.volume += shares
+        self.value += round(price * shares)
+        up = price >= self._last
         self.trades[0 if up else 1] += 1
         if up:
-            self.bought += tick.volume
+            self.bought += shares
         else:
-            self.sold += tick.volume
-        self._last = tick.price
+            self.sold += shares
+        self._last = price
 
-    def record(self, tick: Tick, quote: Quote | None, *, columns: str, date: str) -> str:
+    def record(self, tick: Tick, quote: Quote, *, columns: str) -> str:
         """A tick as the record of H0STCNT0; it was added before."""
         base = self.issue.facts.base
         change = tick.price - base
         sign = "1" if tick.price >= self.issue.upper else "4" if tick.price <= self.issue.lower else signed(change)
-        ask = quote.asks[0] if quote is not None and quote.asks else (0.0, 0)
-        bid = quote.bids[0] if quote is not None and quote.bids else (0.0, 0)
-        asks = sum(shares for _, shares in quote.asks) if quote is not None else 0
-        bids = sum(shares for _, shares in quote.bids) if quote is not None else 0
+        ask, bid = quote.asks[0] if quote.asks else (0.0, 0), quote.bids[0] if quote.bids else (0.0, 0)
+        asks, bids = sum(shares for _, shares in quote.asks), sum(shares for _, shares in quote.bids)
         total = self.bought + self.sold
         marks = [(self.times[k], price) for k, price in enumerate((self.opened, self.high, self.low))]
         fields = [
-            tick.symbol, seoul(tick.time).replace(":", ""), number(tick.price), sign, number(change),
+            tick.symbol, hhmmss(tick.time), number(tick.price), sign, number(change),
             number(change / base * 100, 2), number(self.value / self.volume, 2), number(self.opened),
             number(self.high), number(self.low), number(ask[0]), number(bid[0]), number(tick.volume),
             number(self.volume), number(self.value), number(self.trades[1]), number(self.trades[0]),
@@ -93,8 +100,8 @@ class Running:
             number(self.bought / total if total else 0, 2), "0.00",
             *(word for clock, price in marks
               for word in (clock, signed(tick.price - price), number(tick.price - price))),
-            date, "20", "N", number(ask[1]), number(bid[1]), number(asks), number(bids), "0.00", "0", "0.00", "0", "",
-            number(base),
+            self.date, "20", "N", number(ask[1]), number(bid[1]), number(asks), number(bids), "0.00", "0", "0.00", "0",
+            "", number(base),
         ]  # fmt: skip
         if COLUMNS[columns][0] > len(fields):
             fields.append("2")
@@ -108,7 +115,7 @@ def book_record(quote: Quote, running: Running, *, columns: str) -> str:
     expected = quote.expected or 0.0
     change = expected - running.issue.facts.base if expected else 0.0
     fields = [
-        quote.symbol, seoul(quote.time).replace(":", ""), "C" if expected else "0",
+        quote.symbol, hhmmss(quote.time), "C" if expected else "0",
         *(number(price) for price, _ in asks), *(number(price) for price, _ in bids),
         *(number(shares) for _, shares in asks), *(number(shares) for _, shares in bids),
         number(sum(shares for _, shares in asks)), number(sum(shares for _, shares in bids)), "0", "0",

@@ -8,13 +8,16 @@ foreigners' holdings) are "0", as unknown.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from quantkit.emulator.candles import candle_of, candles
+from quantkit.emulator.candles import candles
 from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, signed
-from quantkit.emulator.session import DAY, SECOND, day_of, midnight, seoul, session_clock
+from quantkit.emulator.prints import candle_of
+from quantkit.emulator.session import DAY, SECOND, day_of, hhmmss, midnight, session_clock
 from quantkit.market.calendar import is_session
 from quantkit.market.days import date_of
 from quantkit.trading.ports import Candle
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from quantkit.emulator.exchange import Exchange
     from quantkit.emulator.issue import Issue
+    from quantkit.emulator.prints import Prints
 
 MINUTE: Final = 60 * SECOND
 YEAR: Final = 366  # days that minutes are kept for
@@ -51,38 +55,26 @@ class Today:
     """What a name did so far."""
 
     issue: Issue
-    trades: list[tuple[int, float, int]]
+    prints: Prints
 
     @property
     def last(self) -> float:
-        return self.trades[-1][1] if self.trades else self.issue.facts.previous_close
-
-    @property
-    def prices(self) -> tuple[float, float, float]:
-        """(open, high, low), 0 without a trade."""
-        if not self.trades:
-            return 0.0, 0.0, 0.0
-        found = [price for _, price, _ in self.trades]
-        return found[0], max(found), min(found)
-
-    @property
-    def volume(self) -> int:
-        return sum(shares for _, _, shares in self.trades)
+        return self.prints.trades[-1][1] if self.prints.trades else self.issue.facts.previous_close
 
     @property
     def value(self) -> int:
-        return round(sum(price * shares for _, price, shares in self.trades))
+        return round(self.prints.value)
 
     @property
     def change(self) -> float:
-        return self.last - self.issue.facts.base if self.trades else 0.0
+        return self.last - self.issue.facts.base if self.prints.trades else 0.0
 
     @property
     def sign(self) -> str:
         """1 and 4: at the limits."""
-        if self.trades and self.last >= self.issue.upper:
+        if self.prints.trades and self.last >= self.issue.upper:
             return "1"
-        if self.trades and self.last <= self.issue.lower:
+        if self.prints.trades and self.last <= self.issue.lower:
             return "4"
         return signed(self.change)
 
@@ -113,8 +105,7 @@ class Quotes:
         issue = codes.find(self.exchange.issues, code, market)
         if issue is None:
             raise Business("MCA05918", "종목코드 오류입니다.")
-        issue.sync()
-        return Today(issue, issue.trades())
+        return Today(issue, issue.traded())
 
     def title(self, symbol: str) -> str:
         """A name's name; its code where nobody said it."""
@@ -127,17 +118,17 @@ class Quotes:
         """inquire-price: every field there is."""
         day = self.today(given)
         issue, facts = day.issue, day.issue.facts
-        opened, high, low = day.prices
+        opened, high, low = day.prints.prices
         rows = dict.fromkeys(_OF_A_PRICE, "0")
         rows |= dict.fromkeys(_YES_NO, "N") | dict.fromkeys(_DATES, f"{date_of(self.exchange.day or 0):%Y%m%d}")
         rows |= day.versus() | {
             "iscd_stat_cls_code": "58" if facts.halted else "51" if facts.liquidation else "55", "marg_rate": "100.00",
             "rprs_mrkt_kor_name": {"KOSPI": "KOSPI", "KOSDAQ": "KOSDAQ"}.get(facts.market, facts.market),
             "bstp_kor_isnm": "", "temp_stop_yn": "Y" if facts.halted else "N", "stck_prpr": number(day.last),
-            "acml_tr_pbmn": number(day.value), "acml_vol": number(day.volume), "stck_oprc": number(opened),
+            "acml_tr_pbmn": number(day.value), "acml_vol": number(day.prints.volume), "stck_oprc": number(opened),
             "stck_hgpr": number(high), "stck_lwpr": number(low), "stck_mxpr": number(issue.upper),
             "stck_llam": number(issue.lower), "stck_sdpr": number(facts.base),
-            "wghn_avrg_stck_prc": number(day.value / day.volume if day.volume else 0, 2),
+            "wghn_avrg_stck_prc": number(day.value / day.prints.volume if day.prints.volume else 0, 2),
             "aspr_unit": number(issue.grid.tick(day.last)), "hts_deal_qty_unit_val": "1",
             "stck_shrn_iscd": facts.symbol, "vi_cls_code": "Y" if issue.phase == "vi_auction" else "N",
             "ovtm_vi_cls_code": "N",
@@ -154,14 +145,15 @@ class Quotes:
             if not code:
                 continue
             day = self.of(code, given.get(f"FID_COND_MRKT_DIV_CODE_{k}", "J"))
-            opened, high, low = day.prices
+            opened, high, low = day.prints.prices
             book = self.exchange.quote(day.issue.symbol)
             rows.append({
                 "prdy_vrss_sign": day.sign, "prdy_ctrt": day.rate,
                 "kospi_kosdaq_cls_name": day.issue.facts.market, "mrkt_trtm_cls_name": "",
                 "hour_cls_code": "0", "inter_shrn_iscd": code, "inter_kor_isnm": day.issue.symbol,
-                "inter2_prpr": number(day.last), "inter2_prdy_vrss": number(day.change), "acml_vol": number(day.volume),
-                "inter2_oprc": number(opened), "inter2_hgpr": number(high), "inter2_lwpr": number(low),
+                "inter2_prpr": number(day.last), "inter2_prdy_vrss": number(day.change),
+                "acml_vol": number(day.prints.volume), "inter2_oprc": number(opened),
+                "inter2_hgpr": number(high), "inter2_lwpr": number(low),
                 "inter2_llam": number(day.issue.lower), "inter2_mxpr": number(day.issue.upper),
                 "inter2_askp": number(book.asks[0][0] if book.asks else 0),
                 "inter2_bidp": number(book.bids[0][0] if book.bids else 0),
@@ -179,8 +171,8 @@ class Quotes:
         """inquire-asking-price-exp-ccn."""
         day = self.today(given)
         book = self.exchange.quote(day.issue.symbol, levels=10)
-        opened, high, low = day.prices
-        first: dict[str, str] = {"aspr_acpt_hour": seoul(self.exchange.now).replace(":", "")}
+        opened, high, low = day.prints.prices
+        first: dict[str, str] = {"aspr_acpt_hour": hhmmss(self.exchange.now)}
         for side, levels in (("ask", book.asks), ("bid", book.bids)):
             for k in range(10):
                 price, shares = levels[k] if k < len(levels) else (0.0, 0)
@@ -210,10 +202,10 @@ class Quotes:
         """inquire-ccnl: the last 30 trades."""
         day = self.today(given)
         rows = []
-        for time, price, shares in reversed(day.trades[-30:]):
+        for time, price, shares in reversed(day.prints.trades[-30:]):
             change = price - day.issue.facts.base
             rows.append({
-                "stck_cntg_hour": seoul(time).replace(":", ""), "stck_prpr": number(price), "prdy_vrss": number(change),
+                "stck_cntg_hour": hhmmss(time), "stck_prpr": number(price), "prdy_vrss": number(change),
                 "prdy_vrss_sign": signed(change), "cntg_vol": number(shares), "tday_rltv": "100.00",
                 "prdy_ctrt": number(change / day.issue.facts.base * 100, 2),
             })  # fmt: skip
@@ -223,8 +215,8 @@ class Quotes:
 
     def _head(self, day: Today) -> dict[str, str]:
         return {
-            **day.versus(), "stck_prdy_clpr": number(day.issue.facts.previous_close), "acml_vol": number(day.volume),
-            "acml_tr_pbmn": number(day.value), "stck_prpr": number(day.last),
+            **day.versus(), "stck_prdy_clpr": number(day.issue.facts.previous_close), "stck_prpr": number(day.last),
+            "acml_vol": number(day.prints.volume), "acml_tr_pbmn": number(day.value),
             "hts_kor_isnm": self.title(day.issue.symbol),
         }  # fmt: skip
 
@@ -240,34 +232,33 @@ class Quotes:
         cap = 120 if past else 30
         for span in (0,) if given.get("FID_PW_DATA_INCU_YN", "N") == "N" else (0, 10, 60, YEAR):
             since = midnight(max(date - span, (self.exchange.day or 0) - YEAR))
-            found = [each for each in self._finished(day, since, asked + MINUTE) if _label(each) <= asked]
+            found = candles(self.exchange, day.issue.symbol, "1m", since, asked + MINUTE)
+            if found and _label(found[-1]) > asked:  # the closing print
+                found.pop()
             if len(found) >= cap:
                 break
         forming = None if past else self._forming(day, asked + MINUTE)
         found += [forming] if forming else []
-        totals: dict[int, float] = {}
+        totals: defaultdict[int, float] = defaultdict(float)  # of each day so far
+        for candle in found[:-cap]:
+            totals[day_of(candle.close_time)] += won(candle)
         rows = []
-        for place, candle in enumerate(found, cap - len(found)):
+        for candle in found[-cap:]:
             begun = _label(candle)
             on = day_of(begun)
-            totals[on] = totals.get(on, 0.0) + won(candle)
-            if place < 0:
-                continue
+            totals[on] += won(candle)
             rows.append({
-                "stck_bsop_date": f"{date_of(on):%Y%m%d}", "stck_cntg_hour": seoul(begun).replace(":", ""),
+                "stck_bsop_date": f"{date_of(on):%Y%m%d}", "stck_cntg_hour": hhmmss(begun),
                 "stck_prpr": number(candle.close), "stck_oprc": number(candle.open), "stck_hgpr": number(candle.high),
                 "stck_lwpr": number(candle.low), "cntg_vol": number(candle.volume), "acml_tr_pbmn": number(totals[on]),
             })  # fmt: skip
         return Answer({"output1": self._head(day), "output2": rows[::-1]})
 
-    def _finished(self, day: Today, since: int, until: int) -> list[Candle]:
-        """Minutes that end in (since, until]."""
-        return candles(self.exchange, day.issue.symbol, "1m", since, until)
-
     def _forming(self, day: Today, until: int) -> Candle | None:
         """The minute that is on."""
         begun = self.exchange.now // MINUTE * MINUTE
-        inside = [trade for trade in day.trades if trade[0] >= begun]
+        trades = day.prints.trades
+        inside = trades[bisect_left(trades, (begun,)) :]
         if not inside or begun + MINUTE > until:
             return None
         return candle_of(day.issue.symbol, begun + MINUTE, inside)
@@ -276,10 +267,10 @@ class Quotes:
         """Daily bars, today's as it stands now."""
         found = candles(self.exchange, day.issue.symbol, "1d", midnight(since), midnight(until) + DAY)
         today = self.exchange.day or 0
-        if day.trades and since <= today <= until and (not found or day_of(found[-1].close_time) != today):
-            opened, high, low = day.prices
+        if day.prints.trades and since <= today <= until and (not found or day_of(found[-1].close_time) != today):
+            opened, high, low = day.prints.prices
             now = self.exchange.now
-            found.append(Candle(day.issue.symbol, now, opened, high, low, day.last, day.volume, day.value))
+            found.append(Candle(day.issue.symbol, now, opened, high, low, day.last, day.prints.volume, day.value))
         return found
 
     def days(self, given: dict[str, str]) -> Answer:
@@ -304,7 +295,7 @@ class Quotes:
                 "prtt_rate": "0.00", "mod_yn": "Y" if factor != 1.0 else "N", "prdy_vrss_sign": signed(change),
                 "prdy_vrss": number(change), "revl_issu_reas": "",
             })  # fmt: skip
-        opened, high, low = day.prices
+        opened, high, low = day.prints.prices
         head = {
             **self._head(day), "stck_shrn_iscd": day.issue.symbol, "prdy_vol": "0",
             "stck_mxpr": number(day.issue.upper), "stck_llam": number(day.issue.lower), "stck_oprc": number(opened),

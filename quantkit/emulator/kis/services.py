@@ -25,7 +25,7 @@ from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, number, signed
 from quantkit.emulator.kis.masters import GROUPS
 from quantkit.emulator.kis.quotes import won
-from quantkit.emulator.session import day_of, seoul
+from quantkit.emulator.session import day_of, hhmmss
 from quantkit.market.days import date_of
 
 if TYPE_CHECKING:
@@ -140,12 +140,12 @@ class Services:
     def _facts(self, day: Today) -> dict[str, str]:
         """What the exchange knows of a name, under the names that KIS has for it."""
         issue, facts = day.issue, day.issue.facts
-        opened, high, low = day.prices
+        opened, high, low = day.prints.prices
         book = self.exchange.quote(issue.symbol)
-        now = seoul(self.exchange.now).replace(":", "")
+        now = hhmmss(self.exchange.now)
         said = {
             **day.versus(), "stck_prpr": number(day.last), "stck_clpr": number(day.last),
-            "acml_vol": number(day.volume), "acml_tr_pbmn": number(day.value), "stck_oprc": number(opened),
+            "acml_vol": number(day.prints.volume), "acml_tr_pbmn": number(day.value), "stck_oprc": number(opened),
             "stck_hgpr": number(high), "stck_lwpr": number(low), "stck_mxpr": number(issue.upper),
             "stck_llam": number(issue.lower), "stck_sdpr": number(facts.base),
             "stck_prdy_clpr": number(facts.previous_close), "prdy_clpr": number(facts.previous_close),
@@ -195,7 +195,7 @@ class Services:
         """A row a name, what traded most first."""
         days = sorted(
             (self.quotes.of(codes.coded(one.symbol, one.market)) for one in self.exchange.issues.values()),
-            key=lambda one: (-one.volume, one.issue.symbol),
+            key=lambda one: (-one.prints.volume, one.issue.symbol),
         )
         return [
             self._row(fields, day, given) | ({"data_rank": str(place)} if "data_rank" in fields else {})

@@ -19,27 +19,25 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from quantkit.emulator.faults import FaultKind
-from quantkit.emulator.kis.frames import Running, book_record, frame, notice_record
+from quantkit.emulator.kis.frames import frame, notice_record
 from quantkit.emulator.kis.garbage import frames
+from quantkit.emulator.kis.prices import BOOKS, TRADES, Prices
 from quantkit.emulator.kis.trading import CODE_OF
-from quantkit.emulator.session import SECOND, day_of, seoul
+from quantkit.emulator.session import SECOND, day_of, hhmmss
 from quantkit.market.days import date_of
 from quantkit.trading.orders import Side
-from quantkit.trading.ports import Quote, Tick
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
 
-    from quantkit.emulator.exchange import Exchange, Watch
+    from quantkit.emulator.exchange import Exchange
     from quantkit.emulator.faults import FaultPlan, Strike
     from quantkit.emulator.kis.keys import Customer, Keys
     from quantkit.emulator.kis.trading import Trading
     from quantkit.trading.ports import Notice
 
 SLOTS: Final = 41
-TRADES: Final = frozenset({"H0STCNT0", "H0UNCNT0"})
-BOOKS: Final = frozenset({"H0STASP0", "H0UNASP0"})
 QUIET: Final = frozenset({
     "H0NXCNT0", "H0NXASP0", "H0STANC0", "H0NXANC0", "H0UNANC0", "H0STMBC0", "H0NXMBC0", "H0UNMBC0", "H0STPGM0",
     "H0NXPGM0", "H0UNPGM0", "H0STMKO0", "H0NXMKO0", "H0UNMKO0", "H0STOUP0", "H0STOAA0", "H0STOAC0", "H0UPCNT0",
@@ -48,7 +46,6 @@ QUIET: Final = frozenset({
 })  # fmt: skip
 """Feeds that are acknowledged and never speak: what they tell does not happen here."""
 PAPER_FEEDS: Final = frozenset({"H0STCNT0", "H0STASP0", "H0STCNI9", "H0IFCNI9", "H0GSCNI9"})
-MOST_RECORDS: Final = 20
 _K = FaultKind
 
 
@@ -70,17 +67,11 @@ class Session:
     socket: Socket
     owner: Customer | None = None
     registered: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    watch: Watch | None = None
     outbox: asyncio.Queue[str | bytes] = field(default_factory=asyncio.Queue)
     heard: float = 0.0  # the machine's time of the last answer to a ping
     flows: asyncio.Event = field(default_factory=asyncio.Event)
     stalled: int = 0  # nothing leaves until then
     silent: int = 0  # neither does a PINGPONG
-    running: dict[str, Running] = field(default_factory=dict)  # of the day, by name
-
-    def wants(self, symbol: str, feeds: frozenset[str]) -> str | None:
-        """The feed of these by which it hears a name."""
-        return next((tr for tr in feeds if (tr, symbol) in self.registered), None)
 
     def say(self, text: str, broken: Strike | None = None) -> None:
         """Send a frame, or what a fault makes of it."""
@@ -109,7 +100,7 @@ class Stream:
         self.ping, self.silence = ping, silence
         self.notices = "H0STCNI9" if paper else "H0STCNI0"
         self.sessions: list[Session] = []
-        self._day: int | None = None
+        self.prices = Prices(exchange, columns=columns)
         self._listening: dict[str, deque[Notice]] = {}
         self._late: list[_Late] = []
         self.sent = 0
@@ -145,7 +136,7 @@ class Stream:
             writer.cancel()
             pinger.cancel()
             self.sessions.remove(session)
-            self._rewatch(session, gone=True)
+            self._rewatch()
             with contextlib.suppress(ConnectionClosed):
                 await socket.close()
 
@@ -165,7 +156,7 @@ class Stream:
                 return
             if session.silent > self.exchange.now:
                 continue
-            stamp = f"{self._date()}{seoul(self.exchange.now).replace(':', '')}"
+            stamp = f"{self._date()}{hhmmss(self.exchange.now)}"
             text = json.dumps({"header": {"tr_id": "PINGPONG", "datetime": stamp}})
             with contextlib.suppress(ConnectionClosed):
                 await session.socket.send(text)
@@ -195,8 +186,8 @@ class Stream:
         return self._register(session, owner, str(header.get("tr_type", "")), tr, key)
 
     def _register(self, session: Session, owner: Customer, what: str, tr: str, key: str) -> bool:
-        known = TRADES | BOOKS | QUIET | {self.notices}
-        if tr not in known or (self.paper and tr not in PAPER_FEEDS):
+        known = tr in QUIET or tr in (*TRADES, *BOOKS, self.notices)
+        if not known or (self.paper and tr not in PAPER_FEEDS):
             self._answer(session, tr, key, "1", "OPSP8991", "invalid tr_id : NOT FOUND")
         elif what == "2":
             if session.registered.pop((tr, key), None) is None:
@@ -217,7 +208,7 @@ class Stream:
             self._answer(session, tr, key, "0", "OPSP0000", "SUBSCRIBE SUCCESS", session.registered[tr, key])
             if tr == self.notices:
                 self._listening.setdefault(owner.name, self.exchange.listen(owner.name))
-        self._rewatch(session)
+        self._rewatch()
         return True
 
     def _answer(
@@ -231,32 +222,20 @@ class Stream:
             json.dumps({"header": {"tr_id": tr, "tr_key": key, "encrypt": "N"}, "body": body}, ensure_ascii=False)
         )
 
-    def _rewatch(self, session: Session, *, gone: bool = False) -> None:
-        """Hear of the names that are registered now."""
-        trades = {key for tr, key in session.registered if tr in TRADES}
-        books = {key for tr, key in session.registered if tr in BOOKS}
-        if session.watch is not None:
-            if not gone and session.watch.symbols == trades | books and session.watch.levels == 10:
-                return
-            self.exchange.unwatch(session.watch)
-            session.watch = None
-        if not gone and trades | books:
-            session.watch = self.exchange.watch(trades | books, levels=10)
+    def _rewatch(self) -> None:
+        """Somebody has registered, or left: what was said before is heard by who was there then."""
+        self.prices.pump(self._faults())
+        self.prices.hear(self.sessions)
 
     # --- what the exchange said -----------------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Send what happened since the last time."""
         now = self.exchange.now
-        if self.exchange.day != self._day:
-            self._day = self.exchange.day
-            for session in self.sessions:
-                session.running = {}
         faults = self._faults()
         for session in list(self.sessions):
             self._broken(session, faults, now)
-            if session.watch is not None:
-                self._prices(session, faults)
+        self.prices.pump(faults)
         for name, heard in self._listening.items():
             while heard:
                 self._notice(name, heard.popleft(), faults)
@@ -279,52 +258,6 @@ class Stream:
             session.silent = session.stalled
         if _K.SOCKET_DROP in strikes and session.socket.transport is not None:
             session.socket.transport.abort()
-
-    def _running(self, session: Session, symbol: str, before: int) -> Running:
-        """A name's day as a session was told it; what traded before its first tick counts too."""
-        found = session.running.get(symbol)
-        if found is None:
-            found = session.running[symbol] = Running(self.exchange.issues[symbol])
-            for time, price, shares in found.issue.trades():
-                if time < before:
-                    found.add(Tick(symbol, time, price, shares))
-        return found
-
-    def _prices(self, session: Session, faults: FaultPlan) -> None:
-        assert session.watch is not None
-        items, records = session.watch.items, dict[str, list[str]]()
-        lossy = faults.concerns("tick")
-        broken: dict[str, Strike] = {}
-        while items:
-            item = items.popleft()
-            follows = items[0] if items else None
-            if isinstance(item, Tick):
-                quote = follows if isinstance(follows, Quote) and follows.symbol == item.symbol else None
-                strikes = faults.strikes("tick", item.time, item.symbol) if lossy else {}
-                tr = self._tick(session, item, quote, records, lost=_K.NOTICE_MISSING in strikes)
-                if tr is not None and _K.FRAME_GARBAGE in strikes:
-                    broken[tr] = strikes[_K.FRAME_GARBAGE]
-            else:
-                tr = session.wants(item.symbol, BOOKS)
-                if tr is not None:
-                    running = self._running(session, item.symbol, item.time)
-                    records.setdefault(tr, []).append(book_record(item, running, columns=self.columns))
-        for tr, rows in records.items():
-            for first in range(0, len(rows), MOST_RECORDS):
-                session.say(frame(tr, rows[first : first + MOST_RECORDS]), broken.pop(tr, None))
-
-    def _tick(
-        self, session: Session, tick: Tick, quote: Quote | None, records: dict[str, list[str]], *, lost: bool
-    ) -> str | None:
-        """Write a trade down where somebody hears it; over which feed."""
-        running = self._running(session, tick.symbol, tick.time)
-        running.add(tick)
-        tr = session.wants(tick.symbol, TRADES)
-        if tr is None or lost:
-            return None
-        date = self._date()
-        records.setdefault(tr, []).append(running.record(tick, quote, columns=self.columns, date=date))
-        return tr
 
     # --- notices --------------------------------------------------------------------------------------------------
 
@@ -364,7 +297,7 @@ class Stream:
             "SELN_BYOV_CLS": "01" if notice.side is Side.SELL else "02", "RCTF_CLS": changed, "ODER_KIND": code,
             "ODER_COND": {"ioc": "1", "fok": "2"}.get(str(order.tif), "0"), "STCK_SHRN_ISCD": notice.symbol,
             "CNTG_QTY": f"{notice.quantity:010d}", "CNTG_UNPR": f"{round(price or 0):09d}",
-            "STCK_CNTG_HOUR": seoul(notice.time).replace(":", ""),
+            "STCK_CNTG_HOUR": hhmmss(notice.time),
             "RFUS_YN": "1" if notice.kind == "rejected" else "0", "CNTG_YN": "2" if fill else "1", "ACPT_YN": state,
             "BRNC_NO": self.trading.branch, "ODER_QTY": f"{order.quantity:09d}", "ACNT_NAME": owner.name,
             "CNTG_ISNM": notice.symbol, "ORD_COND_PRC": "000000000", "ORD_EXG_GB": "1", "POPUP_YN": "Y",

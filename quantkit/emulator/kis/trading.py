@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, page
-from quantkit.emulator.session import day_of, seoul
+from quantkit.emulator.session import day_of, hhmmss
 from quantkit.errors import Refused
 from quantkit.market.costs import Costs
 from quantkit.market.days import date_of
@@ -234,7 +234,7 @@ class Trading:
 
     def _sent(self, what: str, number_: str) -> Answer:
         code, words = _DONE[what] if self.paper else _LISTED
-        clock = seoul(self.exchange.now).replace(":", "")
+        clock = hhmmss(self.exchange.now)
         output = {"KRX_FWDG_ORD_ORGNO": self.branch, "ODNO": self.odno(number_), "ORD_TMD": clock}
         return Answer({"output": output}, code, words)
 
@@ -295,7 +295,7 @@ class Trading:
             "ord_dvsn_name": KINDS[code][2], "sll_buy_dvsn_cd": "01" if sell else "02",
             "sll_buy_dvsn_cd_name": f"{word}*" if gone and not rest else word, "pdno": self._code(line.symbol),
             "prdt_name": line.symbol, "ord_qty": number(line.quantity), "ord_unpr": number(price),
-            "ord_tmd": seoul(line.time).replace(":", ""), "tot_ccld_qty": number(line.filled),
+            "ord_tmd": hhmmss(line.time), "tot_ccld_qty": number(line.filled),
             "avg_prvs": number(line.value / line.filled if line.filled else 0, 4 if self.paper else 0),
             "cncl_yn": "Y" if gone else "N", "tot_ccld_amt": number(line.value), "loan_dt": "", "ordr_empno": "OpnAPI",
             "ord_dvsn_cd": code, "cnc_cfrm_qty": number(gone), "rmn_qty": number(rest),

@@ -43,7 +43,7 @@ from quantkit.errors import QuantkitError
 from quantkit.kis import hub_settings
 from quantkit.live.bars import MINUTE, SECOND, Bar, Revision
 from quantkit.live.clock import VirtualClock, run_paced, seeded_random
-from quantkit.live.hub import MarketHub, Subscription
+from quantkit.live.hub import Gap, MarketHub, Subscription
 from quantkit.trading.orders import OrderType, Side
 from tests.brokers.kis.benches import keys_of
 
@@ -97,6 +97,7 @@ class Outcome:
     wrong_exchange: list[tuple[str, str, object, object]] = field(default_factory=list)
     given: int = 0
     complete: int = 0
+    late: dict[int, float] = field(default_factory=dict)  # by the end of a bar given with holes: seconds until filled
     revised: int = 0
     drops: int = 0
     connections: int = 0
@@ -114,6 +115,14 @@ class Outcome:
         """One was given."""
         self.given += 1
         self.complete += bar.complete
+        if not bar.complete:
+            self.late[bar.end] = float("inf")
+
+    def gap(self, now: int, gap: Gap, *, filled: bool) -> None:
+        """A gap is known, or filled: the bars it reaches into are whole then."""
+        for end in [end for end, seconds in self.late.items() if seconds == float("inf") and gap.since < end]:
+            if filled and end <= gap.until + MINUTE:
+                self.late[end] = (now - end) / SECOND
 
     def revision(self, rows: tuple[Revision, ...]) -> None:
         """Rows of bars that had been given were corrected."""
@@ -121,7 +130,10 @@ class Outcome:
 
     def summary(self) -> dict[str, object]:
         """For people and programs."""
-        shown = {name: value for name, value in vars(self).items() if not name.startswith("wrong") and name != "plan"}
+        hidden = ("plan", "late", "wrong_lake", "wrong_exchange")
+        shown = {name: value for name, value in vars(self).items() if name not in hidden}
+        late = sorted(self.late.values()) or [0.0]
+        shown |= {"late_median": late[len(late) // 2], "late_most": late[-1]}
         return shown | {"wrong_lake": len(self.wrong_lake), "wrong_exchange": len(self.wrong_exchange)}
 
 
@@ -217,7 +229,12 @@ async def play(
             hub = MarketHub(feed, clock, chance=seeded_random(2), settings=settings)
 
             wanted = Subscription(
-                name="test", symbols=symbols, freq="1m", on_bar=outcome.bar, on_revised=outcome.revision
+                name="test",
+                symbols=symbols,
+                freq="1m",
+                on_bar=outcome.bar,
+                on_revised=outcome.revision,
+                on_gap=lambda gap, filled: outcome.gap(clock.now_ns(), gap, filled=filled),
             )
             outcome.plan = hub.subscribe(wanted).text()
             buyer = Buyer(client, stream, server.customers[0].account)

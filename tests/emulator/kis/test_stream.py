@@ -117,3 +117,19 @@ async def test_a_new_connection_gets_nothing_of_what_was_missed() -> None:
             _, rows = await again.records()
             assert rows[0][1] >= "090600"
             assert int(rows[0][13]) > sum(int(row[12]) for row in rows)  # the day's volume knows what was missed
+
+
+async def test_a_trade_is_told_to_all_who_registered_it_and_by_each_feed() -> None:
+    async with emulator(paper=False, accounts=2) as server, ear(server) as mine, ear(server, 1) as other:
+        for feed in ("H0STCNT0", "H0UNCNT0"):
+            await mine.ask(feed, NAME)
+        await other.ask("H0STCNT0", NAME)
+        await other.ask("H0STCNT0", "000020")
+        server.pace.skip(60)
+        server.advance()
+        told = dict([await mine.records() for _ in range(2)])
+        assert set(told) == {"H0STCNT0", "H0UNCNT0"}
+        assert told["H0STCNT0"] == told["H0UNCNT0"]
+        _, rows = await other.records()
+        assert {row[0] for row in rows} == {NAME, "000020"}
+        assert [row for row in rows if row[0] == NAME] == told["H0STCNT0"]
