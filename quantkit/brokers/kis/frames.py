@@ -14,7 +14,7 @@ and no repr.
 
 >>> parse("0|H0STXXX0|001|1^2", day_at(0))
 Traceback (most recent call last):
-quantkit.brokers.kis.frames.BadFrame: FEED: KIS's feed 'H0STXXX0' is not known
+quantkit.brokers.kis.columns.BadFrame: FEED: KIS's feed 'H0STXXX0' is not known
 """
 
 from __future__ import annotations
@@ -23,19 +23,34 @@ import functools
 import json
 from dataclasses import dataclass, field
 from operator import gt, lt
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from quantkit.brokers.kis.calling import record_of
 from quantkit.brokers.kis.catalogue import calls
-from quantkit.brokers.kis.figures import SECOND, date, day_of, moment, plain_number, shown
-from quantkit.brokers.kis.ledger import number_of, plain_symbol
+from quantkit.brokers.kis.columns import (
+    LONG,
+    BadFrame,
+    Seen,
+    clocks,
+    midnights,
+    one_of,
+    plain,
+    prices,
+    symbols,
+    whole,
+    whole_or_none,
+    wholes,
+    wholes_or_none,
+)
+from quantkit.brokers.kis.figures import day_of, moment, shown
+from quantkit.brokers.kis.ledger import number_of
 from quantkit.brokers.kis.sealed import opened
 from quantkit.errors import BadData
 from quantkit.trading.orders import Side
 from quantkit.trading.ports import Notice, Quote, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from quantkit.brokers.kis.calling import Record
 
@@ -47,14 +62,6 @@ PINGPONG: Final = "PINGPONG"
 LONGEST: Final = 1 << 20  # characters of a frame
 MOST: Final = 999  # records of a frame
 _TRADE, _BOOK, _NOTICE, _OLD_NOTICE = 46, 59, 26, 23  # columns of a record as first published; before 2026-02
-
-
-class BadFrame(BadData):
-    """A frame that cannot be read. `code` says why, to count by: SHAPE, WIDTH, FEED, VALUE, SEALED, CONTROL."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
 
 
 class Day(NamedTuple):
@@ -95,14 +102,13 @@ class Records(NamedTuple):
     unread: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderNotice:
+class OrderNotice(NamedTuple):
     """주식체결통보: what became of an order. Quantities are of this notice alone; there is no execution number.
 
-    `quantity` and `price` are those of the fill (`executed`), else of the order.
+    `quantity` and `price` are those of the fill (`executed`), else of the order. Its repr has no account.
     """
 
-    account: str = field(repr=False)  # ten digits, product included
+    account: str  # ten digits, product included
     number: str
     original: str | None  # the order that it changes or cancels
     side: Side
@@ -119,6 +125,9 @@ class OrderNotice:
     order_quantity: int
     order_price: float
     venue: str = "KRX"
+
+    def __repr__(self) -> str:
+        return f"OrderNotice({self.kind} {self.number} {self.symbol} {self.side} {self.quantity} at {self.price})"
 
     @property
     def kind(self) -> str:
@@ -223,13 +232,19 @@ def _opened(feed: str, payload: str, secrets: Mapping[str, tuple[str, str]]) -> 
         raise BadFrame("SEALED", f"{feed}: {problem}") from None
 
 
-def _rows(feed: str, count: int, payload: str, least: int) -> Iterator[list[str]]:
+def _rows(feed: str, count: int, payload: str, least: int) -> list[list[str]]:
     """The columns of each record. `least`: how many a record has at least."""
     columns = payload.split("^")
-    width, left = divmod(len(columns), count)
+    width = _width(feed, count, len(columns), least)
+    return [columns] if count == 1 else [columns[at : at + width] for at in range(0, len(columns), width)]
+
+
+def _width(feed: str, count: int, columns: int, least: int) -> int:
+    """Columns of a record."""
+    width, left = divmod(columns, count)
     if left or not least <= width < 2 * least:
-        raise BadFrame("WIDTH", f"{feed}: {len(columns)} columns for {count} records of {least} or a few more")
-    return (columns[at : at + width] for at in range(0, len(columns), width))
+        raise BadFrame("WIDTH", f"{feed}: {columns} columns for {count} records of {least} or a few more")
+    return width
 
 
 # --- trades -----------------------------------------------------------------------------------------------------------
@@ -241,141 +256,89 @@ _new = object.__new__  # a frozen dataclass's own __init__ takes twice the time
 _SYMBOL, _TIME, _PRICE, _VOLUME, _GENERATION, _AUCTION = (
     Tick.__dict__[name].__set__ for name in ("symbol", "time", "price", "volume", "generation", "auction")
 )
-_clock: dict[str, int] = {}  # nanoseconds since midnight by HHMMSS, as they come
 
 
 def _trades(feed: str, count: int, payload: str, day: Day, generation: int) -> Trades:
     columns = payload.split("^")
-    width = len(columns) // count
-    if width * count != len(columns) or not _TRADE <= width < 2 * _TRADE:
-        raise BadFrame("WIDTH", f"{feed}: {len(columns)} columns for {count} records of {_TRADE} or a few more")
+    width = _width(feed, count, len(columns), _TRADE)
     ascii_, calls_told = payload.isascii(), feed != ELW_TRADES
     ticks: list[Tick] = []
     totals: list[int] = []
     expected: list[bool] = []
     for at in range(0, len(columns), width):
-        price, volume, total = columns[at + 2], columns[at + 12], columns[at + 13]
-        clock = columns[at + 1]
-        since = _clock[clock] if clock in _clock else _since(clock)
-        midnight = day.midnight if columns[at + 33] == day.text else _midnight(columns[at + 33])
-        fast = ascii_ and price and volume and total
-        if not fast or not (digits := price + volume + total).isdigit() or len(digits) > _LONG:
-            price, volume, total = _plain(price), _whole(volume), _whole(total)
+        told, total = columns[at + 33], columns[at + 13]  # a total is another each time: it is not kept
+        midnight = day.midnight if told == day.text else midnights[told]
         tick: Tick = _new(Tick)
-        _SYMBOL(tick, columns[at] if columns[at] in _symbols else _symbol(columns[at]))
-        _TIME(tick, midnight + since)
-        _PRICE(tick, float(price))
-        _VOLUME(tick, int(volume))
+        _SYMBOL(tick, symbols[columns[at]])
+        _TIME(tick, midnight + clocks[columns[at + 1]])
+        _PRICE(tick, prices[columns[at + 2]])
+        _VOLUME(tick, wholes[columns[at + 12]])
         _GENERATION(tick, generation)
         _AUCTION(tick, columns[at + 21] == "3")
-        if not tick.price > 0.0:
-            raise BadFrame("VALUE", f"{feed}: a trade at {shown(price)}")
         ticks.append(tick)
-        totals.append(int(total))
+        totals.append(int(total) if ascii_ and total.isdigit() and len(total) <= LONG else whole(total))
         expected.append(calls_told and columns[at + 43] not in _IN_SESSION)
     return Trades(feed, ticks, totals, expected)
 
 
-_MANY: Final = 1 << 16
-_symbols: set[str] = set()  # codes that were seen to be ours as they are
-
-
-@functools.lru_cache(maxsize=8)
-def _midnight(said: str) -> int:
-    """Of a date YYYYMMDD."""
-    try:
-        return moment(date({"BSOP_DATE": said}, "BSOP_DATE"), "000000")
-    except BadData as problem:
-        raise BadFrame("VALUE", str(problem)) from None
-
-
-def _symbol(code: str) -> str:
-    """Our code of a record's. BadFrame where it is none."""
-    if not (6 <= len(code) <= 9 and code.isascii() and code.isalnum()):
-        raise BadFrame("VALUE", f"a name {shown(code)}, expected a code of six to nine letters and digits")
-    found = plain_symbol(code)
-    if found == code and len(_symbols) < _MANY:
-        _symbols.add(code)
-    return found
-
-
-def _since(clock: str) -> int:
-    """Nanoseconds since midnight of HHMMSS."""
-    if clock in _clock:
-        return _clock[clock]
-    known = len(clock) == 6 and clock.isascii() and clock.isdigit()
-    if not known or clock[:2] > "23" or clock[2:4] > "59" or clock[4:] > "59":
-        raise BadFrame("VALUE", f"time {shown(clock)}, expected HHMMSS")
-    found = (int(clock[:2]) * 3600 + int(clock[2:4]) * 60 + int(clock[4:])) * SECOND
-    _clock[clock] = found
-    return found
-
-
-def _plain(said: str) -> str:
-    """A number as Python writes it. BadFrame where it is none, or none of money."""
-    plain = plain_number(said)
-    if plain is None or len(plain) > _LONG:
-        raise BadFrame("VALUE", f"{shown(said)}, expected a number")
-    return plain
-
-
-def _whole(said: str) -> str:
-    plain = _plain(said)
-    if "." in plain or plain.startswith("-"):
-        raise BadFrame("VALUE", f"{shown(said)}, expected a quantity")
-    return plain
-
-
-_LONG: Final = 32  # digits of all that is read of a trade; far less than a number that Python refuses
-
-
 # --- books ------------------------------------------------------------------------------------------------------------
+
+_SIGNS: Final = frozenset(("", "0", "1", "2", "3", "4", "5"))  # ANTC_CNTG_VRSS_SIGN
+_LONG_BOOK: Final = 20 * 15  # digits of all quantities of a book
 
 
 def _books(feed: str, count: int, payload: str, day: Day, generation: int) -> Books:
     quotes = []
     for row in _rows(feed, count, payload, _BOOK):
-        levels = row[3:43]
-        digits = "".join(levels)
-        if "" in levels or not digits.isdigit() or not digits.isascii() or len(digits) > _LONG_BOOK:
-            levels = list(map(_whole_or_none, levels))
-        prices, shares = list(map(float, levels[:20])), list(map(int, levels[20:]))
-        asks, bids = _side(prices[:10], shares[:10], lt), _side(prices[10:], shares[10:], gt)
-        if asks is None or bids is None or row[51] not in _SIGNS:
+        asks, bids, shares = _asks["^".join(row[3:13])], _bids["^".join(row[13:23])], _quantities(row[23:43])
+        if row[51] not in _SIGNS:
             raise BadFrame("VALUE", f"{feed}: columns of a book that are not where they belong")
-        print_ = float(_plain(row[47])) if row[2] not in _IN_SESSION and row[47].strip() else 0.0
-        symbol = row[0] if row[0] in _symbols else _symbol(row[0])
-        expected = print_ if print_ > 0.0 else None
-        quotes.append(Quote(symbol, day.midnight + _since(row[1]), bids, asks, generation, expected))
+        print_ = float(plain(row[47])) if row[2] not in _IN_SESSION and row[47].strip() else 0.0
+        quotes.append(
+            Quote(
+                symbols[row[0]], day.midnight + clocks[row[1]], _side(bids, shares[10:]), _side(asks, shares[:10]),
+                generation, print_ if print_ > 0.0 else None,
+            )
+        )  # fmt: skip
     return Books(feed, quotes)
 
 
-def _side(
-    prices: list[float], shares: list[int], away: Callable[[float, float], bool]
-) -> tuple[tuple[float, int], ...] | None:
-    """Levels of one side, nearest first; those without a price are none. None where prices do not lead `away` from the
-    market."""
-    found = tuple(zip(prices, shares, strict=True))
-    if 0.0 in prices:
-        found = tuple(level for level in found if level[0] > 0.0)
-        prices = [price for price, _ in found]
-    return found if all(map(away, prices, prices[1:])) else None
+def _ladder(said: str, away: Callable[[float, float], bool]) -> tuple[float, ...]:
+    """Ten prices of one side, nearest first, 0.0 where there is none. They lead `away` from the market."""
+    found = tuple(float(whole_or_none(each)) for each in said.split("^"))
+    there = [price for price in found if price > 0.0]
+    if not all(map(away, there, there[1:])):
+        raise BadFrame("VALUE", "prices of a book that are not in their order")
+    return found
 
 
-_LONG_BOOK: Final = 40 * 15
-_SIGNS: Final = frozenset(("", "0", "1", "2", "3", "4", "5"))  # ANTC_CNTG_VRSS_SIGN
+_asks: Final = Seen(functools.partial(_ladder, away=lt))
+_bids: Final = Seen(functools.partial(_ladder, away=gt))
 
 
-def _whole_or_none(said: str) -> str:
-    """A blank is 0."""
-    return _whole(said) if said.strip() else "0"
+def _quantities(said: list[str]) -> list[int]:
+    """Of all levels; they are others each time, and are not kept."""
+    digits = "".join(said)
+    if digits.isdigit() and digits.isascii() and len(digits) <= _LONG_BOOK and "" not in said:
+        return list(map(int, said))
+    return list(map(whole_or_none, said))
+
+
+def _side(ladder: tuple[float, ...], shares: list[int]) -> tuple[tuple[float, int], ...]:
+    """Levels of one side; those without a price are none."""
+    found = tuple(zip(ladder, shares, strict=True))
+    return tuple(level for level in found if level[0] > 0.0) if 0.0 in ladder else found
 
 
 # --- notices ----------------------------------------------------------------------------------------------------------
 
-_CHANGES: Final = {"0": "new", "1": "modify", "2": "cancel"}
-_SIDES: Final = {"01": Side.SELL, "02": Side.BUY}
-_VENUES: Final = {"": "KRX", "1": "KRX", "2": "NXT", "3": "KRX", "4": "NXT"}  # 3, 4: where SOR has sent it
+
+_changes: Final = one_of({"0": "new", "1": "modify", "2": "cancel"}, "RCTF_CLS")
+_sides: Final = one_of({"01": Side.SELL, "02": Side.BUY}, "SELN_BYOV_CLS")
+_refused: Final = one_of({"0": False, "1": True, "N": False, "Y": True}, "RFUS_YN")
+_executed: Final = one_of({"1": False, "2": True}, "CNTG_YN")
+_states: Final = one_of({"1": "1", "2": "2", "3": "3"}, "ACPT_YN")
+_venues: Final = one_of({"": "KRX", "1": "KRX", "2": "NXT", "3": "KRX", "4": "NXT"}, "ORD_EXG_GB")  # 3, 4: by SOR
 
 
 def _notice(row: list[str], day: Day) -> OrderNotice:
@@ -383,34 +346,21 @@ def _notice(row: list[str], day: Day) -> OrderNotice:
     if not (len(row) == _OLD_NOTICE or len(row) >= _NOTICE):
         raise BadFrame("WIDTH", f"a notice of {len(row)} columns, expected {_OLD_NOTICE}, or {_NOTICE} and more")
     old = len(row) == _OLD_NOTICE
-    said = [column.strip() for column in row]
+    account, original = row[1].strip(), row[3].strip()
     try:
-        number, original = number_of(said[2]), number_of(said[3]) if said[3].strip("0") else None
+        number, original_number = number_of(row[2].strip()), number_of(original) if original.strip("0") else None
     except BadData as problem:
         raise BadFrame("VALUE", f"a notice: {problem}") from None
-    if not (len(said[1]) == 10 and said[1].isascii() and said[1].isdigit()):
+    if not (len(account) == 10 and account.isascii() and account.isdigit()):
         raise BadFrame("VALUE", "a notice whose account is not of ten digits")
     return OrderNotice(
-        account=said[1], number=number, original=original, side=_one_of(_SIDES, said[4], "SELN_BYOV_CLS"),
-        change=_one_of(_CHANGES, said[5], "RCTF_CLS"), code=said[6], symbol=_symbol(said[8]),
-        quantity=int(_whole(said[9])), price=float(_whole(said[10])) if said[10] else 0.0,
-        time=day.midnight + _since(said[11]), rejected=_one_of(_YES, said[12], "RFUS_YN"),
-        executed=_one_of(_EXECUTED, said[13], "CNTG_YN"), state=_one_of(_STATES, said[14], "ACPT_YN"),
-        branch=said[15], order_quantity=int(_whole_or_none(said[16])),
-        order_price=float(_whole_or_none(said[22 if old else 25])),
-        venue="KRX" if old else _one_of(_VENUES, said[19], "ORD_EXG_GB"),
+        account=account, number=number, original=original_number, side=_sides[row[4]], change=_changes[row[5]],
+        code=row[6].strip(), symbol=symbols[row[8].strip()], quantity=wholes[row[9]],
+        price=float(wholes_or_none[row[10]]), time=day.midnight + clocks[row[11].strip()], rejected=_refused[row[12]],
+        executed=_executed[row[13]], state=_states[row[14]], branch=row[15].strip(),
+        order_quantity=wholes_or_none[row[16]], order_price=float(wholes_or_none[row[22 if old else 25]]),
+        venue="KRX" if old else _venues[row[19]],
     )  # fmt: skip
-
-
-_YES: Final = {"0": False, "1": True, "N": False, "Y": True}
-_EXECUTED: Final = {"1": False, "2": True}
-_STATES: Final = {"1": "1", "2": "2", "3": "3"}
-
-
-def _one_of(known: Mapping[str, Any], said: str, name: str) -> Any:
-    if said not in known:
-        raise BadFrame("VALUE", f"a notice: {name}={shown(said)}, expected one of {', '.join(filter(None, known))}")
-    return known[said]
 
 
 # --- everything else --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from typing import Final
 
 from cryptography.hazmat.primitives import padding
@@ -27,9 +28,14 @@ def opened(payload: str, key: str, iv: str) -> str:
         sealed = base64.b64decode(payload.strip(), validate=True)
     except (binascii.Error, ValueError):
         raise BadData(f"{len(payload)} characters that are no Base64") from None
-    plain = Cipher(algorithms.AES(key.encode()), modes.CBC(iv.encode())).decryptor()
-    pad = padding.PKCS7(IV_LENGTH * 8).unpadder()
+    plain, pad = _cipher(key, iv).decryptor(), padding.PKCS7(IV_LENGTH * 8).unpadder()
     try:
         return (pad.update(plain.update(sealed) + plain.finalize()) + pad.finalize()).decode("utf-8", "replace")
     except ValueError:
         raise BadData(f"{len(sealed)} sealed bytes do not open with its key") from None
+
+
+@functools.lru_cache(maxsize=8)
+def _cipher(key: str, iv: str) -> Cipher[modes.CBC]:
+    """Of a feed; making it takes longer than what it opens."""
+    return Cipher(algorithms.AES(key.encode()), modes.CBC(iv.encode()))

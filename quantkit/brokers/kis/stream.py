@@ -33,11 +33,11 @@ from websockets.exceptions import WebSocketException
 
 from quantkit.brokers.kis.catalogue import calls
 from quantkit.brokers.kis.codes import SLOTS, Act, Environment, act_of, remedy
+from quantkit.brokers.kis.columns import BadFrame
 from quantkit.brokers.kis.figures import SECOND
 from quantkit.brokers.kis.frames import (
     NOTICES,
     Ack,
-    BadFrame,
     Books,
     Orders,
     Ping,

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantkit.brokers.kis import columns
 from quantkit.brokers.kis.catalogue import calls, find
+from quantkit.brokers.kis.columns import BadFrame
 from quantkit.brokers.kis.frames import (
     BOOKS,
     ELW_TRADES,
     TRADES,
     Ack,
-    BadFrame,
     Books,
     Day,
     OrderNotice,
@@ -223,6 +224,19 @@ def test_a_damaged_trade_is_an_error_or_differs_only_where_it_was_damaged(data: 
         assert float(row[place]) == getattr(told, want[place])
 
 
+def test_a_wrong_text_is_wrong_each_time() -> None:
+    for _ in range(2):
+        assert code_of(frame("H0STCNT0", trade(price="7O000"))) == "VALUE"
+        assert code_of(frame("H0STASP0", book(asks=[(70_100, -5)]))) == "VALUE"
+
+
+def test_what_was_read_before_is_forgotten_before_it_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "MANY", 3)
+    for price in range(1_000, 1_020):
+        assert trades(frame("H0STCNT0", trade(price=str(price)))).ticks[0].price == float(price)
+    assert len(columns.prices) <= 3
+
+
 # --- books ------------------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +267,31 @@ def test_a_call_tells_what_it_would_print() -> None:
 ])  # fmt: skip
 def test_a_book_out_of_order_is_no_book(wrong: list[str]) -> None:
     assert code_of(frame("H0STASP0", wrong)) == "VALUE"
+
+
+_VALUES = st.one_of(
+    st.from_regex(r"[ +-]?[0-9]{0,8}(\.[0-9]{0,2})? ?", fullmatch=True),
+    st.text(st.characters(exclude_characters="^|", codec="utf-8"), max_size=12),
+)
+
+
+@given(st.integers(0, 62), _VALUES)
+def test_a_damaged_book_is_an_error_or_differs_only_where_it_was_damaged(place: int, text: str) -> None:
+    row = book()
+    row[place] = text
+    found = tried(frame("H0STASP0", row))
+    if isinstance(found, str):
+        return
+    assert isinstance(found, Books)
+    whole = read(frame("H0STASP0", book())).quotes[0]  # type: ignore[union-attr]
+    levels = [list(level) for level in (*whole.asks, *whole.bids)]
+    if 3 <= place < 43:
+        levels[(place - 3) % 20][(place - 3) // 20] = float(text.strip() or 0)
+    (told,) = found.quotes
+    assert [list(level) for level in (*told.asks, *told.bids)] == [level for level in levels if level[0] > 0.0]
+    assert told.symbol == "005930" or place == 0
+    assert told.time == AT or place == 1
+    assert told.expected is None or place == 2
 
 
 # --- notices of orders ------------------------------------------------------------------------------------------------
@@ -310,6 +349,23 @@ def test_a_notice_with_one_wrong_value_is_an_error_that_shows_nothing(wrong: dic
         notices(notice(**wrong))  # type: ignore[arg-type]
     assert caught.value.code == "VALUE"
     assert not [secret for secret in ("1234567801", "planted", "홍길동") if secret in str(caught.value)]
+
+
+@given(st.integers(0, 25), _VALUES)
+def test_a_damaged_notice_is_an_error_or_differs_only_where_it_was_damaged(place: int, text: str) -> None:
+    row = notice()
+    row[place] = text
+    found = tried(frame("H0STCNI0", row, sealed=True))
+    if isinstance(found, str):
+        return
+    assert isinstance(found, Orders)
+    (whole,), (told,) = notices(notice()), found.notices
+    names = {1: "account", 2: "number", 3: "original", 4: "side", 5: "change", 6: "code", 8: "symbol", 9: "quantity",
+             10: "price", 11: "time", 12: "rejected", 13: "executed", 14: "state", 15: "branch", 16: "order_quantity",
+             19: "venue", 25: "order_price"}  # fmt: skip
+    assert {name for name, value in told._asdict().items() if value != getattr(whole, name)} <= {names.get(place)}
+    if place in (9, 10, 16, 25):
+        assert getattr(told, names[place]) == float(text.strip() or 0)
 
 
 @pytest.mark.parametrize("columns", [22, 24, 25, 46, 52])
