@@ -234,6 +234,26 @@ def _fills_here(order: Record, kind: int) -> bool:
     return order.kind == kind or (kind == KIND_CLOSE and order.kind == KIND_CONDITIONAL)
 
 
+@njit_bare
+def _missed(state: State, inputs: Inputs, plan: Record, t: int, order: Record, print_price: float, limit: float) -> int:
+    """The reason an order does not fill at a print, or 0."""
+    s, side = order.symbol, order.side
+    if inputs.flags[t, s] & TRADED == 0:
+        return HALTED if inputs.flags[t, s] & LISTED else GONE
+    lower, upper = day_limits(state, inputs, plan, t, s)
+    if (side > 0 and print_price >= upper) or (side < 0 and print_price <= lower):
+        return LOCKED
+    if (side > 0 and print_price > limit) or (side < 0 and print_price < limit):
+        return BEYOND_COLLAR
+    return NO_REASON
+
+
+@njit_bare
+def _had_one_print(order: Record) -> bool:
+    """Whether an own order that missed its print is over: an auction of a halted name may come again."""
+    return order.kind != KIND_CONDITIONAL and (order.reason != HALTED or order.at != AT_CLOSE)
+
+
 @njit_call
 def reserved(state: State, inputs: Inputs, plan: Record, t: int, but: int, kind: int) -> int:
     """What placed buys beside that at place `but` set aside: limits that rest, and prints that are still to come once
@@ -320,17 +340,12 @@ def _match(
             continue
         s, side = working.symbol, working.side
         name = state.names[s]
-        if inputs.flags[t, s] & TRADED == 0:
-            working.reason = HALTED if inputs.flags[t, s] & LISTED else GONE
-            continue
-        print_price = print_of(inputs, t, s, kind)
-        lower, upper = day_limits(state, inputs, plan, t, s)
-        limit = print_limit(state, inputs, plan, t, k)
-        if (side > 0 and print_price >= upper) or (side < 0 and print_price <= lower):
-            working.reason = LOCKED
-            continue
-        if (side > 0 and print_price > limit) or (side < 0 and print_price < limit):
-            working.reason = BEYOND_COLLAR
+        print_price, limit = print_of(inputs, t, s, kind), print_limit(state, inputs, plan, t, k)
+        missed = _missed(state, inputs, plan, t, working, print_price, limit)
+        if missed != NO_REASON:
+            working.reason = missed
+            if working.own and _had_one_print(working):
+                working.qty = working.filled  # nothing that follows on this bar ends it otherwise
             continue
         if side < 0 and working.short == 0 and working.qty > name.shares + working.filled:
             working.qty = max(name.shares, i64(0)) + working.filled

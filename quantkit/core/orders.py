@@ -12,7 +12,6 @@ from quantkit.core.state import (
     CUT,
     DROPPED,
     ENDED,
-    EXPIRED,
     FILLED,
     KIND_CONDITIONAL,
     KIND_LIMIT,
@@ -89,7 +88,7 @@ def close_order(state: State, log: Log, k: int, reason: int) -> None:
         for c in range(state.account[N_ORDERS]):
             child = state.orders[c]
             if child.parent == order.id and child.stage == STAGE_CHILD:
-                end_order(state, log, c, i64(PARENT_GONE) if child.qty > 0 else i64(EXPIRED))
+                end_order(state, log, c, i64(PARENT_GONE))
 
 
 @njit_call
@@ -105,7 +104,7 @@ def own_filled(state: State, log: Log, k: int, quantity: int) -> None:
         for c in range(state.account[N_ORDERS]):
             other = state.orders[c]
             if other.group == order.group and c != k and other.own and other.stage != STAGE_OVER:
-                if other.stage == STAGE_CHILD:
+                if other.stage == STAGE_CHILD or other.qty <= other.filled:
                     continue
                 other.qty = max(other.filled, other.qty - quantity)
                 other.reason = ONE_CANCELS_OTHER

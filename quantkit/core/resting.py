@@ -192,7 +192,7 @@ def release_own(frame: Address, t: int) -> None:
         if inputs.flags[t, s] & LISTED == 0:
             end_order(state, log, k, i64(GONE))  # each of the name's orders for itself
             continue
-        if order.qty <= order.filled:  # a reduction left nothing of it
+        if order.qty <= order.filled and order.stage != STAGE_CHILD:  # a reduction left nothing of it
             close_order(state, log, k, i64(EXPIRED))
             continue
         fresh = order.stage == STAGE_NEW

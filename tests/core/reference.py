@@ -83,7 +83,7 @@ class Run(Prices):
                 self.change_shares(t, event)
         reference_orders.end_of_yesterday(self, t)
         for order in self.live_orders():
-            if order.open == 0:  # all actions of the day left nothing of it
+            if order.open == 0 and order.stage != "child":  # all actions of the day left nothing of it
                 order.end(t, "EXPIRED" if order.own else "")
         reference_orders.end_orphans(self, t)
         for s in range(len(self.panel.symbols)):
@@ -250,10 +250,7 @@ class Run(Prices):
                 result = [floor(quantity * ratio) for quantity in wanted]
             return result
         result = [0] * len(buys)
-        by_symbol = sorted(range(len(buys)), key=lambda i: self.panel.symbols[buys[i].column])
-        if self.policy.shortfall == "sequence":
-            by_symbol.sort(key=lambda i: self.money(prices[i], wanted[i]))
-        for i in by_symbol:
+        for i in self.turns(buys, prices):
             if cost(i, wanted[i]) <= left:
                 result[i] = wanted[i]
             elif self.policy.shortfall == "sequence":
@@ -264,6 +261,15 @@ class Run(Prices):
                 result[i] = low
             left -= cost(i, result[i])
         return result
+
+    def turns(self, buys: list[Order], prices: list[float]) -> list[int]:
+        """The places of buys in the order in which they fill, as `shortfall` says."""
+        places = list(range(len(buys)))
+        if self.policy.shortfall != "scale":
+            places.sort(key=lambda i: self.panel.symbols[buys[i].column])
+        if self.policy.shortfall == "sequence":
+            places.sort(key=lambda i: self.money(prices[i], buys[i].open))
+        return places
 
     # --- 3 and 5 ----------------------------------------------------------------------------------------------------
 
@@ -298,7 +304,8 @@ class Run(Prices):
         ]
         spent, made = 0, []
         quantities = self.fit_cash(t, buys, prices, cash)
-        for order, price, printed, planned in zip(buys, prices, prints, quantities, strict=True):
+        for i in self.turns(buys, prices):
+            order, price, printed, planned = buys[i], prices[i], prints[i], quantities[i]
             quantity = min(planned, order.open)  # a fill before may have taken shares off it
             if planned < order.open:
                 order.reason = "INSUFFICIENT_CASH"

@@ -314,6 +314,35 @@ def test_a_fill_of_one_takes_as_much_off_the_others() -> None:
     )
 
 
+@row("group (`oco`, the two children of a bracket)")
+def test_an_order_that_missed_its_auction_is_over_before_another_of_its_group_fills() -> None:
+    def pair(ctx: Any) -> None:
+        ctx.oco(ctx.buy(0, 1, at="open", limit=9_900), ctx.buy(0, 1, at="open"))
+
+    run = acted(FLAT, {0: pair})
+    assert run.ends == [(0, 0, "dropped", "COLLAR", 1), (1, 1, "filled", "", 1)]
+
+
+@row("group (`oco`, the two children of a bracket)", '`shortfall="sequence"`')
+def test_the_smaller_of_two_fills_first_where_buys_go_by_value() -> None:
+    def pair(ctx: Any) -> None:
+        ctx.oco(ctx.buy(0, 2, at="open"), ctx.buy(0, 1, at="open"))
+
+    run = acted(FLAT, {0: pair}, policy=replace(FREE, shortfall="sequence"))
+    assert run.ends == [(0, 1, "cut", "OCO", 1), (1, 1, "filled", "", 1)]
+    assert acted(FLAT, {0: pair}).ends == [(0, 2, "filled", "", 1), (1, 0, "dropped", "OCO", 1)]
+
+
+@row("bracket", "ex-date")
+def test_children_end_with_an_entry_of_which_a_reduction_left_nothing() -> None:
+    merged = [Action("005930", "2024-03-27", "reduction", share_ratio=0.1)]
+    for entry in ({}, {"limit": 9_000, "tif": "gtc"}):
+        run = acted(
+            hand_bars([10_000, 100_000], actions=merged), {0: lambda ctx, e=entry: ctx.buy(0, 9, stop_loss=8_000, **e)}
+        )
+        assert run.ends == [(0, 0, "dropped", "EXPIRED", 1), (1, 0, "dropped", "PARENT", 1)]
+
+
 @row("bracket")
 def test_children_live_as_their_entry_fills() -> None:
     low = (9_950, 9_950, 9_890, 9_950)
