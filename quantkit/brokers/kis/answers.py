@@ -17,7 +17,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from quantkit.brokers.kis.codes import Act, act_of, remedy
+from quantkit.brokers.kis.codes import Act, Environment, act_of, remedy
 from quantkit.errors import BadData, ConfigError, OutcomeUnknown, QuantkitError, Refused, RetryLater
 
 if TYPE_CHECKING:
@@ -128,16 +128,18 @@ def _text(value: object) -> str:
     return " ".join(str(value).split())[:LONGEST] if isinstance(value, str | int) else ""
 
 
-def failure(envelope: Envelope, transaction: str, *, order: bool, trust_throttle: bool = False) -> QuantkitError:
+def failure(
+    envelope: Envelope, transaction: str, environment: Environment, *, order: bool, trust_throttle: bool = False
+) -> QuantkitError:
     """The error that an envelope which is not `ok` stands for."""
     code, text = envelope.code or f"HTTP {envelope.status}", envelope.text or "no text"
     what = f"KIS {transaction}: {code} {text}"
     act = act_of(envelope.code, envelope.text, envelope.status)
     advice = remedy(envelope.code, envelope.text)
-    if act is Act.CONFIG and not order:
-        return ConfigError(_with(what, advice))
-    if act is Act.PAPER:
+    if act is Act.PAPER and environment is Environment.PAPER:
         return Refusal("PAPER_UNSUPPORTED", f"{code} {text}", transaction, "모의투자 does not serve it")
+    if (act is Act.CONFIG or (act is Act.PAPER and advice)) and not order:
+        return ConfigError(_with(what, advice))
     if act is Act.TOKEN:
         return TokenDead(f"{what}; nothing was done, the next request has a new token")
     if act is Act.ISSUE_LIMIT:

@@ -173,6 +173,9 @@ _REMEDIES: Final = {
         ("EGW00201", "EGW00215"),
         "ask again; where it stays so another program uses this app key, or `rate` is too high",
     ),
+    **dict.fromkeys(
+        ("EGW00213", "EGW02006"), "keys of 실전 were given, and this server is one of 모의투자: check KIS_IS_PAPER"
+    ),
     "EGW00207": "KIS does not take requests of this app key from this address",
     "EGW00303": "KIS does not take requests of this app key from this address",
     "EGW00310": "the transaction id is not known to this server",

@@ -249,7 +249,7 @@ class Wire:
         if envelope.code == "EGW02004":
             self.tokens.forget()
         shown = replace(envelope, ok=False, text=self.masked(envelope.text), body={})
-        return failure(shown, transaction, order=order, trust_throttle=self._trust)
+        return failure(shown, transaction, self.server.environment, order=order, trust_throttle=self._trust)
 
     async def _travel(self, request: Request, transaction: str, told: str, *, lane: Lane, order: bool) -> Answer:
         """There and back, and a word to the listener."""

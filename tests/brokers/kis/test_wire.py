@@ -46,8 +46,8 @@ async def test_a_question_is_not_asked_for_ever(opened: Opened, always: Reply) -
 
 @pytest.mark.parametrize(("reply", "kind", "words"), [
     (Reply(refused("MCA05918", "종목코드 오류입니다.")), Refusal, "MCA05918: 종목코드 오류입니다."),
-    (Reply(refused("MCA00124", "해당 서비스를 찾을 수 없습니다.")), Refusal, "PAPER_UNSUPPORTED"),
-    (Reply(refused("EGW02006", "모의투자 TR 이 아닙니다."), 500), Refusal, "PAPER_UNSUPPORTED.*EGW02006"),
+    (Reply(refused("MCA00124", "해당 서비스를 찾을 수 없습니다.")), Refusal, "MCA00124: 해당 서비스를"),
+    (Reply(refused("EGW02006", "모의투자 TR 이 아닙니다."), 500), ConfigError, "EGW02006 .*check KIS_IS_PAPER"),
     (Reply(refused("OPSQ2000", "ERROR INVALID_CHECK_ACNO"), 500), ConfigError, "OPSQ2000.*check KIS_ACCOUNT_NO"),
     (Reply(refused("EGW00303", "IP"), 500), ConfigError, "EGW00303.*this address"),
     (Reply(b"not json", 200), BadData, "HTTP 200 without an answer that can be read"),
@@ -67,6 +67,17 @@ async def test_an_answer_that_says_no_is_the_error_that_says_what_to_do(
         with pytest.raises(kind, match=words):
             await bench.client().price("005930")
         assert len(bench.kis.asked_for(PRICE[2])) == 1
+
+
+@pytest.mark.parametrize("reply", [
+    Reply(refused("MCA00124", "해당 서비스를 찾을 수 없습니다.")),
+    Reply(refused("EGW02006", "모의투자 TR 이 아닙니다."), 500),
+])  # fmt: skip
+async def test_what_paper_does_not_serve_is_known_by_its_answers(opened: Opened, reply: Reply) -> None:
+    async with opened() as bench:
+        bench.kis.at(*PRICE, reply)
+        with pytest.raises(Refusal, match=r"PAPER_UNSUPPORTED: (MCA00124|EGW02006) .*모의투자 does not serve it"):
+            await bench.client(Environment.PAPER).price("005930")
 
 
 async def test_a_dead_token_is_renewed_once_and_the_question_asked_again(opened: Opened) -> None:
