@@ -151,9 +151,10 @@ class Host:
 
     def statuses(self) -> list[Status]:
         """How each account stands."""
-        now = self.clock.now_ns()
+        now, hub = self.clock.now_ns(), self.hub
+        known: dict[str, Any] = {"connections": {"prices": hub.up}, "feed": hub.counts(), "market": hub.market}
         return [
-            status_of(runner.engine, now, connections={"prices": self.hub.up}, market=self.hub.market)  # type: ignore[arg-type]
+            status_of(runner.engine, now, **known)  # type: ignore[arg-type]
             for runner in self.supervisor.runners.values()
         ]
 

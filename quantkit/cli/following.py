@@ -124,6 +124,9 @@ class Follower:
                 held = ", ".join(f"{line.symbol} {line.shares:,}" for line in status.positions) or "nothing"
                 money = f"equity {status.equity:,}{won}; cash {status.cash:,}"
                 self.say(f"{clock_text(status.time)}  {money}; holds {held}")
+                if status.feed:
+                    counted = ", ".join(f"{what} {count:,}" for what, count in sorted(status.feed.items()))
+                    self.say(f"{clock_text(status.time)}  prices: {counted}")
         if self._live is not None and host is not None:
             self._draw(host)
         if self.as_json:

@@ -193,9 +193,12 @@ class Running:
             return
         from prometheus_client import write_to_textfile
 
-        from quantkit.live.metrics import REGISTRY
+        from quantkit.live.metrics import FEED, REGISTRY
 
         self._written = now
+        if self.host is not None:
+            for what, count in self.host.hub.counts().items():
+                FEED.labels(self.host.hub.name, what).set(count)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(path), REGISTRY)
 

@@ -442,6 +442,10 @@ class MarketHub:
                 one.subscription.on_gap(gap, True)
         self._gaps = left
 
+    def counts(self) -> dict[str, int]:
+        """What the feed counted, where it does."""
+        return {} if self._beating is None else dict(self._beating.counts())
+
     async def candles(self, symbol: str, freq: str, since: int, until: int) -> Sequence[Candle]:
         """The broker's chart, within the time that an answer may take."""
         async with asyncio.timeout(self.settings.answer):

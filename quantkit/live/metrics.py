@@ -44,6 +44,8 @@ LATE_TICKS: Final = Counter("late_ticks", "Ticks of a bar that had been given", 
 BAR_AGE: Final = Gauge("quantkit_bar_age_seconds", "From a bar's end to its being given", ["feed", "freq"],
                        registry=REGISTRY)  # fmt: skip
 BARS: Final = Counter("quantkit_bars", "Bars given", ["feed", "freq", "complete"], registry=REGISTRY)
+FEED: Final = Gauge("quantkit_feed", "What came over a feed's connection, and what was wrong with it", ["feed", "what"],
+                    registry=REGISTRY)  # fmt: skip
 GAPS: Final = Counter("quantkit_gaps", "Spans that the feed missed", ["feed"], registry=REGISTRY)
 MISMATCH: Final = Gauge("quantkit_bar_mismatch_ratio", "Own bars that differ from the broker's chart", ["feed"],
                         registry=REGISTRY)  # fmt: skip

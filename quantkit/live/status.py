@@ -47,7 +47,8 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """An account at `time`. day_start: equity the session began with, None before; connections: what -> up."""
+    """An account at `time`. day_start: equity the session began with, None before; connections: what -> up; feed: what
+    came over the prices' connection and what was wrong with it, counted."""
 
     account: str
     time: int
@@ -62,6 +63,7 @@ class Status:
     bar_ages: dict[str, int | None]
     connections: dict[str, bool] = field(default_factory=dict)
     alarms: tuple[str, ...] = ()
+    feed: dict[str, int] = field(default_factory=dict)
 
     @property
     def profit(self) -> int | None:
@@ -74,8 +76,9 @@ class Status:
 
 
 def status_of(
-    engine: Engine, time: int, *, connections: dict[str, bool] | None = None, market: str = "KOSPI"
-) -> Status:
+    engine: Engine, time: int, *, connections: dict[str, bool] | None = None, feed: dict[str, int] | None = None,
+    market: str = "KOSPI",
+) -> Status:  # fmt: skip
     """The account of an engine at a time."""
     up = {"orders": "orders" in engine.now.up, "prices": "prices" in engine.now.up}
     starts = [sleeve.day_start for sleeve in engine.sleeves.values()]
@@ -97,6 +100,7 @@ def status_of(
         bar_ages={name: time - sleeve.bar if sleeve.bar else None for name, sleeve in engine.sleeves.items()},
         connections=up | (connections or {}),
         alarms=tuple(sorted(engine.alarms)),
+        feed=feed or {},
     )  # fmt: skip
 
 

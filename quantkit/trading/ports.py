@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from quantkit.trading.approval import Approved
     from quantkit.trading.orders import OrderType, Side
@@ -228,6 +228,9 @@ class Beating(Protocol):
 
     def lost(self) -> Sequence[Lost]:
         """What was missed since this was last asked, although the connection stands."""
+
+    def counts(self) -> Mapping[str, int]:
+        """What came so far, and what was wrong with it, by a word each: frames, dials, what could not be read."""
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +175,15 @@ class Alive(Prices):
     def lost(self) -> Sequence[Lost]:
         return [Lost((SYMBOL,), 1, 2)]
 
+    def counts(self) -> Mapping[str, int]:
+        return {"frames": 3}
+
 
 def test_a_watched_feed_is_as_alive_as_what_it_watches() -> None:
     async def main(bench: PaperBench) -> None:
         feed = PaperBroker("test", clock=bench.clock, cash=MONEY).watch(Alive([]))
         assert isinstance(feed, Beating)
-        assert (feed.heard(), feed.lost()) == (7, [Lost((SYMBOL,), 1, 2)])
+        assert (feed.heard(), feed.lost(), feed.counts()) == (7, [Lost((SYMBOL,), 1, 2)], {"frames": 3})
 
     on_clock(main)
 

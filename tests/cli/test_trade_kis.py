@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -105,10 +106,13 @@ def test_a_morning_at_kis_fills_what_the_strategy_wants(
         arranged(here, monkeypatch, server)
         promoted(mode)
         hurried(monkeypatch, server)
-        code = run([mode, *RUN])
+        code = run([mode, *RUN, "--metrics", "figures.prom"])
         said = capsys.readouterr()
         assert code == 0, said.err + said.out
         held = server.exchange.positions("kis1")
+    (counted,) = re.findall(r"prices: .*frames ([\d,]+)", said.out)
+    figures = (here / "figures.prom").read_text(encoding="utf-8")
+    assert f'quantkit_feed{{feed="prices",what="frames"}} {int(counted.replace(",", ""))}.0\n' in figures
     found = entries()
     assert [entry.kind for entry in found].count(Kind.ORDER_FILLED) == 2, said.out
     assert not [entry.payload for entry in found if entry.kind is Kind.ALARM and "REST" not in entry.payload["code"]]

@@ -247,7 +247,7 @@ def beats(feed: FakeFeed, heard: Callable[[], int]) -> list[Lost]:
         lost[:] = [each for each in lost if each not in found]
         return found
 
-    feed.heard, feed.lost = heard, told  # type: ignore[attr-defined]
+    feed.heard, feed.lost, feed.counts = heard, told, dict  # type: ignore[attr-defined]
     return lost
 
 

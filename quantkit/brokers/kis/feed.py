@@ -30,7 +30,7 @@ from quantkit.errors import ConfigError, QuantkitError, Refused, RetryLater
 from quantkit.trading.ports import Candle, InstrumentDay, Lost, Quote, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from quantkit.brokers.kis.client import KisClient
     from quantkit.brokers.kis.quotes import Price, Snapshot
@@ -164,6 +164,10 @@ class KisFeed:
             return ()
         found, self._ear.lost = self._ear.lost, []
         return found
+
+    def counts(self) -> Mapping[str, int]:
+        """What came over the stream, and what was wrong with it."""
+        return self._stream.counts
 
     # --- snapshots ----------------------------------------------------------------------------------------------------
 

@@ -324,3 +324,7 @@ class _WatchedBeating(WatchedFeed):
     def lost(self) -> Sequence[Lost]:
         """What was missed."""
         return self._life.lost()
+
+    def counts(self) -> Mapping[str, int]:
+        """What came, and what was wrong with it."""
+        return self._life.counts()
