@@ -24,7 +24,7 @@ from quantkit.brokers.kis import charts
 from quantkit.brokers.kis.client import AT_ONCE
 from quantkit.brokers.kis.codes import Environment, check_venue
 from quantkit.brokers.kis.figures import SECOND, day_of, moment
-from quantkit.brokers.kis.frames import BOOKS, ELW_TRADES, TRADES
+from quantkit.brokers.kis.frames import BOOKS, ELW_BOOKS, ELW_TRADES, TRADES
 from quantkit.brokers.kis.limiter import Lane
 from quantkit.errors import ConfigError, QuantkitError, Refused, RetryLater
 from quantkit.trading.ports import Candle, InstrumentDay, Lost, Quote, Tick
@@ -136,16 +136,14 @@ class KisFeed:
 
     def _registrations(self, names: tuple[str, ...]) -> list[Registration]:
         """Trades of as many as there is room for, then books."""
-        room, markets = self.slots, self._client.markets
-        streamed = names[:room]
-        trades = [
-            (ELW_TRADES if markets.get(name) == "ELW" else TRADES[self._venue], self._client.code(name))
-            for name in streamed
-        ]  # fmt: skip
-        booked = [name for name in streamed if markets.get(name) != "ELW"][: room - len(streamed)]
-        if self._client.environment is Environment.PAPER and any(feed == ELW_TRADES for feed, _ in trades):
-            raise ConfigError("모의투자 streams no ELW: take them out, or ask for them by price")
-        return [*trades, *((BOOKS[self._venue], self._client.code(name)) for name in booked)]
+        streamed = names[: self.slots]
+        booked = streamed[: self.slots - len(streamed)]
+        elw = {name for name in streamed if self._client.markets.get(name) == "ELW"}
+        if elw and self._client.environment is Environment.PAPER:
+            raise ConfigError(f"모의투자 streams no ELW: take {', '.join(sorted(elw))} out, or ask for them by price")
+        trades = [(ELW_TRADES if name in elw else TRADES[self._venue], self._client.code(name)) for name in streamed]
+        books = [(ELW_BOOKS if name in elw else BOOKS[self._venue], self._client.code(name)) for name in booked]
+        return [*trades, *books]
 
     async def stream(self) -> AsyncIterator[Tick | Quote]:
         """Ticks and quotes of this connection; RetryLater when it ends."""

@@ -61,6 +61,7 @@ NOTICES: Final = ("H0STCNI0", "H0STCNI9")  # of orders: real, paper
 PINGPONG: Final = "PINGPONG"
 LONGEST: Final = 1 << 20  # characters of a frame
 MOST: Final = 999  # records of a frame
+ELW_BOOKS: Final = "H0EWASP0"  # the same up to the quantities
 _TRADE, _BOOK, _NOTICE, _OLD_NOTICE = 46, 59, 26, 23  # columns of a record as first published; before 2026-02
 
 
@@ -250,7 +251,7 @@ def _width(feed: str, count: int, columns: int, least: int) -> int:
 # --- trades -----------------------------------------------------------------------------------------------------------
 
 _TRADE_FEEDS: Final = frozenset((*TRADES.values(), ELW_TRADES))
-_BOOK_FEEDS: Final = frozenset(BOOKS.values())
+_BOOK_FEEDS: Final = frozenset((*BOOKS.values(), ELW_BOOKS))
 _IN_SESSION: Final = ("0", "")
 _new = object.__new__  # a frozen dataclass's own __init__ takes twice the time
 _SYMBOL, _TIME, _PRICE, _VOLUME, _GENERATION, _AUCTION = (
@@ -284,16 +285,18 @@ def _trades(feed: str, count: int, payload: str, day: Day, generation: int) -> T
 # --- books ------------------------------------------------------------------------------------------------------------
 
 _SIGNS: Final = frozenset(("", "0", "1", "2", "3", "4", "5"))  # ANTC_CNTG_VRSS_SIGN
+_ELW_BOOK: Final = 73  # columns of a record
 _LONG_BOOK: Final = 20 * 15  # digits of all quantities of a book
 
 
 def _books(feed: str, count: int, payload: str, day: Day, generation: int) -> Books:
+    least, called, sign = (_ELW_BOOK, 45, 47) if feed == ELW_BOOKS else (_BOOK, 47, 51)
     quotes = []
-    for row in _rows(feed, count, payload, _BOOK):
+    for row in _rows(feed, count, payload, least):
         asks, bids, shares = _asks["^".join(row[3:13])], _bids["^".join(row[13:23])], _quantities(row[23:43])
-        if row[51] not in _SIGNS:
+        if row[sign] not in _SIGNS:
             raise BadFrame("VALUE", f"{feed}: columns of a book that are not where they belong")
-        print_ = float(plain(row[47])) if row[2] not in _IN_SESSION and row[47].strip() else 0.0
+        print_ = float(plain(row[called])) if row[2] not in _IN_SESSION and row[called].strip() else 0.0
         quotes.append(
             Quote(
                 symbols[row[0]], day.midnight + clocks[row[1]], _side(bids, shares[10:]), _side(asks, shares[:10]),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import number, signed
 from quantkit.emulator.session import hhmmss
 from quantkit.market.days import date_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from quantkit.trading.ports import Quote, Tick
 
 COLUMNS: Final = {"2025": (46, 59, 23), "2026-02": (46, 59, 26), "2026-09": (47, 63, 26)}
+ELW_TRADE, ELW_BOOK = 63, 73
 
 
 def frame(tr: str, records: Sequence[str], *, encrypt: tuple[str, str] | None = None) -> str:
@@ -46,6 +48,7 @@ class Running:
 
     def __init__(self, issue: Issue, day: int) -> None:
         self.issue, self.day = issue, day
+        self.code, self.is_elw = codes.coded(issue.symbol, issue.market), issue.market == "ELW"
         self.date = f"{date_of(day):%Y%m%d}"
         self.count = 0
         self.opened = self.high = self.low = 0.0
@@ -82,7 +85,7 @@ class Running:
         self._last = price
 
     def record(self, tick: Tick, quote: Quote, *, columns: str) -> str:
-        """A tick as the record of H0STCNT0; it was added before."""
+        """A tick as the record of H0STCNT0, an ELW's as that of H0EWCNT0; it was added before."""
         base = self.issue.facts.base
         change = tick.price - base
         sign = "1" if tick.price >= self.issue.upper else "4" if tick.price <= self.issue.lower else signed(change)
@@ -91,7 +94,7 @@ class Running:
         total = self.bought + self.sold
         marks = [(self.times[k], price) for k, price in enumerate((self.opened, self.high, self.low))]
         fields = [
-            tick.symbol, hhmmss(tick.time), number(tick.price), sign, number(change),
+            self.code, hhmmss(tick.time), number(tick.price), sign, number(change),
             number(change / base * 100, 2), number(self.value / self.volume, 2), number(self.opened),
             number(self.high), number(self.low), number(ask[0]), number(bid[0]), number(tick.volume),
             number(self.volume), number(self.value), number(self.trades[1]), number(self.trades[0]),
@@ -103,25 +106,30 @@ class Running:
             self.date, "20", "N", number(ask[1]), number(bid[1]), number(asks), number(bids), "0.00", "0", "0.00", "0",
             "", number(base),
         ]  # fmt: skip
+        if self.is_elw:
+            return "^".join([*fields[:40], *["0"] * (ELW_TRADE - 40)])
         if COLUMNS[columns][0] > len(fields):
             fields.append("2")
         return "^".join(fields)
 
 
 def book_record(quote: Quote, running: Running, *, columns: str) -> str:
-    """A book as the record of H0STASP0."""
+    """A book as the record of H0STASP0, an ELW's as that of H0EWASP0."""
     asks = [*quote.asks[:10], *[(0.0, 0)] * (10 - len(quote.asks[:10]))]
     bids = [*quote.bids[:10], *[(0.0, 0)] * (10 - len(quote.bids[:10]))]
     expected = quote.expected or 0.0
     change = expected - running.issue.facts.base if expected else 0.0
     fields = [
-        quote.symbol, hhmmss(quote.time), "C" if expected else "0",
+        running.code, hhmmss(quote.time), "C" if expected else "0",
         *(number(price) for price, _ in asks), *(number(price) for price, _ in bids),
         *(number(shares) for _, shares in asks), *(number(shares) for _, shares in bids),
         number(sum(shares for _, shares in asks)), number(sum(shares for _, shares in bids)), "0", "0",
         number(expected), "0", "0", number(change), signed(change), number(change / running.issue.facts.base * 100, 2),
         number(running.volume), "0", "0", "0", "0", "0",
     ]  # fmt: skip
+    if running.is_elw:
+        called = [fields[47], fields[48], fields[51], fields[50], fields[52]]
+        return "^".join([*fields[:45], *called, *["0"] * (ELW_BOOK - 51), fields[49]])
     more = COLUMNS[columns][1] - len(fields)
     return "^".join([*fields, *["0"] * more])
 

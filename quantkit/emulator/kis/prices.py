@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.faults import FaultKind
+from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.frames import Running, book_record, frame
 from quantkit.emulator.session import day_of
 from quantkit.trading.ports import Quote, Tick
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 TRADES: Final = ("H0STCNT0", "H0UNCNT0")
 BOOKS: Final = ("H0STASP0", "H0UNASP0")
+ELW_TRADES: Final = ("H0EWCNT0",)
+ELW_BOOKS: Final = ("H0EWASP0",)
+SPEAKING: Final = frozenset((*TRADES, *BOOKS, *ELW_TRADES, *ELW_BOOKS))
 MOST_RECORDS: Final = 20
 _LEVELS: Final = 10
 
@@ -33,17 +37,17 @@ class Prices:
     def __init__(self, exchange: Exchange, *, columns: str) -> None:
         self.exchange, self.columns = exchange, columns
         self._watch = exchange.watch((), levels=_LEVELS)
-        self._hearers: dict[tuple[str, str], list[Session]] = {}  # by feed and name
+        self._hearers: dict[tuple[str, str], list[Session]] = {}  # by feed and KIS's code
         self._running: dict[str, Running] = {}
 
     def hear(self, sessions: Iterable[Session]) -> None:
         """From now on these are there, with what they have registered."""
         self._hearers = {}
         for session in sessions:
-            for feed, name in session.registered:
-                if feed in TRADES or feed in BOOKS:
-                    self._hearers.setdefault((feed, name), []).append(session)
-        names = {name for _, name in self._hearers}
+            for feed, code in session.registered:
+                if feed in SPEAKING:
+                    self._hearers.setdefault((feed, code), []).append(session)
+        names = {codes.bare(code) for _, code in self._hearers}
         for name in names - self._watch.symbols:
             running = self._of(name, self.exchange.now)
             if running is not None:
@@ -62,11 +66,12 @@ class Prices:
             if running is None:
                 continue  # of a day that is over, and nobody heard of the name then
             running.add(tick.time, tick.price, tick.volume)
-            for feed in TRADES:
-                if hearers := self._hearers.get((feed, tick.symbol)):
+            trades, books = (ELW_TRADES, ELW_BOOKS) if running.is_elw else (TRADES, BOOKS)
+            for feed in trades:
+                if hearers := self._hearers.get((feed, running.code)):
                     said.add(hearers, feed, running.record(tick, quote, columns=self.columns), tick, lossy)
-            for feed in BOOKS:
-                if hearers := self._hearers.get((feed, tick.symbol)):
+            for feed in books:
+                if hearers := self._hearers.get((feed, running.code)):
                     said.add(hearers, feed, book_record(quote, running, columns=self.columns))
         said.send()
 

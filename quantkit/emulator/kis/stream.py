@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from quantkit.emulator.faults import FaultKind
 from quantkit.emulator.kis.frames import frame, notice_record
 from quantkit.emulator.kis.garbage import frames
-from quantkit.emulator.kis.prices import BOOKS, TRADES, Prices
+from quantkit.emulator.kis.prices import SPEAKING, Prices
 from quantkit.emulator.kis.trading import CODE_OF
 from quantkit.emulator.session import SECOND, day_of, hhmmss
 from quantkit.market.days import date_of
@@ -42,7 +42,10 @@ QUIET: Final = frozenset({
     "H0NXCNT0", "H0NXASP0", "H0STANC0", "H0NXANC0", "H0UNANC0", "H0STMBC0", "H0NXMBC0", "H0UNMBC0", "H0STPGM0",
     "H0NXPGM0", "H0UNPGM0", "H0STMKO0", "H0NXMKO0", "H0UNMKO0", "H0STOUP0", "H0STOAA0", "H0STOAC0", "H0UPCNT0",
     "H0UPANC0", "H0UPPGM0", "H0STNAV0", "H0GSCNI0", "HDFSCNT0", "HDFSASP0", "HDFSASP1", "H0IFCNT0", "H0IFASP0",
-    "H0IFCNI0", "H0GSCNI9", "H0IFCNI9",
+    "H0IFCNI0", "H0GSCNI9", "H0IFCNI9", "H0BICNT0", "H0BJASP0", "H0BJCNT0", "H0CFASP0", "H0CFCNT0", "H0EUANC0",
+    "H0EUASP0", "H0EUCNI0", "H0EUCNT0", "H0EWANC0", "H0IOASP0", "H0IOCNT0", "H0MFASP0", "H0MFCNI0", "H0MFCNT0",
+    "H0ZFANC0", "H0ZFASP0", "H0ZFCNT0", "H0ZOANC0", "H0ZOASP0", "H0ZOCNT0", "HDFFF010", "HDFFF020", "HDFFF1C0",
+    "HDFFF2C0",
 })  # fmt: skip
 """Feeds that are acknowledged and never speak: what they tell does not happen here."""
 PAPER_FEEDS: Final = frozenset({"H0STCNT0", "H0STASP0", "H0STCNI9", "H0IFCNI9", "H0GSCNI9"})
@@ -186,7 +189,7 @@ class Stream:
         return self._register(session, owner, str(header.get("tr_type", "")), tr, key)
 
     def _register(self, session: Session, owner: Customer, what: str, tr: str, key: str) -> bool:
-        known = tr in QUIET or tr in (*TRADES, *BOOKS, self.notices)
+        known = tr in QUIET or tr in SPEAKING or tr == self.notices
         if not known or (self.paper and tr not in PAPER_FEEDS):
             self._answer(session, tr, key, "1", "OPSP8991", "invalid tr_id : NOT FOUND")
         elif what == "2":
@@ -295,7 +298,8 @@ class Stream:
         return {
             "CUST_ID": owner.hts_id, "ACNT_NO": owner.account, "ODER_NO": number, "OODER_NO": original,
             "SELN_BYOV_CLS": "01" if notice.side is Side.SELL else "02", "RCTF_CLS": changed, "ODER_KIND": code,
-            "ODER_COND": {"ioc": "1", "fok": "2"}.get(str(order.tif), "0"), "STCK_SHRN_ISCD": notice.symbol,
+            "ODER_COND": {"ioc": "1", "fok": "2"}.get(str(order.tif), "0"),
+            "STCK_SHRN_ISCD": self.trading.code(notice.symbol),
             "CNTG_QTY": f"{notice.quantity:010d}", "CNTG_UNPR": f"{round(price or 0):09d}",
             "STCK_CNTG_HOUR": hhmmss(notice.time),
             "RFUS_YN": "1" if notice.kind == "rejected" else "0", "CNTG_YN": "2" if fill else "1", "ACPT_YN": state,

@@ -139,7 +139,7 @@ class Trading:
         if given.get("CANO", "") + given.get("ACNT_PRDT_CD", "") != owner.account:
             raise Business("APTR0058", "ERROR : INPUT INVALID_CHECK_ACNO")
 
-    def _code(self, symbol: str) -> str:
+    def code(self, symbol: str) -> str:
         """KIS's code of a name."""
         issue = self.exchange.issues.get(symbol)
         return symbol if issue is None else codes.coded(symbol, issue.market)
@@ -258,7 +258,7 @@ class Trading:
         rows, ordered, filled, value, costs = [], 0, 0, 0, 0
         for taken, line in self._lines(owner, since, until, at):
             wanted = not hidden and side in ("", "00", "01" if line.side is Side.SELL else "02")
-            wanted &= given.get("PDNO", "") in ("", self._code(line.symbol))
+            wanted &= given.get("PDNO", "") in ("", self.code(line.symbol))
             wanted &= done in ("", "00") or (line.leaves == 0) == (done == "01")
             wire = self._of_day(taken.day, line.number)
             wanted &= given.get("ODNO", "") in ("", wire)
@@ -293,7 +293,7 @@ class Trading:
         return {
             "ord_dt": f"{date_of(taken.day):%Y%m%d}", "ord_gno_brno": self.branch, "odno": wire, "orgn_odno": original,
             "ord_dvsn_name": KINDS[code][2], "sll_buy_dvsn_cd": "01" if sell else "02",
-            "sll_buy_dvsn_cd_name": f"{word}*" if gone and not rest else word, "pdno": self._code(line.symbol),
+            "sll_buy_dvsn_cd_name": f"{word}*" if gone and not rest else word, "pdno": self.code(line.symbol),
             "prdt_name": line.symbol, "ord_qty": number(line.quantity), "ord_unpr": number(price),
             "ord_tmd": hhmmss(line.time), "tot_ccld_qty": number(line.filled),
             "avg_prvs": number(line.value / line.filled if line.filled else 0, 4 if self.paper else 0),
@@ -356,7 +356,7 @@ class Trading:
             )
             rate = (value - cost) / cost * 100 if cost else 0.0
             rows.append({
-                "pdno": self._code(symbol), "prdt_name": symbol, "trad_dvsn_name": "현금",
+                "pdno": self.code(symbol), "prdt_name": symbol, "trad_dvsn_name": "현금",
                 "bfdy_buy_qty": "0", "bfdy_sll_qty": "0",
                 "thdt_buyqty": number(bought), "thdt_sll_qty": number(sold), "hldg_qty": number(quantity),
                 "ord_psbl_qty": number(one.sellable if one else 0), "pchs_avg_pric": number(average, 4),
@@ -416,7 +416,7 @@ class Trading:
         held = account.shares.get(symbol, 0)
         last, paid = self._last(symbol), account.spent.get(symbol, 0.0)
         output = {
-            "pdno": self._code(symbol), "prdt_name": symbol, "buy_qty": "0", "sll_qty": "0", "cblc_qty": number(held),
+            "pdno": self.code(symbol), "prdt_name": symbol, "buy_qty": "0", "sll_qty": "0", "cblc_qty": number(held),
             "nsvg_qty": "0", "ord_psbl_qty": number(account.sellable(symbol)),
             "pchs_avg_pric": number(paid / held if held else 0, 4), "pchs_amt": number(paid), "now_pric": number(last),
             "evlu_amt": number(last * held), "evlu_pfls_amt": number(last * held - paid),

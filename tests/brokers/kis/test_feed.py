@@ -79,7 +79,7 @@ async def test_an_elw_has_a_feed_of_its_own(opened: Opened) -> None:
         snapshots(bench, {})
         feed = await connected(bench)
         await feed.subscribe(["58J297"])
-        assert [each[1:] for each in bench.sockets.asked[1:]] == [("H0EWCNT0", "58J297")]
+        assert [each[1:] for each in bench.sockets.asked[1:]] == [("H0EWCNT0", "58J297"), ("H0EWASP0", "58J297")]
     async with opened(Environment.PAPER, markets={"58J297": "ELW"}) as bench:
         feed = await connected(bench)
         with pytest.raises(ConfigError, match="no ELW"):

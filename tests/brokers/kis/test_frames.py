@@ -16,6 +16,7 @@ from quantkit.brokers.kis.catalogue import calls, find
 from quantkit.brokers.kis.columns import BadFrame
 from quantkit.brokers.kis.frames import (
     BOOKS,
+    ELW_BOOKS,
     ELW_TRADES,
     TRADES,
     Ack,
@@ -249,6 +250,15 @@ def test_a_book_is_ten_levels_each_way(feed: str, more: int) -> None:
     assert found.quotes == [Quote("005930", AT, bids, asks, 3)]
 
 
+def test_a_book_of_an_elw_has_what_it_would_print_elsewhere() -> None:
+    row = [*book(symbol="58J297", hour="A")[:45], "70050", "12", "5", "-500", "-0.71", *["0"] * 23]
+    found = read(frame(ELW_BOOKS, row))
+    assert isinstance(found, Books)
+    assert (found.quotes[0].symbol, found.quotes[0].expected, len(found.quotes[0].asks)) == ("58J297", 70_050.0, 10)
+    row[47] = "7"
+    assert code_of(frame(ELW_BOOKS, row)) == "VALUE"
+
+
 def test_levels_that_are_not_there_are_left_out() -> None:
     found = read(frame("H0STASP0", book(asks=[(70_100, 5)], bids=[])))
     assert isinstance(found, Books)
@@ -393,7 +403,7 @@ def test_every_stream_of_the_catalogue_can_be_read(feed: str) -> None:
     call = find(feed)
     values = {"n": "-0012.50", "d": DATE, "t": "abc"}
     columns = [values[each.kind] for each in call.blocks[""]]
-    if feed in (*TRADES.values(), *BOOKS.values(), ELW_TRADES, "H0STCNI0", "H0STCNI9"):
+    if feed in (*TRADES.values(), *BOOKS.values(), ELW_TRADES, ELW_BOOKS, "H0STCNI0", "H0STCNI9"):
         with pytest.raises(BadFrame):
             read(f"0|{feed}|001|" + "^".join(columns[:-20]))
         return

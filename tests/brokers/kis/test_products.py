@@ -5,24 +5,33 @@ KIS knows an ETN by another code and an ELW in another market; the emulator know
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quantkit.brokers.kis.client import KisClient
+from quantkit.brokers.kis.catalogue import calls
+from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import Environment
+from quantkit.brokers.kis.feed import KisFeed
+from quantkit.brokers.kis.frames import NOTICES
 from quantkit.brokers.kis.history import fill
+from quantkit.brokers.kis.server import Server
+from quantkit.brokers.kis.stream import KisStream
 from quantkit.data.bars import Bars
 from quantkit.data.lake import Lake
 from quantkit.emulator.exchange import BarSource, Exchange, random_bars, session_clock
 from quantkit.emulator.kis import KisEmulator
 from quantkit.emulator.session import SECOND
 from quantkit.errors import ConfigError, Refused
+from quantkit.live.clock import SocketLoop, VirtualClock, run_virtual
 from quantkit.trading.orders import Side
+from quantkit.trading.ports import Quote, Tick
+from tests.brokers.kis.benches import keys_of
 from tests.brokers.kis.test_emulated import client_of
 
 NAMES = {"005930": "KOSPI", "069500": "ETF", "500001": "ETN", "58J297": "ELW"}
@@ -93,6 +102,61 @@ async def test_everything_first_class_serves_it(
         if environment is Environment.REAL:
             assert (await client.snapshots(list(NAMES)))[name].price > 0
             assert (await client.instrument(name)).group == GROUPS[market]
+
+
+def streamed(folder: Path, test: Callable[[KisClient, KisStream], Awaitable[None]]) -> None:
+    """Run a test with a stream of the real profile, on virtual time."""
+
+    async def main(clock: VirtualClock) -> None:
+        exchange = Exchange(BarSource(BARS, start=DAY, tick_seconds=20.0))
+        machine = asyncio.get_running_loop().time
+        async with KisEmulator(
+            exchange, paper=False, calls=10**6, start=clock.now_ns(), beat=0.25, machine=machine
+        ) as server:
+            client = KisClient(
+                keys_of(server, Environment.REAL), clock=clock, folder=folder, options=Options(rate=1_000),
+                server=Server.emulated(Environment.REAL, server.rest, server.stream),
+            )  # fmt: skip
+            async with client:
+                stream = KisStream(client, chance=lambda: 0.5)
+                await test(client, stream)
+                await stream.close()
+
+    run_virtual(main, start=CLOCK.open + 600 * SECOND, loop_type=SocketLoop)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stream_tells_its_trades_and_books(tmp_path: Path, name: str) -> None:
+    async def test(client: KisClient, stream: KisStream) -> None:
+        await client.names()
+        feed = KisFeed(client, stream, every=3_600.0)
+        await feed.connect()
+        await feed.subscribe([name])
+        heard: dict[type, Tick | Quote] = {}
+        async for item in feed.stream():
+            if isinstance(item, Tick) or len(item.bids) > 1:  # a snapshot has one level
+                heard[type(item)] = item
+            if len(heard) == 2:
+                break
+        assert {each.symbol for each in heard.values()} == {name}
+        assert not [count for count in stream.counts if count.startswith("bad")]
+        await feed.close()
+
+    streamed(tmp_path, test)
+
+
+def test_every_feed_of_the_catalogue_is_acknowledged(tmp_path: Path) -> None:
+    wanted = sorted(
+        {tr for call in calls().values() if call.kind == "stream" for tr in call.real.values()} - {NOTICES[0]}
+    )
+
+    async def test(_client: KisClient, stream: KisStream) -> None:
+        ear = await stream.open("records")
+        for first in range(0, len(wanted), 40):
+            await stream.subscribe(ear, [(each, "005930") for each in wanted[first : first + 40]])
+
+    assert len(wanted) == 59
+    streamed(tmp_path, test)
 
 
 async def test_history_of_all_of_them_lands_with_its_market(tmp_path: Path) -> None:
