@@ -13,6 +13,7 @@ searched as text; nothing else of a message changes but the spaces of its JSON.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -43,16 +44,18 @@ _PART = (
     "계좌번호",
     "비밀번호",
 )
-_WORD = r"[A-Za-z가-힣][\w가-힣.\-]*"
-_NAMED = re.compile(
-    rf"""(?P<name>{_WORD})(?P<sign>["']?\s*(?:=|:)\s*)(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|"""
+_LETTER = "[A-Za-z가-힣]"
+_NAMED = re.compile(  # a name begins with the first letter of its word; a word is looked at once, however long it is
+    rf"""(?<![\w.\-])(?:(?!{_LETTER})[\w.\-])*+(?P<name>{_LETTER}[\w.\-]*+)["']?\s*(?:=|:)\s*"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|"""
     r"""(?:(?:Bearer|Basic|bearer|basic)\s+)?[^\s"'&,;{}\[\]]+)"""
 )
 _BEARER = re.compile(r"\b([Bb]earer|[Bb]asic)\s+[\w.~+/=-]{8,}")
-_ADDRESS = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+(@)")  # a password in an address
+_ADDRESS = re.compile(r"((?<!\w)\w++://[^\s/:@]*:)[^\s/@]+(@)")  # a password in an address
 _NOISE = re.compile(r"[^0-9a-z가-힣]")
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def secret_name(name: str) -> bool:
     """Whether a field of that name holds a secret."""
     bare = _NOISE.sub("", name.lower())
@@ -126,4 +129,4 @@ def _hide(found: re.Match[str]) -> str:
         return found[0]
     value = found["value"]
     quote = value[0] if value[0] in "\"'" else ""
-    return f"{found['name']}{found['sign']}{quote}{HIDDEN}{quote}"
+    return f"{found[0].removesuffix(value)}{quote}{HIDDEN}{quote}"

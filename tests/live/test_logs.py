@@ -80,3 +80,9 @@ def test_a_file_that_cannot_be_is_refused(configure: Configure, tmp_path: Path) 
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match=r"logs\.file"):
         configure(file=tmp_path / "folder")
+
+
+@pytest.mark.parametrize("word", ["x" * 300_000, "1" * 300_000, "x1-" * 100_000])
+def test_a_long_word_is_looked_at_once(word: str) -> None:
+    """A word that is looked at from each of its letters takes minutes."""
+    assert Redactor().text(f"{word} appkey=hunter {word}") == f"{word} appkey=*** {word}"
