@@ -31,7 +31,9 @@ def walk_kis(account: str | None, *, symbol: str, patience: float, orders: bool,
 
     async def main(client: KisClient, pace: float) -> None:
         stream = KisStream(client, chance=system_random(), settings=StreamSettings().times(max(1.0, pace)))
-        walk = Assumptions(client, heard, stream=stream, symbol=symbol, patience=patience, orders=orders)
+        walk = Assumptions(
+            client, heard, stream=stream, symbol=symbol, patience=patience, pace=max(1.0, pace), orders=orders
+        )
         async for checked in walk.walk():
             found.append(checked)
             if not as_json:

@@ -12,14 +12,16 @@ is False. `Heard` must be the client's listener: codes and statuses are read fro
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from quantkit.brokers.kis.codes import RATE, STOCK, Environment, transaction
 from quantkit.brokers.kis.figures import SECOND, moment
-from quantkit.errors import QuantkitError
+from quantkit.errors import BadData, QuantkitError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -92,23 +94,20 @@ NOT_TESTABLE: Final[dict[str, tuple[str, str]]] = {
     "LATE_ORDER_KINDS": ("ORD_DVSN 27-29 and 41-47 are those of the extended sessions", "we send none of them"),
     "NXT_COLUMNS": ("books of NXT and SOR have 62, 65 or 66 columns", "the parser takes any number from 59 on"),
     "NIGHT_FUTURES": ("a night futures order is changed by TTTN1103U or STTN1103U", "futures have no broker here"),
-    "MASTER_FILES": (
-        "names and hours of the instrument master files",
-        "`quantkit data ingest --source kis` reads them, and says what it lacks",
-    ),
 }
 """What is assumed, and why it is not tried, by name."""
 
 
 class Assumptions:
-    """One walk. patience: seconds to listen to the stream; symbol: a name that trades every minute."""
+    """One walk. patience: seconds to listen to the stream, of the machine's; pace: seconds of the clock in one of them;
+    symbol: a name that trades every minute."""
 
     def __init__(
         self, client: KisClient, heard: Heard, *, stream: KisStream | None = None, symbol: str = "005930",
-        patience: float = 90.0, orders: bool = True,
+        patience: float = 90.0, pace: float = 1.0, orders: bool = True,
     ) -> None:  # fmt: skip
         self.client, self.heard, self.stream = client, heard, stream
-        self.symbol, self.patience, self.orders = symbol, patience, orders
+        self.symbol, self.patience, self.pace, self.orders = symbol, patience, pace, orders
         self.paper = client.environment is Environment.PAPER
 
     async def walk(self) -> AsyncIterator[Checked]:
@@ -117,7 +116,8 @@ class Assumptions:
 
         for look in (
             self.account_answers, self.clock_agrees, self.dead_token, self.same_token, self.rate_holds,
-            self.amounts_without_a_name, self.minute_labels, self.index_rows, self.overseas_open_orders,
+            self.amounts_without_a_name, self.minute_labels, self.index_rows, self.master_files, self.elw_market,
+            self.overseas_open_orders,
         ):  # fmt: skip
             yield await self._looked(look)
         async for checked in rehearse(self):
@@ -228,6 +228,25 @@ class Assumptions:
             raise Untestable("the index has no rows here")
         return count == 50, f"{count} rows for a year"
 
+    async def master_files(self) -> tuple[bool, str]:
+        """the master files are had without keys, and have their fields at the places that are published"""
+        try:
+            found = Counter(one.market for one in (await self.client.names()).values())
+        except BadData as problem:
+            return False, str(problem)
+        return True, ", ".join(f"{count:,} {market}" for market, count in found.most_common())
+
+    async def elw_market(self) -> tuple[bool, str]:
+        """price, book and days of an ELW are those of a stock, asked for in market W"""
+        listed = [one for one in (await self.client.names()).values() if one.market == "ELW" and not one.halted]
+        if not listed:
+            raise Untestable("the master files list no ELW")
+        name, today = listed[0].symbol, self.client.today()
+        price, book = await self.client.price(name), await self.client.book(name)
+        days = await self.client.days(name, today - dt.timedelta(days=30), today)
+        seen = f"{name}: {price.price:g} won, {len(book.bids)} and {len(book.asks)} levels, {len(days)} days"
+        return price.price > 0.0 and bool(days), seen
+
     async def overseas_open_orders(self) -> tuple[bool, str]:
         """모의투자 does not serve open overseas orders (VTTS3018R)"""
         if not self.paper:
@@ -248,12 +267,12 @@ class Assumptions:
         ear = await self.stream.open("records")
         try:
             began, counted = self.client.clock.now_ns(), self.stream.counts["pings"]
-            until, times = began + round(self.patience * SECOND), list[float]()
+            until, times = began + round(self.patience * self.pace * SECOND), list[float]()
             while self.client.clock.now_ns() < until and len(times) < 3:
-                await self.pause(min(1.0, self.patience / 10))
+                await self.pause(min(1.0, self.patience / 10) * self.pace)
                 if self.stream.counts["pings"] > counted:
                     counted = self.stream.counts["pings"]
-                    times.append((self.client.clock.now_ns() - began) / SECOND)
+                    times.append((self.client.clock.now_ns() - began) / SECOND / self.pace)
         finally:
             await self.stream.leave(ear)
         if not times:

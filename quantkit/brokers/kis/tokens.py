@@ -105,11 +105,16 @@ class Tokens:
         raise RetryLater("KIS gave no token. Nothing was sent")
 
     async def again(self) -> str:
-        """A token asked for anew though one lives, as soon as its minute is over."""
+        """A token asked for anew though one lives, as soon as its minute is over; a minute later where somebody else
+        asked for one."""
         async with self._one, self._between.held():
             asked, _ = self._look()
             await self._clock.sleep_until(asked + BETWEEN_NS)
-            self._kept = await self._ask(None, asked)
+            try:
+                self._kept = await self._ask(None, asked)
+            except IssueLimit:
+                await self._clock.sleep_until(self._clock.now_ns() + BETWEEN_NS)
+                self._kept = await self._ask(None, asked)
             return self._kept.token
 
     def reject(self, token: str) -> None:

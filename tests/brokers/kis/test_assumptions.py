@@ -7,6 +7,7 @@ from quantkit.brokers.kis.client import KisClient
 from quantkit.brokers.kis.rehearsal import ASSUMED
 from quantkit.brokers.kis.stream import KisStream
 from quantkit.emulator.faults import Fault, FaultKind
+from quantkit.emulator.session import SECOND
 from quantkit.live.clock import VirtualClock
 from tests.brokers.benches import SYMBOL, TEN
 from tests.brokers.kis.benches import KisBench, KisPaperBench
@@ -44,7 +45,7 @@ def test_against_the_emulator_everything_that_can_be_seen_is_confirmed() -> None
     assert [(each.name, each.seen) for each in found.values() if each.state == "refuted"] == []
     assert {name for name, each in found.items() if each.state == "confirmed"} >= set(ASSUMED) | {
         "ACCOUNT_ANSWERS", "CLOCK_AGREES", "DEAD_TOKEN", "SAME_TOKEN", "RATE_HOLDS", "AMOUNTS_WITHOUT_A_NAME",
-        "OVERSEAS_OPEN_ORDERS", "PINGS",
+        "OVERSEAS_OPEN_ORDERS", "PINGS", "MASTER_FILES",
     }  # fmt: skip
 
 
@@ -53,6 +54,19 @@ def test_real_is_asked_questions_and_never_sends_an_order() -> None:
     assert {found[name].state for name in ASSUMED} == {"not testable"}
     assert found["SAME_TOKEN"].state == "not testable"
     assert found["ACCOUNT_ANSWERS"].state == "confirmed"
+
+
+def test_a_token_that_somebody_else_asked_for_is_waited_for_once_more() -> None:
+    async def main(clock: VirtualClock) -> str:
+        async with KisPaperBench(clock) as bench:
+            tokens = bench.client.wire.tokens
+            first = await tokens.token()
+            await clock.sleep_until(clock.now_ns() + 30 * SECOND)
+            bench.server.keys._asked[bench.server.customers[0].appkey] = clock.now_ns()  # from another machine
+            assert await tokens.again() == first
+        return first
+
+    assert KisPaperBench.run(main, start=TEN)  # type: ignore[func-returns-value]
 
 
 def test_no_orders_means_none() -> None:

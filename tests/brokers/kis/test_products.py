@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantkit.brokers.kis.assumptions import Assumptions, Heard
 from quantkit.brokers.kis.catalogue import calls
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import Environment
@@ -171,6 +172,14 @@ async def test_history_of_all_of_them_lands_with_its_market(tmp_path: Path) -> N
         for name in NAMES:
             column, theirs = stored.symbols.index(name), BARS.symbols.index(name)
             np.testing.assert_array_equal(stored.raw.close[:, column], BARS.raw.close[:25, theirs])
+
+
+async def test_the_doctor_asks_for_an_elw_of_the_master_files(tmp_path: Path) -> None:
+    async with served(tmp_path, Environment.PAPER) as client:
+        walk = Assumptions(client, Heard())
+        assert await walk.master_files() == (True, "1 KOSPI, 1 ETF, 1 ETN, 1 ELW")
+        holds, seen = await walk.elw_market()
+        assert (holds, seen[:8]) == (True, "58J297: ")
 
 
 async def test_a_code_without_its_market_is_a_name_that_is_not_there(tmp_path: Path) -> None:
