@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from quantkit.brokers.kis.answers import Refusal, Throttled, TokenDead
@@ -283,12 +284,18 @@ def told_of(line: OrderLine, now: int) -> BrokerOrder:
 def has_ended(line: OrderLine, now: int) -> bool:
     """Whether the session that an order was for is over."""
     date = day_of(line.time)
+    end = _end_of(date, regular=line.venue == "KRX" and line.kind is not None)
+    return end is None or date != day_of(now) or now >= end
+
+
+@lru_cache(maxsize=16)
+def _end_of(date: dt.date, *, regular: bool) -> int | None:
+    """When nothing of a session can trade any more; None on a day without one."""
     hours = calendar.session(date)
-    if hours is None or date != day_of(now):
-        return True
-    regular = line.venue == "KRX" and line.kind is not None
+    if hours is None:
+        return None
     closes = hours.close if regular else max(hours.close, _NIGHT)
-    return now >= moment(date, f"{closes:%H%M%S}") + _LAST_PRINT
+    return moment(date, f"{closes:%H%M%S}") + _LAST_PRINT
 
 
 def refused(problem: Refusal) -> Refused:

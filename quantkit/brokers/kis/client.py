@@ -29,7 +29,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import SecretStr
 
@@ -91,6 +91,7 @@ class KisClient:
         self.markets: dict[str, str] = {}
         self.learn(markets or {})
         self.clock, self._keys, self._options = clock, keys, options or Options()
+        self._lines: dict[str, tuple[dict[str, Any], ledger.OrderLine]] = {}  # of the list of orders, as last read
         told = self._options
         self.wire = Wire(
             keys, self.server, clock=clock, folder=folder, vault_key=vault_key, listen=listen,
@@ -237,9 +238,17 @@ class KisClient:
         pages = await self._list("orders" if first >= young else "orders_old", "inquire-daily-ccld", params, lane)
         lines = []
         for page in pages:
-            lines += [ledger.order_line_of(row) for row in page.rows("output1")]
+            lines += [self._line(row) for row in page.rows("output1")]
             await asyncio.sleep(0)  # prices are not held up by a long list
         return list({(day_of(line.time), line.number): line for line in lines}.values())
+
+    def _line(self, row: dict[str, Any]) -> ledger.OrderLine:
+        """A row of that list, which is asked for again and again: one that is as it was is not read anew."""
+        number = str(row.get("odno"))
+        known = self._lines.get(number)
+        if known is None or known[0] != row:
+            known = self._lines[number] = row, ledger.order_line_of(row)
+        return known[1]
 
     async def open_orders(self, *, lane: Lane = Lane.QUERY) -> list[ledger.OpenOrder]:
         """주식정정취소가능주문조회, all pages. Real only; on 모의투자 `orders` has `leaves`."""
