@@ -10,12 +10,14 @@ import datetime as dt
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from quantkit.emulator.kis.http import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Row = TypeVar("Row")
 
 GATEWAY: Final = {
     "EGW00002": "서버 에러가 발생했습니다.",
@@ -70,10 +72,10 @@ class Answer:
     context: dict[str, str] = field(default_factory=dict)
 
 
-class Page(NamedTuple):
+class Page(NamedTuple, Generic[Row]):
     """Rows of one page, the `tr_cont` of its answer, and the keys that lead to the next."""
 
-    rows: list[dict[str, str]]
+    rows: list[Row]
     cont: str
     context: dict[str, str]
 
@@ -124,8 +126,8 @@ def day_asked(said: str, what: str) -> int:
         raise Business("OPSQ2002", f"ERROR : INPUT FIELD {what}") from None
 
 
-def page(rows: Sequence[dict[str, str]], given: dict[str, str], cont: str, size: int, *, width: int = 100) -> Page:
-    """The page that a request asks for.
+def page(rows: Sequence[Row], given: dict[str, str], cont: str, size: int, *, width: int = 100) -> Page[Row]:
+    """The page that a request asks for, of rows or of what they are made from.
 
     given: its parameters, upper case; cont: its header tr_cont. Without "N" there, or without the key, it is the first.
     """

@@ -255,7 +255,7 @@ class Trading:
         )
         side, done = given.get("SLL_BUY_DVSN_CD", "00"), given.get("CCLD_DVSN", "00")
         hidden = given.get("EXCG_ID_DVSN_CD", "KRX") == "NXT"
-        rows, ordered, filled, value, costs = [], 0, 0, 0, 0
+        found, ordered, filled, value, costs = [], 0, 0, 0, 0
         for taken, line in self._lines(owner, since, until, at):
             wanted = not hidden and side in ("", "00", "01" if line.side is Side.SELL else "02")
             wanted &= given.get("PDNO", "") in ("", self.code(line.symbol))
@@ -263,19 +263,20 @@ class Trading:
             wire = self._of_day(taken.day, line.number)
             wanted &= given.get("ODNO", "") in ("", wire)
             if wanted:
-                rows.append(self._row(taken, line, wire))
+                found.append((taken, line, wire))
                 ordered, filled, value = ordered + line.quantity, filled + line.filled, value + line.value
                 costs += (line.commission or 0) + (line.tax or 0)
         if given.get("INQR_DVSN", "00") == "00":
-            rows.reverse()
-        part = page(rows, given, cont, 15 if self.paper else 100)
+            found.reverse()
+        part = page(found, given, cont, 15 if self.paper else 100)
+        rows = [self._row(*each) for each in part.rows]
         totals = {
             "tot_ord_qty": number(ordered), "tot_ccld_qty": number(filled), "tot_ccld_amt": number(value),
             "prsm_tlex_smtl": number(costs), "pchs_avg_pric": number(value / filled if filled else 0, 4),
         }  # fmt: skip
         return Answer(
-            {"output1": part.rows, "output2": totals}, "KIOK0510" if rows else "KIOK0560",
-            "조회가 완료되었습니다." if rows else "조회할 내용이 없습니다.", part.cont, part.context,
+            {"output1": rows, "output2": totals}, "KIOK0510" if found else "KIOK0560",
+            "조회가 완료되었습니다." if found else "조회할 내용이 없습니다.", part.cont, part.context,
         )  # fmt: skip
 
     def _of_day(self, day: int, number_: str) -> str:
