@@ -19,11 +19,12 @@ At rest: after the close, when the faults have ended. `broken` holds what was fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from quantkit.emulator.exchange import Exchange
+from quantkit.emulator.session import day_of
 from quantkit.trading.approval import Approved
 from quantkit.trading.events import Entry, Kind
 
@@ -58,14 +59,16 @@ class Known:
 
 class Judge:
     """Follows one account from its first entry. cash: money at the start; rounding: won that a broker which tells no
-    costs may be apart."""
+    costs may be apart; shown: the number under which the broker knows an order of the exchange today."""
 
-    def __init__(self, exchange: Exchange, account: str, cash: int, *, rounding: int = 0) -> None:
-        self.exchange, self.account, self.cash, self.rounding = exchange, account, cash, rounding
+    def __init__(
+        self, exchange: Exchange, account: str, cash: int, *, rounding: int = 0, shown: Callable[[str], str] = str
+    ) -> None:
+        self.exchange, self.account, self.cash, self.rounding, self._shown = exchange, account, cash, rounding, shown
         self.broken: list[str] = []
         self.orders: dict[str, Known] = {}
         self.shares: Counter[str] = Counter()
-        self.external: dict[str, tuple[int, int]] = {}  # filled, value by number
+        self.external: dict[tuple[int, str], tuple[int, int]] = {}  # filled, value by day and number
         self.modes: dict[tuple[str, str], str] = {}
         self.operator: set[str] = set()  # orders that a person was asked about
         self.alarms: Counter[str] = Counter()
@@ -145,9 +148,10 @@ class Judge:
         given = entry.payload
         match entry.kind:
             case Kind.EXTERNAL_ORDER_ADOPTED:
-                before = self.external.get(given["number"], (0, 0))
+                place = day_of(entry.time), given["number"]
+                before = self.external.get(place, (0, 0))
                 sign = 1 if given["side"] == "buy" else -1
-                self.external[given["number"]] = given["filled"], given["value"]
+                self.external[place] = given["filled"], given["value"]
                 if given["moves"]:
                     self.shares[given["symbol"]] += sign * (given["filled"] - before[0])
                     self.cash -= sign * (given["value"] - before[1]) + given["costs"]
@@ -257,13 +261,15 @@ class Judge:
         for placed in self.exchange.desk.accounts[self.account].orders.values():
             family = _family(placed.tag or "")
             filled[family] += placed.filled
+            number = self._shown(placed.number)
+            external = (day_of(placed.time), number) in self.external
             if placed.tag is None:
-                if placed.number not in self.external:
-                    self.say("I3", f"order {placed.number} of others is nobody's")
-            elif placed.number in self.external:
-                self.say("I3", f"order {placed.number} of {placed.tag} is held for one of others")
-            elif placed.original is None and placed.number not in numbers[family]:
-                self.say("I3", f"order {placed.number} of {placed.tag} is not bound to it")
+                if not external:
+                    self.say("I3", f"order {number} of others is nobody's")
+            elif external:
+                self.say("I3", f"order {number} of {placed.tag} is held for one of others")
+            elif placed.original is None and number not in numbers[family]:
+                self.say("I3", f"order {number} of {placed.tag} is not bound to it")
         here: Counter[str] = Counter()
         for known in self.orders.values():
             if known.id in self._rest:

@@ -13,22 +13,29 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
-from quantkit.emulator.feed import EmulatedFeed
 from quantkit.errors import Refused, RetryLater
 from quantkit.live.clock import VirtualLoop
 from quantkit.live.messages import Command
 from quantkit.trading.approval import Approved
 from quantkit.trading.events import Entry
-from quantkit.trading.ports import Broker, BrokerOrder, Cash, Notice, Position, Ticket
+from quantkit.trading.ports import Broker, BrokerOrder, Cash, Feed, Notice, Position, Ticket
 
 OWNER: ContextVar[Process | None] = ContextVar("owner", default=None)
 
 
-class Linked(Broker, Protocol):
-    """A broker whose connection ends at once when its process does."""
+class Shut(Protocol):
+    """A connection that ends at once when its process does."""
 
     def shut(self) -> None:
         """Hear and send no more; what is on its way stays there."""
+
+
+class Linked(Broker, Shut, Protocol):
+    """A broker's."""
+
+
+class LinkedFeed(Feed, Shut, Protocol):
+    """A feed's."""
 
 
 class Process:
@@ -38,7 +45,7 @@ class Process:
         self.number = number
         self.dead = False
         self.tasks: dict[asyncio.Task[Any], None] = {}
-        self.links: list[Linked | EmulatedFeed] = []
+        self.links: list[Shut] = []
 
     def kill(self) -> None:
         """The end, at once. What was on the wire stays there."""

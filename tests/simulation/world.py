@@ -40,7 +40,7 @@ from quantkit.live.recovery import recover
 from quantkit.trading.orders import OrderType, Side
 from tests.simulation import market
 from tests.simulation.judge import ROUNDING, Judge
-from tests.simulation.process import OWNER, Fenced, Linked, Process, Wire, own_tasks
+from tests.simulation.process import OWNER, Fenced, Linked, LinkedFeed, Process, Wire, own_tasks
 from tests.simulation.scenario import Act, Scenario
 
 SECOND = 1_000_000_000
@@ -212,11 +212,9 @@ class World:
         self.counts["starts"] += 1
         number = self.counts["starts"]
         self.process = process = Process(number)
-        ports: dict[str, Any] = {"now": self.clock.now_ns, "step": STEP, "timeout": 5.0}
-        feed = EmulatedFeed(self.exchange, self.faults, call_seconds=CALLS, **ports)
-        process.links.append(feed)
         chance = seeded_random(zlib.crc32(f"{self.scenario.seed} {number}".encode()))
-        settings = HubSettings(requests_per_second=50.0, silence=600.0)
+        feed, settings = self._prices()
+        process.links.append(feed)
         hub = MarketHub(feed, self.clock, chance=chance, settings=settings)
         self.host = Host([self._hosted(process)], hub, self.clock, chance=chance, owner=f"process {number}")
         context = contextvars.copy_context()
@@ -273,15 +271,22 @@ class World:
     def _broker(self, process: Process, engine: Any) -> Any:
         for sleeve in engine.sleeves.values():  # trades are rare here, so prices are older
             sleeve.limits = replace(sleeve.limits, stale_ms=400_000)
-        inner = self._inner(process)
+        inner = self._inner()
         process.links.append(inner)
         return Wire(
             inner, process, spawn=self.spawn, sent=self._sent, canceled=self._canceled,
             point=lambda name: self.point(process, name),
         )  # fmt: skip
 
-    def _inner(self, _process: Process) -> Linked:
-        """The broker of one process."""
+    def _prices(self) -> tuple[LinkedFeed, HubSettings]:
+        """The feed of the process that begins, and how its hub reads it."""
+        feed = EmulatedFeed(
+            self.exchange, self.faults, call_seconds=CALLS, now=self.clock.now_ns, step=STEP, timeout=5.0
+        )
+        return feed, HubSettings(requests_per_second=50.0, silence=600.0)
+
+    def _inner(self) -> Linked:
+        """The broker of the process that runs."""
         capabilities = replace(EmulatedBroker.__init__.__kwdefaults__["capabilities"], caller_tag=True, list_lag=90.0)
         return EmulatedBroker(
             self.exchange, ACCOUNT, self.faults, now=self.clock.now_ns, step=STEP, capabilities=capabilities

@@ -26,6 +26,7 @@ from quantkit.brokers.kis.codes import VENUES, Environment, reason_of
 from quantkit.brokers.kis.figures import day_of, moment
 from quantkit.brokers.kis.limiter import SECOND, Lane
 from quantkit.brokers.kis.polled import PolledNotices
+from quantkit.brokers.kis.shared import Shared
 from quantkit.errors import BadData, ConfigError, Refused, RetryLater
 from quantkit.market import calendar
 from quantkit.trading.orders import OrderType, TimeInForce
@@ -86,7 +87,8 @@ class KisBroker:
         )  # fmt: skip
         self.generation = 0
         self._log = log
-        self._polled = PolledNotices(self._lines, client.clock, every=poll) if stream is None else None
+        self._list = Shared(self._lines)
+        self._polled = PolledNotices(self._list.ask, client.clock, every=poll) if stream is None else None
         self._stream: OrderStream = self._polled if stream is None else stream  # type: ignore[assignment]
         self._known: dict[str, _Known] = {}
         self._day: dt.date | None = None
@@ -207,10 +209,10 @@ class KisBroker:
     # --- reads ------------------------------------------------------------------------------------------------------
 
     async def orders(self) -> Sequence[BrokerOrder]:
-        """All orders of today."""
+        """All orders of today, as they were at some time after the call."""
         self._there()
         with _reads():
-            return await self._lines()
+            return await self._list.ask()
 
     async def positions(self) -> Sequence[Position]:
         """All shares. A name bought in several ways (cash, loans) has several rows at KIS and one here."""
