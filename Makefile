@@ -64,8 +64,8 @@ bench: $(VENV)/.dev  ## speed and memory against the peers, both sides in one ru
 	@for script in $(filter-out benchmarks/common.py benchmarks/kis_server.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-sim: $(VENV)/.dev  ## whole sessions on virtual time under faults and crashes (SEEDS=500)
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+sim: $(VENV)/.dev  ## whole sessions on virtual time under faults and crashes (SEEDS=500; KIS=1: over KIS's wire)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(KIS),--kis)
 
 kill: $(VENV)/.dev  ## kill -9 of real processes at random moments: no order lost, none sent twice (KILLS=200)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m tests.kill --sqlite $(KILLS) --postgres 20

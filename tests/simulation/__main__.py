@@ -4,7 +4,8 @@
     python -m tests.simulation --first 251 --seeds 250   where a run was stopped: counts of runs add up
     python -m tests.simulation --seed 7               one seed, with what happened in it
     python -m tests.simulation --quick --seeds 500    half an hour of each, one strategy
-    python -m tests.simulation --kis --seeds 50       the same over KIS's wire, real sockets to the emulated servers
+    python -m tests.simulation --kis --seeds 50       whole sessions over KIS's wire, on real sockets
+    python -m tests.simulation --kis --quick --seeds 50   half an hour of each over it
     python -m tests.simulation --points               a short session, killed at every point of the process
 
 Exit 1 where an invariant is broken; the seeds concerned are printed with the command that replays each.
@@ -24,14 +25,22 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.simulation.crash_points import SCRIPT, killed_at, points_of
-from tests.simulation.kis_world import KisWorld
+from tests.simulation.kis_world import kis_world
 from tests.simulation.scenario import drawn, drawn_short
 from tests.simulation.world import World
 
 CHUNK = 5
 TOLD = 25  # seeds between two lines of what was played so far
+
+
+class How(NamedTuple):
+    """Options of what is played."""
+
+    kis: bool = False
+    quick: bool = False
 
 
 @dataclass
@@ -46,15 +55,11 @@ class Played:
     faults: Counter[str] = field(default_factory=Counter)
 
 
-def played(seed: int, how: str = "") -> Played:
-    """One seed from beginning to end; an error counts as broken. how: "", "quick" or "kis"."""
-    scenario = drawn_short(seed) if how else drawn(seed)
+def played(seed: int, how: How) -> Played:
+    """One seed from beginning to end; an error counts as broken."""
+    scenario = drawn_short(seed) if how.quick else drawn(seed)
     with tempfile.TemporaryDirectory() as folder:
-        if how == "kis":
-            scenario = replace(scenario, days=1)
-            world: World = KisWorld(scenario, folder=Path(folder), paper=seed % 2 == 0)
-        else:
-            world = World(scenario, folder=Path(folder))
+        world = kis_world(scenario, Path(folder)) if how.kis else World(scenario, folder=Path(folder))
         try:
             broken = world.play().broken
             head = world.head()
@@ -65,7 +70,7 @@ def played(seed: int, how: str = "") -> Played:
     return found
 
 
-def _several(seeds: Iterable[int], how: str) -> list[Played]:
+def _several(seeds: Iterable[int], how: How) -> list[Played]:
     found = []
     for seed in seeds:
         found.append(played(seed, how))
@@ -73,7 +78,7 @@ def _several(seeds: Iterable[int], how: str) -> list[Played]:
     return found
 
 
-def play(seeds: list[int], workers: int, how: str) -> Iterator[Played]:
+def play(seeds: list[int], workers: int, how: How) -> Iterator[Played]:
     """Seeds in processes, in their order."""
     chunks = [seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK)]
     if workers == 1:
@@ -112,8 +117,8 @@ def _progress(found: list[Played], last: int, first: int) -> None:
     print(f"seeds {first} to {done}: days {days}, orders {orders}, faults {faults}, broken {broken}{more}", flush=True)
 
 
-def _tell(each: Played, how: str) -> None:
-    option = f" --{how}" if how else ""
+def _tell(each: Played, how: How) -> None:
+    option = "".join(f" --{name}" for name, given in how._asdict().items() if given)
     for what in each.broken:
         print(f"seed {each.seed}: {what}")
     if each.broken:
@@ -133,8 +138,8 @@ def _points() -> int:
     return int(broken > 0)
 
 
-def _one(seed: int, how: str) -> int:
-    scenario = drawn_short(seed) if how else drawn(seed)
+def _one(seed: int, how: How) -> int:
+    scenario = drawn_short(seed) if how.quick else drawn(seed)
     print(replace(scenario, acts=()))
     for act in scenario.acts:
         print(f"    {int(act.at // 3600):02}:{int(act.at % 3600 // 60):02}:{act.at % 60:06.3f} {act.what} {act.given}")
@@ -154,12 +159,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one seed alone")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--quick", action="store_true", help="half an hour with one strategy instead of whole sessions")
-    parser.add_argument("--kis", action="store_true", help="as --quick, over KIS's wire")
+    parser.add_argument("--kis", action="store_true", help="over KIS's wire; one seed in four is 모의투자")
     parser.add_argument("--points", action="store_true", help="kill a short session at every point")
     given = parser.parse_args()
     if given.points:
         return _points()
-    how = "kis" if given.kis else "quick" if given.quick else ""
+    how = How(kis=given.kis, quick=given.quick)
     if given.seed is not None:
         return _one(given.seed, how)
     begun, found = time.perf_counter(), []

@@ -37,7 +37,8 @@ class Act:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A session. points: counts of moments of the process at which it dies; stored: the journal is a file."""
+    """A session, or several: crashes come every day, what people do on the first. points: counts of moments of the
+    process at which it dies; stored: the journal is a file."""
 
     seed: int
     faults: tuple[Fault, ...] = ()
@@ -99,7 +100,7 @@ def drawn(seed: int) -> Scenario:
     delivered = rng.random()
     return Scenario(
         seed, faults + some(NEWER), tuple(sorted(acts, key=lambda act: act.at)), tuple(points), stored=seed % 20 == 0,
-        days=2 if seed % 10 == 5 else 1, delivered=delivered,
+        days=3 if seed % 10 == 5 else 1, delivered=delivered,
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from quantkit.emulator.faults import FaultKind
 from tests.simulation.crash_points import SCRIPT
-from tests.simulation.kis_world import KisWorld
-from tests.simulation.scenario import Scenario, drawn_short, fault, short
+from tests.simulation.kis_world import KisWorld, kis_world
+from tests.simulation.scenario import Scenario, drawn, drawn_short, fault, short
 
 NEVER_ON_THE_WIRE = (FaultKind.CLOCK_SKEW, FaultKind.CANCEL_RACES_FILL, FaultKind.FILL_FIRST)
 """Kinds that are no event, or that depend on a cancel or a book."""
@@ -29,20 +29,33 @@ def played(scenario: Scenario, folder: Path, *, paper: bool = False) -> KisWorld
     return world
 
 
-def test_a_morning_with_a_crash_breaks_nothing_over_kis(tmp_path: Path) -> None:
-    scenario = replace(SCRIPT, acts=SCRIPT.acts[:3], points=(60,), end=9.1 * 3600)
+def test_two_mornings_with_a_crash_and_a_weekend_between_break_nothing_over_kis(tmp_path: Path) -> None:
+    scenario = replace(SCRIPT, acts=SCRIPT.acts[:3], points=(40,), end=9.1 * 3600, days=2)
     world = played(scenario, tmp_path)
     assert world.judge.broken == []
-    assert (world.counts["crashes"], world.judge.kinds["RunEnded"]) == (1, 1)
+    assert (world.counts["crashes"], world.judge.kinds["RunEnded"]) == (1, 2)
+    assert world.days[1] - world.days[0] == 3
+    assert world.server.keys.issued == 2  # a token lives for a day
+    numbers = [number for known in world.judge.orders.values() for number in known.numbers]
+    assert len(set(numbers)) < len(numbers)  # KIS's begin anew each day
     assert world.judge.kinds["OrderFilled"] > 0
-    assert world.server.requests > 50
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_the_invariants_hold_in_the_first_minutes_over_kis(seed: int, tmp_path: Path) -> None:
-    world = played(replace(drawn_short(seed), days=1), tmp_path, paper=seed % 2 == 0)
+    world = kis_world(drawn_short(seed), tmp_path)
+    world.play()
+    assert world.judge.broken == [], f"play it again with: python -m tests.simulation --kis --quick --seed {seed}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 5, 10])  # a calm day, three stormy ones, 모의투자 with failing lists
+def test_the_invariants_hold_in_whole_sessions_over_kis(seed: int, tmp_path: Path) -> None:
+    world = KisWorld(drawn(seed), folder=tmp_path, paper=seed == 10)
+    world.play()
     assert world.judge.broken == [], f"play it again with: python -m tests.simulation --kis --seed {seed}"
+    assert world.judge.kinds["BarFolded"] > 100
 
 
 @pytest.mark.slow

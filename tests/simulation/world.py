@@ -124,7 +124,8 @@ class World:
         """The scenario from its first to its last moment."""
         with self:
             for number, day in enumerate(self.days):
-                self._day(day, self.scenario.acts if number == 0 else ())
+                acts = [act for act in self.scenario.acts if number == 0 or act.what == "crash"]
+                self._day(day, acts)
         return self.judge
 
     def _day(self, day: int, acts: Sequence[Act]) -> None:
@@ -177,9 +178,11 @@ class World:
     def run_until(self, at: int) -> None:
         """Let time pass, with restarts and looks on the way."""
         while self.loop.now_ns() < at:
-            marks = [at, self._looked + LOOK]
+            marks = [at]
             if self.next_start is not None:
                 marks.append(self.next_start)
+            if self.process is not None or self.next_start is not None:  # else nobody does anything
+                marks.append(self._looked + LOOK)
             self._wait(min(marks))
             now = self.loop.now_ns()
             if self.process is not None and (self.process.dead or (self._root is not None and self._root.done())):
