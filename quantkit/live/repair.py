@@ -2,8 +2,8 @@
 
 Contract: bars of sessions that passed since the last one folded come first, as backfill, out of the broker's candles;
 then the bars of the session that is on. Holes are filled name by name, those of bars not yet given before those that
-were; bars of sampled names are corrected like the latter. Bars shorter than a minute have no chart to be filled from. A
-request that fails is made again a second later.
+were, or with them where one answer holds both; bars of sampled names are corrected like the latter. Bars shorter than a
+minute have no chart to be filled from. A request that fails is made again a second later.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from quantkit.live.windows import Span
 
 _PASS: Final = 50  # requests before the list of holes is made anew
+_TOGETHER: Final = 25 * MINUTE  # so much of a chart comes at once
 _ATTEMPTS: Final = 30  # for a name's chart of a session that has passed
 
 
@@ -145,6 +146,12 @@ def _wanted(hub: MarketHub) -> list[tuple[str, str, int, int]]:
                 for symbol in hole.symbols:
                     since, until = spans.get((given, symbol, chart), (hole.begin, hole.end))
                     spans[given, symbol, chart] = min(since, hole.begin), max(until, hole.end)
+    for given, symbol, chart in [key for key in spans if key[0]]:
+        since, until = spans[given, symbol, chart]
+        fresh = spans.get((0, symbol, chart))
+        if fresh is not None and fresh[1] - since <= _TOGETHER:  # one request for both
+            spans[0, symbol, chart] = (since, max(until, fresh[1]))
+            del spans[given, symbol, chart]
     rank = {name: place for place, name in enumerate((*hub.plan.fed, *hub.plan.polled))}
     ordered = sorted(spans, key=lambda key: (key[0], hub.tries[key[1], key[2]], rank.get(key[1], 0), key[2]))
     return [(key[1], key[2], *spans[key]) for key in ordered]

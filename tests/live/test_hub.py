@@ -202,6 +202,22 @@ def test_without_a_chart_the_bar_is_given_in_time_and_is_not_valid() -> None:
     assert all(bar.complete for bar in ear.bars[3:])
 
 
+def test_holes_of_a_name_near_one_another_are_asked_for_at_once() -> None:
+    """The first minute was given with its holes before charts could be read; the second may still wait."""
+
+    def arrange(feed: FakeFeed) -> None:
+        feed.drops += [OPENS + 30 * SECOND, OPENS + 90 * SECOND]
+        feed.chart_error = lambda _symbol, now: now < OPENS + 123 * SECOND
+
+    ear = Ear()
+    _, feed = session([ear], end=OPENS + 4 * MINUTE, arrange=arrange)
+    assert [(symbol, since, until) for symbol, _, since, until in feed.asked[-2:]] == [
+        (name, OPENS, OPENS + 2 * MINUTE) for name in NAMES
+    ]  # fmt: skip
+    assert [bar.complete for bar in ear.bars] == [False, True, True]
+    assert {revision.end for revision in ear.revisions} == {OPENS + MINUTE}
+
+
 def test_a_feed_that_is_away_is_tried_until_it_comes_and_nothing_is_valid_meanwhile() -> None:
     ear = Ear()
 

@@ -265,10 +265,10 @@ async def play(
 
 
 async def _settled(hub: MarketHub, clock: VirtualClock, until: int) -> None:
-    """Wait until all bars that are over are given and corrected; twenty minutes at most."""
+    """Wait until all bars that are over are given and corrected; two hours at most."""
     made = hub.served[0].bars
     assert made is not None
-    for _ in range(240):
+    for _ in range(1_440):
         await clock.sleep_until(clock.now_ns() + 5 * SECOND)
         open_ = [hole for hole in (*made.holes(until), *made.scars()) if hole.end <= until]
         if not open_ and made.next_begin() >= until:
