@@ -50,6 +50,9 @@ def kis(
     cash: given.Cash = 100_000_000,
     faults: Annotated[Path | None, typer.Option(help="What goes wrong: a .json or .toml plan of kinds, below.")] = None,
     calls: Annotated[int | None, typer.Option(help="Requests a second for a key. Default: 20, on paper 2.")] = None,
+    ledger: Annotated[
+        int | None, typer.Option(help="Requests a second that ask for an account, counted besides. Default: no count.")
+    ] = None,
     port: Annotated[int, typer.Option(help="Of the REST server; 0: any free one.")] = 29443,
     stream_port: Annotated[int, typer.Option(help="Of the WebSocket server; 0: any free one.")] = 31000,
     keys: Annotated[Path, typer.Option(help="File for the keys of the accounts.")] = Path("kis_emulator.yaml"),
@@ -81,7 +84,7 @@ def kis(
     asyncio.run(
         _serve(
             exchange, keys=keys, real=real, start=start, speed=speed, accounts=accounts, cash=int(cash), faults=plan,
-            calls=calls, port=port, stream_port=stream_port, seed=seed,
+            calls=calls, ledger=ledger, port=port, stream_port=stream_port, seed=seed,
             overseas=None if overseas is None else partial(_charts, lake, given.parse_symbols(overseas)),
         )
     )  # fmt: skip
@@ -158,7 +161,7 @@ async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) 
         first = exchange.source.symbols[0]
         console.say(f"ask it: KIS_CONFIG={keys} quantkit kis call inquire_price market=J symbol={first}")
         told = ""
-        while not ended.is_set() and server.pace.now() < over:
+        while not ended.is_set() and server.alive and server.pace.now() < over:
             now = server.pace.now()
             stamp = f"{date_of(day_of(now))} {seoul(now)[:5]}"
             state = server.state()

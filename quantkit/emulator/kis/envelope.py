@@ -1,7 +1,7 @@
 """What KIS's answers look like: the envelope, refusals, numbers as text, pages.
 
-Contract: every value is text; a business answer comes with HTTP 200 and `rt_cd`, a gateway's with 500, that of OAuth
-with 403 and keys of its own. `msg1` is padded with blanks to 80 characters.
+Contract: every value is text; a business answer comes with HTTP 200 and `rt_cd`, a gateway's with 500, or 403 where a
+key is wrong, that of OAuth with keys of its own. `msg1` is padded with blanks to 80 characters.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ GATEWAY: Final = {
     "EGW00123": "기간이 만료된 token입니다.",
     "EGW00131": "유효하지 않은 hashkey입니다.",
     "EGW00132": "Content-Type이 유효하지 않습니다.",
+    "EGW00205": "credentials_type이 유효하지 않습니다.(Bearer)",
+    "EGW00208": "custtype이 유효하지 않습니다.",
     "EGW00133": "접근토큰 발급 잠시 후 다시 시도하세요(1분당 1회)",
     "EGW00201": "초당 거래건수를 초과하였습니다.",
     "EGW00215": "원장 초당 거래건수를 초과하였습니다.",
@@ -97,11 +99,12 @@ def turned_away(error: Business, headers: Sequence[tuple[str, str]]) -> Reply:
     return Reply(200, text(body), (*headers, ("tr_cont", "")))
 
 
-def stopped(error: Gateway, headers: Sequence[tuple[str, str]]) -> Reply:
-    """A refusal of the gateway."""
+def stopped(error: Gateway, headers: Sequence[tuple[str, str]], *, oauth: bool) -> Reply:
+    """A refusal of the gateway; that of OAuth has keys of its own."""
     words = GATEWAY.get(error.code, "")
-    if error.status == 403:
-        return Reply(403, text({"error_description": words, "error_code": error.code}), tuple(headers))
+    if oauth:
+        told = {"error_description": words, "error_code": error.code}
+        return Reply(error.status, text(told), tuple(headers))
     body = {"rt_cd": "1", "msg_cd": error.code, "msg1": words}
     return Reply(error.status, text(body), tuple(headers))
 
@@ -118,6 +121,11 @@ def signed(value: float) -> str:
     return "2" if value > 0 else "5" if value < 0 else "3"
 
 
+def digits(said: str) -> bool:
+    """Whether a parameter is a whole number, without a sign."""
+    return said.isascii() and said.isdigit()
+
+
 def day_asked(said: str, what: str) -> int:
     """The epoch day of a parameter such as 20250709. Business names `what` where it is none."""
     try:
@@ -132,7 +140,7 @@ def page(rows: Sequence[Row], given: dict[str, str], cont: str, size: int, *, wi
     given: its parameters, upper case; cont: its header tr_cont. Without "N" there, or without the key, it is the first.
     """
     key = given.get(f"CTX_AREA_NK{width}", "").strip()
-    start = int(key) if cont == "N" and key.isdigit() else 0
+    start = int(key) if cont == "N" and digits(key) else 0
     more = start + size < len(rows)
     mark = str(start + size) if more else ""
     first = given.get(f"CTX_AREA_FK{width}", "").strip() or "0"

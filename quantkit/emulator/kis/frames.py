@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from quantkit.emulator.issue import Issue
     from quantkit.trading.ports import Quote, Tick
 
+UNIFIED_BOOK: Final = 65
 COLUMNS: Final = {"2025": (46, 59, 23), "2026-02": (46, 59, 26), "2026-09": (47, 63, 26)}
 ELW_TRADE, ELW_BOOK = 63, 73
 
@@ -113,8 +114,8 @@ class Running:
         return "^".join(fields)
 
 
-def book_record(quote: Quote, running: Running, *, columns: str) -> str:
-    """A book as the record of H0STASP0, an ELW's as that of H0EWASP0."""
+def book_record(quote: Quote, running: Running, *, columns: str, unified: bool = False) -> str:
+    """A book as the record of H0STASP0, an ELW's as that of H0EWASP0; of H0UNASP0 with six columns more behind."""
     asks = [*quote.asks[:10], *[(0.0, 0)] * (10 - len(quote.asks[:10]))]
     bids = [*quote.bids[:10], *[(0.0, 0)] * (10 - len(quote.bids[:10]))]
     expected = quote.expected or 0.0
@@ -130,8 +131,11 @@ def book_record(quote: Quote, running: Running, *, columns: str) -> str:
     if running.is_elw:
         called = [fields[47], fields[48], fields[51], fields[50], fields[52]]
         return "^".join([*fields[:45], *called, *["0"] * (ELW_BOOK - 51), fields[49]])
-    more = COLUMNS[columns][1] - len(fields)
-    return "^".join([*fields, *["0"] * more])
+    width = UNIFIED_BOOK if unified else COLUMNS[columns][1]
+    fields += ["0"] * (width - len(fields))
+    if width == 63:
+        fields[-1] = "2"  # MARKET_CLS_CODE: in session
+    return "^".join(fields)
 
 
 def notice_record(given: dict[str, str], *, columns: str) -> str:

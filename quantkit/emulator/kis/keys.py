@@ -19,7 +19,7 @@ from quantkit.emulator.session import SECOND, day_of, seoul
 from quantkit.market.days import date_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 LIFE: Final = 86_400 * SECOND
 SAME: Final = 6 * 3600 * SECOND
@@ -182,8 +182,12 @@ class Keys:
         """Whose call this is, counted. Gateway: no such key, no such token, or too many calls."""
         owner = self.customer(headers.get("appkey"), headers.get("appsecret"))
         words = headers.get("authorization", "").split()
-        if len(words) != 2 or words[0].lower() != "bearer":
+        if words and words[0].lower() != "bearer":
+            raise Gateway("EGW00205")
+        if len(words) != 2:
             raise Gateway("EGW00121")
+        if headers.get("custtype", "P") not in ("P", "B"):
+            raise Gateway("EGW00208")
         appkey, issued = self._owners.get(words[1], ("", 0))
         if appkey != owner.appkey:
             raise Gateway("EGW00121")
@@ -198,6 +202,11 @@ class Keys:
         window = self._ledger.get(owner.account)
         if window is not None and not window.take(self._seconds()):
             raise Gateway("EGW00215")
+
+
+def hash_of(owner: Customer, body: Mapping[str, str]) -> str:
+    """The hash key of a body."""
+    return hashlib.sha256(f"{owner.appkey} {json.dumps(body, sort_keys=True)}".encode()).hexdigest()
 
 
 def _granted(body: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from quantkit.data.bars import TRADED
 from quantkit.data.stamps import step_us
-from quantkit.emulator.kis.envelope import Answer, Business, signed
+from quantkit.emulator.kis.envelope import Answer, Business, digits, signed
 from quantkit.market.days import SEOUL
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Overseas:
 
     def _minutes(self, given: dict[str, str]) -> Answer:
         many = given.get("NREC", "")
-        if not many.isdigit() or not given.get("NMIN", "").isdigit():
+        if not digits(many) or not digits(given.get("NMIN", "")):
             raise Business("OPSQ2002", "ERROR : INPUT FIELD NREC, NMIN")
         found = self._column(f"{int(given['NMIN'])}m", given.get("SYMB", ""))
         rows = [] if found is None else self._rows(*found)

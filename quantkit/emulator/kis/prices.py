@@ -72,7 +72,8 @@ class Prices:
                     said.add(hearers, feed, running.record(tick, quote, columns=self.columns), tick, lossy)
             for feed in books:
                 if hearers := self._hearers.get((feed, running.code)):
-                    said.add(hearers, feed, book_record(quote, running, columns=self.columns))
+                    unified = feed == "H0UNASP0"
+                    said.add(hearers, feed, book_record(quote, running, columns=self.columns, unified=unified))
         said.send()
 
     def _of(self, name: str, time: int) -> Running | None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.emulator.candles import candles
 from quantkit.emulator.kis import codes
-from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, signed
+from quantkit.emulator.kis.envelope import Answer, Business, day_asked, digits, number, signed
 from quantkit.emulator.prints import candle_of
 from quantkit.emulator.session import DAY, SECOND, day_of, hhmmss, midnight, session_clock
+from quantkit.errors import BadData
 from quantkit.market.calendar import is_session
 from quantkit.market.days import date_of
 from quantkit.trading.ports import Candle
@@ -225,7 +226,7 @@ class Quotes:
         day = self.today(given)
         date = _epoch(given.get("FID_INPUT_DATE_1", "")) if past else self.exchange.day or 0
         hour = given.get("FID_INPUT_HOUR_1", "").ljust(6, "0")
-        if not hour.isdigit() or len(hour) != 6:
+        if not digits(hour) or len(hour) != 6:
             raise Business("OPSQ2002", "ERROR : INPUT FIELD FID_INPUT_HOUR_1")
         asked = midnight(date) + (int(hour[:2]) * 3600 + int(hour[2:4]) * 60 + int(hour[4:])) * SECOND
         found: list[Candle] = []
@@ -333,10 +334,13 @@ class Quotes:
     def holidays(self, given: dict[str, str]) -> Answer:
         """chk-holiday: 24 days from a date on."""
         begun = _epoch(given.get("BASS_DT", ""))
+        try:
+            open_ = [is_session(date_of(day)) for day in range(begun, begun + 24)]
+        except (BadData, OverflowError):
+            raise Business("OPSQ2002", "ERROR : INPUT FIELD BASS_DT") from None
         rows = []
-        for day in range(begun, begun + 24):
-            date = date_of(day)
-            opened = "Y" if is_session(date) else "N"
+        for day, session in enumerate(open_, begun):
+            date, opened = date_of(day), "Y" if session else "N"
             rows.append({
                 "bass_dt": f"{date:%Y%m%d}", "wday_dvsn_cd": f"{date.isoweekday() % 7 + 1:02d}", "bzdy_yn": opened,
                 "tr_day_yn": opened, "opnd_yn": opened, "sttl_day_yn": opened,

@@ -31,7 +31,7 @@ from quantkit.emulator.faults import FaultKind, FaultPlan
 from quantkit.emulator.kis import garbage, http, masters
 from quantkit.emulator.kis.envelope import Answer, Business, Gateway, answered, stopped, text, turned_away
 from quantkit.emulator.kis.http import HOLD, Reply, Request
-from quantkit.emulator.kis.keys import Customer, Keys, customers
+from quantkit.emulator.kis.keys import Customer, Keys, customers, hash_of
 from quantkit.emulator.kis.overseas import Overseas
 from quantkit.emulator.kis.pace import Pace
 from quantkit.emulator.kis.quotes import Quotes
@@ -61,6 +61,7 @@ ACCOUNT: Final = {
     "TTTC0081R": "daily", "TTTC8001R": "daily", "CTSC9215R": "daily", "CTSC9115R": "daily", "TTTC0084R": "changeable",
     "TTTC8036R": "changeable", "TTTC8908R": "buyable", "TTTC8408R": "sellable", "TTTC8434R": "balance",
 }  # fmt: skip
+LEDGER: Final = frozenset((*ORDERS.values(), *ACCOUNT.values()))
 NOT_ON_PAPER: Final = frozenset({"TTTC0084R", "TTTC8036R", "TTTC8408R"})
 PATHS: Final = {
     "buy": "order-cash", "sell": "order-cash", "change": "order-rvsecncl", "daily": "inquire-daily-ccld",
@@ -165,6 +166,11 @@ class KisEmulator:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), 1.0)
 
+    @property
+    def alive(self) -> bool:
+        """Whether time goes on; what stopped it is raised on leaving."""
+        return self._heart is not None and not self._heart.done()
+
     async def _beat(self) -> None:
         """Let the exchange follow the clock."""
         while True:
@@ -186,12 +192,13 @@ class KisEmulator:
             return self._control(request)
         if request.path.startswith(masters.FOLDER):
             return masters.file(self.quotes, request.path.removeprefix(masters.FOLDER))
+        oauth = request.path.startswith("/oauth2/")
         try:
-            if request.path.startswith("/oauth2/") or request.path == "/uapi/hashkey":
+            if oauth or request.path == "/uapi/hashkey":
                 return Reply(200, text(self._oauth(request)), headers)
             return await self._service(request, headers)
         except Gateway as error:
-            return stopped(error, headers)
+            return stopped(error, headers, oauth=oauth)
         except Business as error:
             return turned_away(error, headers)
 
@@ -214,25 +221,27 @@ class KisEmulator:
             case "/oauth2/Approval":
                 return self.keys.approval(body)
             case "/uapi/hashkey":
-                self.keys.customer(request.headers.get("appkey"), request.headers.get("appsecret"))
-                return {"BODY": body, "HASH": secrets.token_hex(32)}
+                owner = self.keys.customer(request.headers.get("appkey"), request.headers.get("appsecret"))
+                return {"BODY": body, "HASH": hash_of(owner, body)}
         raise Gateway("EGW00101")
 
     async def _service(self, request: Request, headers: tuple[tuple[str, str], ...]) -> Reply:
         owner = self.keys.caller(request.headers)
         what = self._what(request)
-        given = _body(request) if request.method == "POST" else {k.upper(): v for k, v in request.query.items()}
+        posted = request.method == "POST"
+        given = _posted(owner, request) if posted else {name.upper(): said for name, said in request.query.items()}
         name = _FAULTS.get(what, "day") if isinstance(what, str) else "day"
         if what == "change":
             name = "cancel" if given.get("RVSE_CNCL_DVSN_CD") == "02" else "modify"
         self.exchange.advance(self.pace.now())
         strikes = self.faults.strikes(name, self.pace.now(), given.get("PDNO") or given.get("FID_INPUT_ISCD"))
-        if what in ("buy", "sell", "change", "daily", "changeable", "buyable", "sellable", "balance"):
+        ledger = isinstance(what, str) and what in LEDGER
+        if ledger:
             self.keys.at_the_ledger(owner)
         if _K.TOKEN_EXPIRED in strikes:
             raise Gateway("EGW00123")
         if _K.RATE_LIMITED in strikes:
-            raise Gateway("EGW00201")
+            raise Gateway("EGW00215" if ledger and strikes[_K.RATE_LIMITED].chance < 0.5 else "EGW00201")
         error = strikes.get(_K.SERVER_ERROR)
         if _K.REQUEST_LOST in strikes:
             return HOLD
@@ -374,6 +383,16 @@ class KisEmulator:
             "frames": self.streams.sent,
             "injected": {str(kind): count for kind, count in self.faults.injected.items()},
         }
+
+
+def _posted(owner: Customer, request: Request) -> dict[str, str]:
+    """The body of a service's POST, whose hash key, where it has one, is its own."""
+    if not request.headers.get("content-type", "application/json").startswith("application/json"):
+        raise Gateway("EGW00132")
+    body, told = _body(request), request.headers.get("hashkey")
+    if told and told != hash_of(owner, body):
+        raise Gateway("EGW00131")
+    return body
 
 
 def _body(request: Request) -> dict[str, str]:

@@ -178,6 +178,9 @@ class Stream:
         except (ValueError, KeyError, TypeError):
             self._answer(session, "(null)", "", "1", "OPSP9999", "JSON PARSING ERROR : input not found")
             return True
+        if header.get("custtype") not in ("P", "B"):
+            self._answer(session, tr, key, "1", "OPSP8998", "invalid custtype")
+            return True
         owner = self.keys.approved(str(header.get("approval_key", "")))
         if owner is None:
             self._answer(session, tr, key, "1", "OPSP0011", "invalid approval : NOT FOUND")

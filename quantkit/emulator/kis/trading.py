@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from quantkit.emulator.kis import codes
-from quantkit.emulator.kis.envelope import Answer, Business, day_asked, number, page
+from quantkit.emulator.kis.envelope import Answer, Business, day_asked, digits, number, page
 from quantkit.emulator.session import day_of, hhmmss
 from quantkit.errors import Refused
 from quantkit.market.costs import Costs
@@ -105,7 +105,7 @@ class Trading:
 
     def number(self, odno: str) -> str:
         self._today()
-        if not odno.isdigit():
+        if not digits(odno):
             raise self._refusal("UNKNOWN_ORDER")
         return f"{int(odno) + self._bases[self._day]:010d}"
 
@@ -158,6 +158,8 @@ class Trading:
             self.paper and given.get("EXCG_ID_DVSN_CD", "KRX") != "KRX"
         ):
             raise Business("APBK3013", "해당 거래소로 주문할 수 없습니다.")
+        if kind is OrderType.CONDITIONAL and given.get("EXCG_ID_DVSN_CD") == "SOR":
+            raise Business("APBK1943", "주문구분을 확인하여 주십시오.")
         price = self._price(given, given["ORD_DVSN"])
         try:
             order = self.exchange.submit(
@@ -221,11 +223,7 @@ class Trading:
         return found
 
     def _price(self, given: dict[str, str], code: str) -> float | None:
-        said = given.get("ORD_UNPR", "")
-        try:
-            price = float(said or "0")
-        except ValueError:
-            raise Business("OPSQ2002", "ERROR : INPUT FIELD ORD_UNPR") from None
+        price = _asked_price(given)
         if code in PRICED:
             return price
         if price:
@@ -393,14 +391,14 @@ class Trading:
         self.check_account(owner, given)
         orderable = max(0, self.exchange.cash(owner.name).orderable)
         issue = codes.find(self.exchange.issues, given.get("PDNO", ""))
-        price = float(given.get("ORD_UNPR", "") or 0)
+        price = _asked_price(given)
         if issue is not None and (given.get("ORD_DVSN") == "01" or not price):
             price = float(issue.upper) if issue.upper < math.inf else self._last(issue.symbol)
         quantity = 0
         if price:
             quantity = int(orderable // price)
-            while quantity and quantity * price + _FEES.commission_on(int(quantity * price)) > orderable:
-                quantity -= 1
+            while (lacks := quantity * price + _FEES.commission_on(int(quantity * price)) - orderable) > 0:
+                quantity -= max(1, int(lacks // (2 * price)))  # the fee shrinks as well
         output = {
             "ord_psbl_cash": number(orderable), "ord_psbl_sbst": "0", "ruse_psbl_amt": "0", "fund_rpch_chgs": "0",
             "psbl_qty_calc_unpr": number(price), "nrcvb_buy_amt": number(orderable), "nrcvb_buy_qty": number(quantity),
@@ -428,6 +426,14 @@ class Trading:
 
 def _whole(given: dict[str, str], name: str) -> int:
     said = given.get(name, "")
-    if not said.isdigit():
+    if not digits(said):
         raise Business("OPSQ2002", f"ERROR : INPUT FIELD {name}")
     return int(said)
+
+
+def _asked_price(given: dict[str, str]) -> float:
+    """ORD_UNPR; 0 where there is none."""
+    said = given.get("ORD_UNPR", "").strip() or "0"
+    if not digits(said.replace(".", "", 1)):
+        raise Business("OPSQ2002", "ERROR : INPUT FIELD ORD_UNPR")
+    return float(said)

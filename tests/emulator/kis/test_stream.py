@@ -25,6 +25,25 @@ async def test_registrations_are_acknowledged_each_in_its_way() -> None:
         assert (await mine.ask("H0STCNT0", NAME, approval="none"))["msg_cd"] == "OPSP0011"
 
 
+async def test_a_registration_says_whose_it_is() -> None:
+    async with emulator() as server, ear(server) as mine:
+        header = {"approval_key": mine.key, "tr_type": "1", "content-type": "utf-8"}
+        await mine.socket.send(json.dumps({"header": header, "body": {"input": {"tr_id": "H0STCNT0", "tr_key": NAME}}}))
+        assert json.loads(await mine.text())["body"]["msg_cd"] == "OPSP8998"
+
+
+async def test_a_unified_book_has_six_columns_more_than_the_first_ones() -> None:
+    async with emulator(paper=False) as server, ear(server) as mine:
+        await mine.ask("H0STASP0", NAME)
+        await mine.ask("H0UNASP0", NAME)
+        server.pace.skip(60)
+        server.advance()
+        told = dict([await mine.records() for _ in range(2)])
+        ours, both = told["H0STASP0"][0], told["H0UNASP0"][0]
+        assert (len(ours), len(both), ours[62]) == (63, 65, "2")
+        assert ours[:59] == both[:59]
+
+
 async def test_the_42nd_registration_is_one_too_many() -> None:
     async with emulator() as server, ear(server) as mine:
         codes = [(await mine.ask("H0STCNT0", f"{k:06d}"))["msg_cd"] for k in range(42)]
