@@ -2,7 +2,8 @@
 
 Contract: nobody but `_write` touches the engine or the journal. Inputs are taken in the order they came:
 
-1. `reduce` makes entries and effects of one, and of those that wait behind it, up to the first that has effects;
+1. `reduce` makes entries and effects of one, and of those that wait behind it, up to the first that has effects other
+   than timers;
 2. ONE transaction writes the entries (and the state, when it is due);
 3. only then the effects start, so nothing leaves this machine that the journal does not know.
 
@@ -26,7 +27,7 @@ from quantkit.live import metrics
 from quantkit.live.clock import SECOND
 from quantkit.live.effects import Effects, Limits
 from quantkit.live.haltfile import read_halt
-from quantkit.live.messages import Answered, Command, ConnectionChanged, Effect, Input, Noticed, Submit
+from quantkit.live.messages import Answered, Command, ConnectionChanged, Effect, Input, Noticed, Submit, Wake
 from quantkit.trading.backoff import Backoff
 from quantkit.trading.events import Entry, Kind
 
@@ -229,22 +230,24 @@ class AccountRunner:
     # --- the writer -------------------------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        """What waits is reduced in its order, up to the first turn that wants something done; one transaction keeps all
-        of it, then that is done. So a burst of answers waits for the disk once, not once each."""
+        """What waits is reduced in its order, up to the first turn that wants more done than to be woken; one
+        transaction keeps all of it, then that is done. So a burst of answers waits for the disk once, not once each."""
         while True:
-            item, batch, effects = await self._inbox.get(), _Batch(), []
+            item, batch, wakes, effects = await self._inbox.get(), _Batch(), list[Effect](), list[Effect]()
             metrics.QUEUE_DEPTH.labels(self.account).set(self._inbox.qsize())
             while not isinstance(item, _Leave):
                 effects = await self._turn(item, batch)
-                whole = effects or self.engine.due or isinstance(item, Command) or len(batch.items) == _TURNS
+                acts = any(not isinstance(effect, Wake) for effect in effects)
+                whole = acts or self.engine.due or isinstance(item, Command) or len(batch.items) == _TURNS
                 if whole or self._inbox.empty():
                     break
+                wakes += effects
                 item = self._inbox.get_nowait()
             if batch.items:
                 await self._append(batch)
             if isinstance(item, _Leave):
                 return
-            for effect in effects:
+            for effect in (*wakes, *effects):
                 self._start(effect, item)
             if isinstance(item, Command) and item.name == "stop":
                 self._stopping.set()

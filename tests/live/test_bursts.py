@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from quantkit.live.clock import SECOND
+from quantkit.live.messages import Effect, Input, TimerFired, Wake
+from quantkit.trading.events import Entry, Kind
+from tests.live.doubles import TinyEngine, tiny_reduce
 from tests.live.test_runner import World, play
 
 
@@ -29,3 +33,21 @@ def test_a_bug_leaves_what_was_reduced_before_it() -> None:
     world = play(act)
     assert [entry.payload.get("code") for entry in world.journal.entries] == ["A", None, "BUG"]
     assert world.journal.snapshots == []
+
+
+def test_who_wants_only_to_be_woken_holds_up_no_burst() -> None:
+    def reduce(engine: TinyEngine, item: Input) -> tuple[TinyEngine, list[Entry], list[Effect]]:
+        if isinstance(item, TimerFired) and item.name.startswith("again"):
+            alarm = {"code": item.name, "detail": ""}
+            wake = Wake(f"last {item.name}", item.time + SECOND)
+            return engine, [Entry(Kind.ALARM, item.time, alarm)], [wake]
+        return tiny_reduce(engine, item)
+
+    async def act(world: World) -> None:
+        for number in range(3):
+            world.runner.post(TimerFired(world.clock.now_ns(), f"again {number}"))
+        await asyncio.sleep(5)
+
+    world = play(act, reduce=reduce)
+    assert world.journal.appends[0] == 3
+    assert {item.name for item in world.heard(TimerFired)} == {"last again 0", "last again 1", "last again 2"}
