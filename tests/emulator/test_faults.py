@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from quantkit.cli import emulate
 from quantkit.emulator.faults import CONCERNS, FORMS, Fault, FaultKind, FaultPlan
 from quantkit.emulator.session import SECOND, session_clock
 from quantkit.errors import ConfigError
@@ -116,6 +117,14 @@ def test_garbage_has_any_of_its_forms() -> None:
         what = CONCERNS[kind][0]
         assert {any_.strikes(what, OPEN)[kind].form for _ in range(100)} == set(forms)
         assert {one.strikes(what, OPEN)[kind].form for _ in range(20)} == {forms[0]}
+
+
+def test_every_kind_and_form_is_in_the_page_and_every_kind_in_the_help() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "live.md").read_text(encoding="utf-8")
+    names = [*map(str, FaultKind), *(form for forms in FORMS.values() for form in forms)]
+    assert [name for name in names if f"`{name}`" not in page] == []
+    told = emulate.kis.__doc__ or ""
+    assert [kind for kind in FaultKind if kind not in told] == []
 
 
 def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
