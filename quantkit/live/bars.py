@@ -162,7 +162,8 @@ class TickBars:
         self._started = opens if started is None else started
         self._known = frozenset(symbols)
         self._sampled = frozenset(sampled)
-        self._last = {name: (last or {}).get(name, float("nan")) for name in symbols}
+        self._base = dict(last or {})
+        self._last = {name: self._base.get(name, float("nan")) for name in symbols}
         self._last_time = dict.fromkeys(symbols, 0)
         self._buckets = self._grid()
         self._next = next((i for i, b in enumerate(self._buckets) if b.end > after), len(self._buckets))
@@ -273,7 +274,8 @@ class TickBars:
     def fill(self, symbol: str, since: int, until: int, candles: Sequence[Candle]) -> tuple[Revision, ...]:
         """The broker's candles of (since, until]: whole bars in there are theirs, also where no candle says "no trade".
 
-        Bars not yet given take them in; for those that were, the rows that differ come back as revisions.
+        Bars not yet given take them in; for those that were, the rows that differ come back as revisions. A trade that
+        was heard and that no candle has stays in a bar that was given, but not one that a snapshot told of.
         """
         changed = []
         for bucket in self._buckets:
@@ -283,11 +285,16 @@ class TickBars:
             row = _joined(parts) if parts else None
             if bucket.closed:
                 bucket.filled.add(symbol)
-                if row is not None and _differs(bucket.rows.get(symbol), row):
+                if row is None and symbol in self._sampled and symbol in bucket.rows:
+                    del bucket.rows[symbol]  # what a snapshot saw was traded after it
+                    row = [self._before(bucket, symbol)] * 4 + [0.0] * 4
+                elif row is not None and _differs(bucket.rows.get(symbol), row):
                     bucket.rows[symbol] = row
-                    self.revised.add((bucket.end, symbol))
                     self._remember(symbol, row[_CLOSE], int(row[_LAST]))
-                    changed.append(Revision(bucket.end, _candle(symbol, bucket.end, row)))
+                else:
+                    continue
+                self.revised.add((bucket.end, symbol))
+                changed.append(Revision(bucket.end, _candle(symbol, bucket.end, row)))
                 continue
             if row is None and self.confirm and symbol in bucket.rows:
                 continue  # it traded: the chart of the day is not there yet
@@ -297,6 +304,11 @@ class TickBars:
             else:
                 bucket.rows.pop(symbol, None)
         return tuple(changed)
+
+    def _before(self, bucket: _Bucket, symbol: str) -> float:
+        """The price that a bar without a trade carries on."""
+        closes = [each.rows[symbol][_CLOSE] for each in self._buckets if each.end < bucket.end and symbol in each.rows]
+        return closes[-1] if closes else self._base.get(symbol, float("nan"))
 
     def rows(self, symbol: str) -> tuple[Candle, ...]:
         """All bars of one name with a trade, late ticks included: to lay beside the broker's chart."""

@@ -227,6 +227,22 @@ def test_a_sampled_name_is_given_on_time_and_corrected_once() -> None:
     assert bars.scars() == ()
 
 
+def test_a_trade_that_a_snapshot_saw_too_early_is_taken_out_of_a_quiet_bar() -> None:
+    bars = minutes(sampled=("B",))
+    bars.add([tick("A", 1, 101.0), tick("B", 59.9, 51.0, 9), tick("B", 119.9, 52.0, 3)])
+    bars.outage(OPENS, OPENS + SECOND, symbols=["A"])
+    bars.close_due(OPENS + 2 * MINUTE + GRACE + 12 * SECOND)
+    first, second = OPENS + MINUTE, OPENS + 2 * MINUTE
+    assert [(made.end, made.candle) for made in bars.fill("B", OPENS, first, [])] == [
+        (first, Candle("B", first, 50.0, 50.0, 50.0, 50.0, 0, 0.0))
+    ]  # fmt: skip
+    assert bars.fill("B", first, second, [Candle("B", second, 51.0, 52.0, 51.0, 52.0, 12)]) != ()
+    assert [candle.volume for candle in bars.rows("B")] == [12]
+    assert bars.fill("A", OPENS, first, []) == ()  # it was heard: the chart may be late
+    assert [candle.volume for candle in bars.rows("A")] == [1]
+    assert bars.scars() == ()
+
+
 def test_minute_candles_fill_longer_bars() -> None:
     bars = minutes(length=5 * MINUTE, patience=MINUTE)
     bars.outage(OPENS, OPENS + SECOND)
