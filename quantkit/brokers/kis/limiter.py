@@ -64,6 +64,7 @@ class Limiter:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = 0
         self._closed_until = 0
+        self._gone = False  # somebody went in this pass of the loop
         self._pump: asyncio.Task[None] | None = None
 
     @property
@@ -82,10 +83,8 @@ class Limiter:
         self._count += 1
         heapq.heappush(self._waiting, (int(lane), self._count, future))
         self._let_go()
-        if not future.done() and self._waiting[0][2] is future:  # first of all now: whoever was, went later perhaps
-            if self._pump is not None:
-                self._pump.cancel()
-            self._pump = asyncio.create_task(self._run(), name="kis limiter")
+        if not self._gone and self._waiting and self._waiting[0][2] is future:  # whoever was first, went later perhaps
+            self._wait()
         await future
 
     def pause(self, seconds: float | None = None) -> None:
@@ -93,14 +92,21 @@ class Limiter:
         wait = self._window if seconds is None else round(seconds * SECOND)
         self._closed_until = max(self._closed_until, self._clock.now_ns() + wait)
 
+    def _wait(self) -> None:
+        """Look again when the first who waits may go."""
+        if self._pump is not None:
+            self._pump.cancel()
+        self._pump = asyncio.create_task(self._run(), name="kis limiter")
+
     async def _run(self) -> None:
-        """While somebody waits: sleep until the first of them may go."""
-        while self._waiting:
+        while self._waiting and not self._gone:
             await self._clock.sleep_until(self._next())
             self._let_go()
 
     def _let_go(self) -> None:
-        while self._waiting:
+        """Let the first go, where it may: one in each pass of the loop. A request takes half a millisecond to leave, so
+        of many that come at once the rest still waits when one of a better lane comes."""
+        while self._waiting and not self._gone:
             lane, _, future = self._waiting[0]
             if future.done():  # whoever waited was cancelled
                 heapq.heappop(self._waiting)
@@ -108,8 +114,17 @@ class Limiter:
                 heapq.heappop(self._waiting)
                 self._started.append(now)
                 future.set_result(None)
+                self._gone = True
+                asyncio.get_running_loop().call_soon(self._passed)
             else:
                 return
+
+    def _passed(self) -> None:
+        """The next pass has come."""
+        self._gone = False
+        self._let_go()
+        if self._waiting and not self._gone:
+            self._wait()
 
     def _next(self) -> int:
         return self._opens(self._waiting[0][0])

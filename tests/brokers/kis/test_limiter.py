@@ -56,6 +56,12 @@ def test_who_waits_goes_by_lane_and_then_by_arrival() -> None:
     assert found == [Lane.DATA, *reversed(lanes)]
 
 
+def test_of_many_that_come_at_once_the_better_lane_goes_first() -> None:
+    found = started(19, [(0, Lane.ORDER)] * 5 + [(0, Lane.CANCEL), (0, Lane.REDUCE)])
+    assert [lane for _, lane in found] == [Lane.ORDER, Lane.CANCEL, Lane.REDUCE] + [Lane.ORDER] * 4
+    assert {at for at, _ in found} == {0}
+
+
 def test_a_cancel_that_comes_late_does_not_wait_for_the_sleep_of_others() -> None:
     found = started(2, [(0, Lane.REDUCE), (500, Lane.REDUCE), (600, Lane.DATA), (700, Lane.CANCEL)])
     assert found[2] == (WINDOW, Lane.CANCEL)
