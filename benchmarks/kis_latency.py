@@ -4,8 +4,9 @@ of a fill leaving it to the row that is durable in the journal.
 Work: KIS's emulated servers (실전) in a process of their own, 40 names (what one session of KIS holds) and 2,000 trades
 a second over a real WebSocket; in this one a host as `quantkit live --broker kis` builds it: client, stream, feed, hub
 of two-second bars, decider, fold, gates, journal on disk (SQLite, synchronous=FULL), KIS's limiter. The rule holds all
-names with a stop; every 0.2 s the next one prints a trade through it, and two bars later it is bought again. Orders
-are far below what KIS takes (20 requests a second), so no order waits for the limiter. Both ends of each figure are
+names with a stop; every 0.2 s the next one prints a trade through it, and two bars later it is bought again, so one
+stop in ten fires while the ten buys of a bar leave. Sales that take risk away have 6 of KIS's 20 requests a second for
+themselves and need 5, so none of them waits for the limiter. Both ends of each figure are
 stamped on the machine's monotonic clock: a frame where the emulator sends it, an order where the emulator has it whole,
 a row where its transaction has returned. The first round of names warms up and does not count.
 
