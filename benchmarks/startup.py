@@ -5,8 +5,8 @@
                 that does the same with backtesting.py (read the CSV, run an SMA cross with costs, print figures)
     first ever  the same `quantkit backtest` with an empty kernel cache, beside vectorbt's first `from_orders` with its
                 Numba engine (its own cache empty too)
-    first call  only the first `backtest(...)` of a new process, numba's own import in it, bars and pandas there before,
-                of targets and of a rule (`on_bar`): with kernels cached, and ever
+    first call  only the first `backtest(...)` of a new process, its strategy's file and numba's own import in it, bars
+                and pandas there before, of targets and of a rule (`on_bar`): with kernels cached, and ever
 
 Python's bytecode cache is on. Each line is the median of several processes after one that is not counted; the
 first-ever runs are single ones, each in a cache folder of its own.
@@ -66,9 +66,8 @@ days = pd.bdate_range("2004-01-05", periods=5000, tz="Asia/Seoul").as_unit("ns")
 close = np.floor(500 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.015, (5000, 1)), axis=0))) * 100 + 1_000
 fields = {"open": close, "high": close + 100, "low": close - 100, "close": close, "volume": np.full((5000, 1), 1e6)}
 bars = qk.Bars(times=days, symbols=("000001",), fields=fields)
-strategy = qk.load_strategy(sys.argv[1])()
 begun = time.perf_counter()
-qk.backtest(strategy, bars)
+qk.backtest(qk.load_strategy(sys.argv[1])(), bars)
 print(time.perf_counter() - begun)
 """
 

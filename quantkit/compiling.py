@@ -23,7 +23,7 @@ from quantkit.progress import in_notebook
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MESSAGE: Final = "compiling quantkit's kernels, once per machine: about 15 s"
+MESSAGE: Final = "compiling quantkit's kernels, once per machine: about 10 s"
 
 _PLACES: Final = 70_000  # of eight bytes, on CPython's stack of frames
 
