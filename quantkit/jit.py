@@ -28,7 +28,6 @@ from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_machinery import PassManager
 from numba.core.typed_passes import (
     AnnotateTypes,
-    IRLegalization,
     NativeLowering,
     NoPythonBackend,
     NopythonTypeInference,
@@ -183,26 +182,30 @@ class _EntryLibrary(JITCodeLibrary):
 
 
 class _Flags(Flags):
-    """Numba's settings of one compilation, compared by what was set: Numba looks each operator of a step up by them,
-    and comparing all that could be set is a tenth of the time to compile."""
+    """Numba's settings of a step, which for the operators in it are the same in all steps.
+
+    Numba looks up by them what each `+`, `[]` or `max` becomes. To compare all settings there are is a tenth of the
+    time to compile, and where two differ each operator is made once more.
+    """
 
     def __hash__(self) -> int:
-        return len(self._values)
+        return hash(_Flags)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is _Flags and self._values == other._values
+        return type(other) is _Flags
 
 
 _PASSES: tuple[Any, ...] = (
     TranslateByteCode, FixupArgs, IRProcessing, DeadBranchPrune, GenericRewrites, ReconstructSSA,
-    NopythonTypeInference, PreLowerStripPhis, IRLegalization, AnnotateTypes, NativeLowering, NoPythonBackend,
+    NopythonTypeInference, PreLowerStripPhis, AnnotateTypes, NativeLowering, NoPythonBackend,
 )  # fmt: skip
 
 
 class _InnerCompiler(CompilerBase):
     """The passes of Numba's own pipeline that a step needs, into an `_InnerLibrary`.
 
-    The others look for what no step has: closures, comprehensions, expressions of whole arrays.
+    The others look for what no step has (closures, comprehensions, expressions of whole arrays), or say where a
+    variable's life ends, which matters only where references are counted.
     """
 
     library: type[JITCodeLibrary] = _InnerLibrary
