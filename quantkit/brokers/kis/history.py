@@ -6,7 +6,7 @@
     2. what lacks sessions of the calendar from start to end, from a name's first day on, without a row     `_lacking`
     3. days       raw and adjusted charts, backwards by a hundred rows; actions from one beside the other   `_daily`
     4. minutes    day by day, newest first, until KIS has none any more                                     `_minutes`
-    5. landing    every BATCH_ROWS rows, and when it ends or breaks off: actions, then bars                 `_land`
+    5. landing    every BATCH_ROWS rows or EVERY, and when it ends or breaks off: actions, then bars        `_land`
 
 Contract: only sessions that the lake lacks are asked for, so a second run goes on where the first one ended, whatever
 ended it: whole sessions land, in whole batches. The running session is left out until `READY` minutes after its close.
@@ -38,7 +38,7 @@ from quantkit.brokers.kis.landing import (
     stored_days,
     stretches,
 )
-from quantkit.brokers.kis.limiter import Lane
+from quantkit.brokers.kis.limiter import SECOND, Lane
 from quantkit.data.derive import Derived
 from quantkit.data.sideactions import record_adjusted
 from quantkit.data.tables import Table
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from quantkit.data.landing import IngestReport
 
 BATCH_ROWS: Final = 20_000
+EVERY: Final = 60 * SECOND  # so that a kill costs no more; on 모의투자 so many rows take minutes
 READY: Final = 30  # minutes after the close from which on charts of a session are whole
 REACH: Final = 100  # sessions: one request has as many, so what lies closer together is asked for at once
 FREQUENCIES: Final = ("1d", "1m")
@@ -125,6 +126,7 @@ class _Filling:
         self.rows: list[dict[str, object]] = []
         self.actions: list[Derived] = []
         self.done = self.total = 0
+        self.landed = client.clock.now_ns()
         self.has_past_minutes = supports("minutes_past", client.environment)
 
     async def run(self, symbols: Sequence[str], start: dt.date, end: dt.date | None) -> HistoryReport:
@@ -298,13 +300,14 @@ class _Filling:
 
     def _take(self, rows: list[dict[str, object]]) -> None:
         self.rows += rows
-        if len(self.rows) >= BATCH_ROWS:
+        if len(self.rows) >= BATCH_ROWS or self.client.clock.now_ns() >= self.landed + EVERY:
             self._land()
 
     def _land(self) -> None:
         """Actions first: a run that ends in between asks for the bars again, and with them for the actions."""
         import pandas as pd
 
+        self.landed = self.client.clock.now_ns()
         actions, self.actions = self.actions, []
         if actions:
             self.report.actions += record_adjusted(Table(self.lake.path / "actions"), actions)

@@ -196,6 +196,23 @@ async def test_what_came_before_a_cut_stays_and_the_rest_follows(
     pd.testing.assert_frame_equal(rows(lake, "bars_1m"), whole)
 
 
+@pytest.mark.parametrize(("every", "landings"), [(0, len(NAMES)), (history.EVERY, 1)])
+async def test_what_a_minute_brought_lands(
+    source: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, landings: int
+) -> None:
+    """A kill costs a minute of a download, however slowly it goes."""
+    tables, ingest = [], Lake.ingest
+
+    def counted(self: Lake, rows: pd.DataFrame, table: str) -> object:
+        tables.append(table)
+        return ingest(self, rows, table)
+
+    monkeypatch.setattr(history, "EVERY", every)
+    monkeypatch.setattr(Lake, "ingest", counted)
+    await filled(source, tmp_path, "1d")
+    assert tables.count("bars_1d") == landings
+
+
 async def test_downloads_go_in_the_last_lane(source: Lake, tmp_path: Path) -> None:
     lanes: list[Lane] = []
 
