@@ -41,10 +41,13 @@ PricesName = Annotated[
     typer.Option("--prices", help="emulator or kis. Default: the account's feed, or the broker's.", show_default=False),
 ]
 First = Annotated[
-    str | None, typer.Option("--from", help="First session to replay. Default: the last of the lake.")
+    str | None, typer.Option("--from", help="First session to replay. Default: the last of the lake. Not with KIS.")
 ]  # fmt: skip
-Last = Annotated[str | None, typer.Option("--to", help="Last session to replay. Default: the last of the lake.")]
-Speed = Annotated[str, typer.Option(help="Times real time, or max: as fast as it can be computed.")]
+Last = Annotated[
+    str | None,
+    typer.Option("--to", help="Last session to replay. Default: the last of the lake. With KIS: when the run ends."),
+]
+Speed = Annotated[str, typer.Option(help="Times real time, or max: as fast as it can be computed. Not with KIS.")]
 Seed = Annotated[int | None, typer.Option(help="Of the path inside each bar, and of prices the lake lacks.")]
 TickSeconds = Annotated[float, typer.Option(help="Seconds between two trades of a name that is replayed.")]
 Capital = Annotated[float | None, typer.Option(help="Money the strategy may use. Default: the account's cash.")]

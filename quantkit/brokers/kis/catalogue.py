@@ -61,6 +61,18 @@ class Call:
     blocks: Mapping[str, tuple[Field, ...]]
     answer: Mapping[str, Field]  # all fields of the blocks by KIS's name
 
+    @property
+    def doc(self) -> str:
+        """The call in words: what it is, and each field under KIS's name, ours and the Korean one."""
+        lines = [f"{self.name}: {self.english} ({self.korean})", f"{self.method} {self.path}", "", "asks"]
+        lines += [f"    {each.name} ({each.wire}): {each.korean}" for each in self.request]
+        for block, fields in self.blocks.items():
+            lines += [
+                f"answers {block}".rstrip(),
+                *(f"    {each.name} ({each.wire}): {each.korean}" for each in fields),
+            ]
+        return "\n".join(lines)
+
     def transactions(self, environment: Environment) -> Mapping[str, str]:
         """Transaction ids of an environment by variant; empty where it does not have this call."""
         return self.real if environment is Environment.REAL else self.paper

@@ -158,3 +158,12 @@ async def test_what_paper_lacks_is_refused_here(opened: Opened) -> None:
                 with pytest.raises(Exception, match="PAPER_UNSUPPORTED"):
                     await client.call(call.name)
         assert bench.kis.asked == []
+
+
+def test_a_call_says_its_fields_under_all_their_names() -> None:
+    said = find("inquire_price").doc.splitlines()
+    assert said[0].endswith("(주식현재가 시세)")
+    assert "    price (stck_prpr): 주식 현재가" in said
+    assert any(line.startswith("    symbol (FID_INPUT_ISCD): ") for line in said)
+    assert all(call.doc.count("\n    ") == len(call.request) + sum(map(len, call.blocks.values()))
+               for call in calls().values())  # fmt: skip
