@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import random
+import select
 import selectors
 import statistics
 import time
@@ -194,7 +195,9 @@ class _Sockets(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is not None and timeout <= 0:
             return super().select(0)
-        found = super().select(0) or super().select(_DEAD if timeout is None else _ON_ITS_WAY)
+        found = super().select(0)
+        if not found and select.select([self], [], [], _DEAD if timeout is None else _ON_ITS_WAY)[0]:
+            found = super().select(0)  # a selector's own timeouts are whole milliseconds
         if not found and timeout is None:
             self._loop.report_deadlock()
         elif not found:

@@ -32,6 +32,7 @@ from quantkit.emulator.kis.http import Request as Arrived
 from quantkit.kis import hub_settings
 from quantkit.live.clock import SECOND, SocketLoop
 from quantkit.live.hub import HubSettings
+from quantkit.live.runner import RunnerSettings
 from quantkit.trading.approval import Approved
 from quantkit.trading.ports import Ticket
 from tests.brokers.kis.benches import keys_of
@@ -51,6 +52,7 @@ class KisWorld(World):
     """One scenario over KIS's wire. folder: where tokens lie."""
 
     loop_type = SocketLoop
+    runner = RunnerSettings(intake=BEAT)  # a step of time costs more where sockets are asked first
 
     def __init__(self, scenario: Scenario, *, folder: Path, every: bool = False, paper: bool = False) -> None:
         super().__init__(scenario, folder=folder, every=every)

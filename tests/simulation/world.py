@@ -37,6 +37,7 @@ from quantkit.live.hub import HubSettings, MarketHub
 from quantkit.live.journal import MemoryJournal, leave_command, open_journal, read_journal, verify
 from quantkit.live.messages import Command, Effect
 from quantkit.live.recovery import recover
+from quantkit.live.runner import RunnerSettings
 from quantkit.trading.orders import OrderType, Side
 from tests.simulation import market
 from tests.simulation.judge import ROUNDING, Judge
@@ -61,6 +62,7 @@ class World:
     process, also those around effects."""
 
     loop_type: type[VirtualLoop] = VirtualLoop
+    runner = RunnerSettings()
 
     def __init__(self, scenario: Scenario, *, folder: Path | None = None, every: bool = False) -> None:
         self.scenario, self.folder, self.every = scenario, folder, every
@@ -219,7 +221,9 @@ class World:
         feed, settings = self._prices()
         process.links.append(feed)
         hub = MarketHub(feed, self.clock, chance=chance, settings=settings)
-        self.host = Host([self._hosted(process)], hub, self.clock, chance=chance, owner=f"process {number}")
+        self.host = Host(
+            [self._hosted(process)], hub, self.clock, chance=chance, owner=f"process {number}", settings=self.runner
+        )
         context = contextvars.copy_context()
         context.run(OWNER.set, process)
         self._root = self.loop.create_task(self.host.run(), context=context, name=f"process {number}")
