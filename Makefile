@@ -68,7 +68,7 @@ sim: $(VENV)/.dev  ## whole sessions on virtual time under faults and crashes (S
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(KIS),--kis)
 
 kill: $(VENV)/.dev  ## kill -9 of real processes at random moments: no order lost, none sent twice (KILLS=200)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m tests.kill --sqlite $(KILLS) --postgres 20
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m tests.kill --sqlite $(KILLS) --postgres 20 --kis 15
 
 kis-session: $(VENV)/.dev  ## a whole session of 41 names over KIS's wire at 60 times its pace (SPEED=60)
 	$(BIN)/python -m tests.brokers.kis.session --speed $(SPEED)

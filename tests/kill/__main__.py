@@ -1,5 +1,7 @@
 """`python -m tests.kill --sqlite 200 --postgres 20`: kill traders, and say what became of their orders.
 
+    python -m tests.kill --kis 15     kills of the commands a person runs, over KIS's wire
+
 Kills on SQLite are split into campaigns of at most 25, each with its own journal, day of the exchange and seed: 1, 2,
 ... from `--seed`. What was stopped goes on with `--seed` and `--sqlite` set to what is left; counts add up.
 """
@@ -10,9 +12,12 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 
+from tests.kill import kis
 from tests.kill.campaign import Outcome, run
 from tests.live.postgres import own_server
 
@@ -43,6 +48,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sqlite", type=int, default=0, help="kills on SQLite journals")
     parser.add_argument("--postgres", type=int, default=0, help="kills on a PostgreSQL journal, in one campaign")
+    parser.add_argument("--kis", type=int, default=0, help="kills of `quantkit paper`, and as many of `quantkit live`,"
+                        " against `quantkit emulate kis`")  # fmt: skip
     parser.add_argument("--url", help="of a PostgreSQL database without this account; default: a server of its own")
     parser.add_argument("--seed", type=int, default=1, help="of the first campaign")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each campaign")
@@ -55,8 +62,10 @@ def main() -> int:
         ]
         if given.postgres:
             plans.append((given.url or stack.enter_context(own_server()), given.postgres))
-        for number, (journal, kills) in enumerate(plans):
-            one = run(journal, kills, seed=given.seed + number)
+        runs: list[Callable[..., Outcome]] = [partial(run, journal, kills) for journal, kills in plans]
+        runs += [partial(kis.run, mode, given.kis) for mode in ("paper", "live") if given.kis]
+        for number, campaign in enumerate(runs):
+            one = campaign(seed=given.seed + number)
             found.append(one)
             _say(json.dumps(asdict(one)) if given.json else _line(one))
             for problem in one.problems[:20]:
