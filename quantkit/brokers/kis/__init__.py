@@ -7,8 +7,11 @@ tokens   the access token, kept on disk             limiter    requests a second
 catalogue, calling   all 338 calls by name          charts     days and minutes, whole
 answers  what an answer means                       server     keys, accounts, servers
 quotes, ledger   records of prices and of accounts  figures    texts as numbers
-frames, sealed   what a frame of the stream says    stream     one WebSocket session
+frames, columns, sealed   what the stream says      stream     one WebSocket session
 notices  own orders of an account on the stream     desk       feed and broker over one client and one session
+sources, vault   where keys lie, files of secrets   continuing   lists that go on from their last row
+shared   one reading at a time, for all who ask
+history, landing, adjusted, masters   the past into the lake: days, minutes, actions, names
 assumptions, rehearsal   what nobody has seen yet   wirelog    what the journal keeps of the wire
 """
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from quantkit.brokers.kis.figures import plain_number
+from quantkit.brokers.kis.figures import plain_date, plain_number
 from quantkit.errors import BadData, ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _text(call: Call, field: Field, value: object) -> str:
         raise ConfigError(f"{where}={value!r} ({type(value).__name__}): expected {what}")
     if field.kind == "n" and shown.strip() and plain_number(shown) is None:
         raise ConfigError(f"{where}={shown!r}: expected a plain number, or ''")
-    if field.kind == "d" and shown.strip() and _date(shown) is None:
+    if field.kind == "d" and shown.strip() and plain_date(shown) is None:
         raise ConfigError(f"{where}={shown!r}: expected a date YYYYMMDD, or ''")
     if field.length and len(shown) > field.length:
         raise ConfigError(f"{where}={shown!r}: {len(shown)} characters, at most {field.length} fit")
@@ -252,7 +252,7 @@ def _value(kind: str, raw: object) -> tuple[Value, bool]:
     if kind == "n":
         return (None, True) if not said else _number(said)
     if kind == "d":
-        found = _date(said)
+        found = plain_date(said)
         return (found, True) if found is not None or not said.strip("0") else (said, False)
     return said, True
 
@@ -265,15 +265,6 @@ def _number(said: str) -> tuple[Value, bool]:
         return int(plain), True
     exact, near = Decimal(plain), float(plain)
     return (near if math.isfinite(near) and Decimal(repr(near)) == exact else exact), True
-
-
-def _date(said: str) -> dt.date | None:
-    if len(said) != len("YYYYMMDD") or not (said.isascii() and said.isdigit()):
-        return None
-    try:
-        return dt.date(int(said[:4]), int(said[4:6]), int(said[6:]))
-    except ValueError:
-        return None
 
 
 def _column(values: list[Value]) -> pd.Series[Any]:

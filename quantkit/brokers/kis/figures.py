@@ -90,15 +90,21 @@ def flag(row: Mapping[str, Any], name: str) -> bool:
     return said == "Y"
 
 
+def plain_date(said: str) -> dt.date | None:
+    """The date in a text YYYYMMDD; None where it is none."""
+    try:
+        return dt.date(int(said[:4]), int(said[4:6]), int(said[6:])) if _DATE.fullmatch(said) else None
+    except ValueError:  # a thirteenth month
+        return None
+
+
 def date(row: Mapping[str, Any], name: str) -> dt.date:
     """A date, YYYYMMDD."""
     said = text(row, name)
-    try:
-        if _DATE.fullmatch(said):
-            return dt.date(int(said[:4]), int(said[4:6]), int(said[6:]))
-    except ValueError as problem:  # a thirteenth month
-        raise BadData(f"KIS: {name}={shown(said)}: {problem}") from None
-    raise BadData(f"KIS: {name}={shown(said)}, expected a date YYYYMMDD")
+    found = plain_date(said)
+    if found is None:
+        raise BadData(f"KIS: {name}={shown(said)}, expected a date YYYYMMDD")
+    return found
 
 
 def moment(day: dt.date, clock: str) -> int:

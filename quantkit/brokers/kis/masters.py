@@ -10,17 +10,19 @@ without its Q. KONEX publishes no places of its tail, so of its names only code,
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import zipfile
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from quantkit.brokers.kis.figures import plain_date
 from quantkit.brokers.kis.transport import HttpTransport, Lost, NotSent, Request
 from quantkit.errors import BadData, RetryLater
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from quantkit.brokers.kis.server import Server
 
 FOLDER: Final = "/common/master"
@@ -135,11 +137,7 @@ def _whole(text: str, what: str) -> int:
 
 def _date(text: str, what: str) -> dt.date | None:
     said = text.strip()
-    if not said.strip("0"):
-        return None
-    try:
-        if len(said) == 8 and said.isascii() and said.isdigit():
-            return dt.date(int(said[:4]), int(said[4:6]), int(said[6:]))
-    except ValueError:
-        pass
-    raise BadData(f"{what} {said!r}, expected YYYYMMDD")
+    found = plain_date(said)
+    if found is None and said.strip("0"):
+        raise BadData(f"{what} {said!r}, expected YYYYMMDD")
+    return found

@@ -52,7 +52,7 @@ def token_folder(environ: Mapping[str, str]) -> Path:
 
 def environment(folder: Path | None = None) -> dict[str, str]:
     """The environment, and what `.env` of a folder (default: this one) says of KIS besides."""
-    found = {name: value for name, value in os.environ.items()}  # noqa: C416 - a copy of text to text
+    found = dict(os.environ)
     file = (folder or Path()) / ".env"
     if file.is_file():
         from dotenv import dotenv_values
