@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from pydantic import SecretStr
 
 from quantkit.brokers.kis import catalogue, charts, continuing, ledger, masters, quotes
-from quantkit.brokers.kis.calling import Result, arguments, chosen, result
+from quantkit.brokers.kis.calling import Record, Result, arguments, chosen, result
 from quantkit.brokers.kis.codes import (
     APPROVAL_PATH,
     RATE,
@@ -50,7 +50,7 @@ from quantkit.brokers.kis.limiter import Clock, Lane, Limiter
 from quantkit.brokers.kis.server import Keys, Server, server_of
 from quantkit.brokers.kis.transport import HttpTransport, Timeouts, Transport
 from quantkit.brokers.kis.wire import Exchange, Wire
-from quantkit.errors import BadData, ConfigError, OutcomeUnknown, Refused, RetryLater
+from quantkit.errors import BadData, ConfigError, OutcomeUnknown, RetryLater
 from quantkit.market import MARKETS
 from quantkit.trading.orders import OrderType, Side, TimeInForce
 
@@ -343,7 +343,7 @@ class KisClient:
         orders: orders leave through the broker."""
         call = catalogue.find(name)
         if call.kind == "auth":
-            return await self._key_call(call)
+            return await self._key_call(call, fields)
         told = chosen(call, self.environment, variant)
         params = arguments(call, continuing.first_page(call, fields), self.account)
         lane = Lane.QUERY if "/trading/" in call.path else Lane.DATA
@@ -359,14 +359,17 @@ class KisClient:
         found = await self.wire.pages(told, call.path, params, lane=lane, most=pages)
         return result(call, found, more=found[-1].more)
 
-    async def _key_call(self, call: catalogue.Call) -> Result:
-        """Keys are ours to keep: what is shown of them is that there is one."""
-        if call.name == "auth_token":
-            await self.wire.tokens.token()
-        elif call.name == "auth_ws_token":
-            await self.approval_key()
-        else:
-            raise Refused("KEPT_BY_CLIENT", f"{call.name}: the client does this itself where it is needed")
+    async def _key_call(self, call: catalogue.Call, fields: Mapping[str, object]) -> Result:
+        """Keys are ours to keep: what is shown of them is that there is one. A hash key is no secret: fields are those
+        of the order whose hash is wanted."""
+        if call.name == "hashkey":
+            body = {name.upper(): str(value) for name, value in fields.items()}
+            return Result(call, {"output": (Record({"hash": await self.wire.hash_key(body)}),)}, "0", "")
+        if fields:
+            raise ConfigError(f"{call.name}: the fields come from the keys; do not give {', '.join(fields)}")
+        if call.name == "revoke_token":
+            return Result(call, {}, "0", await self.wire.revoke())
+        await (self.wire.tokens.token() if call.name == "auth_token" else self.approval_key())
         return Result(call, {}, "0", f"KIS gave a key of {self.environment}; it is kept and not shown")
 
     # --- keys -------------------------------------------------------------------------------------------------------

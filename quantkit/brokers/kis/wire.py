@@ -31,7 +31,7 @@ from quantkit.brokers.kis.answers import (
     unreadable,
 )
 from quantkit.brokers.kis.calling import is_password
-from quantkit.brokers.kis.codes import HASHKEY_PATH, TOKEN_PATH, Act, act_of
+from quantkit.brokers.kis.codes import HASHKEY_PATH, REVOKE_PATH, TOKEN_PATH, Act, act_of
 from quantkit.brokers.kis.limiter import Clock, Lane, Limiter
 from quantkit.brokers.kis.tokens import Issued, Tokens, read_issue
 from quantkit.brokers.kis.transport import Answer, Lost, NotSent, Request, Transport
@@ -172,6 +172,17 @@ class Wire:
         if not isinstance(value, str) or not value.strip():
             raise RetryLater("KIS gave no hash key; nothing was sent")
         return value.strip()
+
+    async def revoke(self) -> str:
+        """End the token that lives (접근토큰폐기), everywhere; the next request has a new one. What KIS says of it."""
+        token = await self.tokens.token()
+        body = {
+            "appkey": self.keys.app_key.get_secret_value(), "appsecret": self.keys.app_secret.get_secret_value(),
+            "token": token,
+        }  # fmt: skip
+        found = await self.post(REVOKE_PATH, body)
+        self.tokens.reject(token)
+        return self.masked(str(found.get("message", "")).strip())
 
     async def post(
         self, path: str, body: Mapping[str, str], *, lane: Lane = Lane.QUERY, headers: Mapping[str, str] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from quantkit.brokers.kis.transport import Answer
 from quantkit.errors import BadData, ConfigError, Refused
 from tests.brokers.kis.conftest import START, Opened
 from tests.brokers.kis.server import Asked, Reply, done
+from tests.brokers.kis.test_emulated import client_of
+from tests.emulator.kis.wire import NAME, emulator
 
 ACCOUNT = Account("73019482", "01")
 CHART = find("inquire_daily_itemchartprice")
@@ -182,8 +185,19 @@ async def test_keys_of_the_catalogue_are_made_and_not_shown(opened: Opened) -> N
             found = await client.call(name)
             assert "kept and not shown" in found.text
             assert not found.blocks
-        with pytest.raises(Refused, match="KEPT_BY_CLIENT"):
-            await client.call("revoke_token")
+        with pytest.raises(ConfigError, match="do not give appkey"):
+            await client.call("auth_token", appkey="x")
+        assert (await client.call("hashkey", PDNO="005930", ORD_QTY=1)).record.hash == "abcdef0123456789"
+        assert bench.kis.asked[-1].body == {"PDNO": "005930", "ORD_QTY": "1"}
+
+
+async def test_a_token_that_was_revoked_is_not_used_again(tmp_path: Path) -> None:
+    async with emulator(paper=False) as server, client_of(server, tmp_path, Environment.REAL) as client:
+        await client.price(NAME)
+        server.pace.skip(120)  # a token a minute
+        assert "폐기에 성공" in (await client.call("revoke_token")).text
+        await client.price(NAME)
+        assert server.keys.issued == 2
 
 
 async def test_pages_can_be_limited(opened: Opened) -> None:
