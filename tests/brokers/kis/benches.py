@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import SecretStr
 
@@ -124,6 +124,32 @@ class PolledBench(KisBench):
 
     def orders(self) -> KisOrders | None:
         return None
+
+
+READS: Final = ("orders", "positions", "cash", "orderable_cash", "sellable", "day")
+
+
+class StormyBench(KisBench):
+    """Everything goes wrong that a client has to get over by itself: nobody behind the port may notice."""
+
+    storm: ClassVar[tuple[Fault, ...]] = (
+        Fault(FaultKind.REQUEST_LATE, probability=0.2, seconds=(0.1, 0.9)),
+        Fault(FaultKind.ANSWER_LATE, probability=0.2, seconds=(0.1, 0.9)),
+        Fault(FaultKind.TOKEN_EXPIRED, on=("orderable_cash",), nth=(1,)),  # else orders wait: a token a minute
+        Fault(FaultKind.RATE_LIMITED, on=READS, nth=(2, 9, 16, 23)),
+        Fault(FaultKind.SERVER_ERROR, on=READS, nth=(4, 12, 20)),
+        Fault(FaultKind.PAGE_MISSING, nth=(1, 5, 9)),
+        Fault(FaultKind.NOTICE_LATE, probability=0.3, seconds=(0.1, 0.9)),
+        Fault(FaultKind.CLOCK_SKEW, seconds=(0.3, 0.3)),
+    )
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self.fault()
+        return self
+
+    def fault(self, *faults: Fault) -> None:
+        self.server.faults = FaultPlan([*self.storm, *faults], seed=7)
 
 
 class KisPaperBench(KisBench):

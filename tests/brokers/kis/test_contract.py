@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.brokers.contract import BrokerContract
-from tests.brokers.kis.benches import KisBench, KisPaperBench, PolledBench
+from tests.brokers.kis.benches import KisBench, KisPaperBench, PolledBench, StormyBench
 
 
 class TestReal(BrokerContract):
@@ -16,3 +16,7 @@ class TestPaper(BrokerContract):
 
 class TestPolled(BrokerContract):
     bench = PolledBench
+
+
+class TestStormy(BrokerContract):
+    bench = StormyBench
