@@ -257,7 +257,7 @@ class Trading:
         for taken, line in self._lines(owner, since, until, at):
             wanted = not hidden and side in ("", "00", "01" if line.side is Side.SELL else "02")
             wanted &= given.get("PDNO", "") in ("", self.code(line.symbol))
-            wanted &= done in ("", "00") or (line.leaves == 0) == (done == "01")
+            wanted &= {"01": line.filled > 0, "02": line.leaves > 0}.get(done, True)
             wire = self._of_day(taken.day, line.number)
             wanted &= given.get("ODNO", "") in ("", wire)
             if wanted:

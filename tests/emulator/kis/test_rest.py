@@ -244,6 +244,16 @@ async def test_lists_come_in_pages_and_a_key_leads_to_the_next() -> None:
         assert again.json()["output1"] == first.json()["output1"]  # without "N" it is the first page again
 
 
+async def test_orders_are_listed_by_what_became_of_them() -> None:
+    async with emulator() as server, wired(server) as wire:
+        low = int(server.exchange.issues[NAME].lower)
+        gone, rests = [(await wire.order("VTTC0012U", price=low))["output"]["ODNO"] for _ in range(2)]
+        bought = (await wire.order("VTTC0012U"))["output"]["ODNO"]
+        await wire.change("VTTC0013U", gone, "02")
+        for what, numbers in (("00", [gone, rests, bought]), ("01", [bought]), ("02", [rests])):
+            assert [row["odno"] for row in (await wire.daily(CCLD_DVSN=what))["output1"]] == numbers
+
+
 async def test_a_path_may_begin_with_two_slashes() -> None:
     async with emulator() as server, wired(server) as wire:
         url = f"{server.rest}//{QUOTES.lstrip('/')}inquire-price"
