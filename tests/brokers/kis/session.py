@@ -248,7 +248,8 @@ async def play(
             await clock.sleep_until(until)
             for task in tasks[2:]:
                 task.cancel()
-            await _settled(hub, clock, until)
+            if await _settled(hub, clock, until):
+                outcome.gap(clock.now_ns(), Gap(symbols, times.open, until), filled=True)
             outcome.seconds = time.perf_counter() - begun
             await buyer.look()
             _compare(outcome, hub, exchange, bars, until, traded=symbols[:names_with_orders])
@@ -264,15 +265,16 @@ async def play(
     return outcome
 
 
-async def _settled(hub: MarketHub, clock: VirtualClock, until: int) -> None:
-    """Wait until all bars that are over are given and corrected; two hours at most."""
+async def _settled(hub: MarketHub, clock: VirtualClock, until: int) -> bool:
+    """Wait until all bars that are over are given and corrected, two hours at most; whether they are."""
     made = hub.served[0].bars
     assert made is not None
     for _ in range(1_440):
         await clock.sleep_until(clock.now_ns() + 5 * SECOND)
         open_ = [hole for hole in (*made.holes(until), *made.scars()) if hole.end <= until]
         if not open_ and made.next_begin() >= until:
-            return
+            return True
+    return False
 
 
 def _compare(
@@ -335,7 +337,7 @@ def main(arguments: Sequence[str]) -> int:
     start = BEGINS
     told = run_paced(
         partial(play, bars=minute_panel(given.names), minutes=given.minutes, tick_seconds=given.tick_seconds,
-                stretch=given.speed, beat=0.002 * given.speed),
+                stretch=given.speed, beat=0.004 * given.speed),
         start=start, speed=given.speed,
     )  # fmt: skip
     wrong = (*told.wrong_lake[:5], *told.wrong_exchange[:5], *told.missed[:5])
