@@ -348,11 +348,17 @@ class TickBars:
         """Bars that were given with holes or on snapshots, and what no candle has filled since."""
         if not self._outages and not self.confirm and not self._sampled:
             return ()
-        return tuple(
-            Hole(bucket.begin, bucket.end, tuple(s for s in self.symbols if s in missing))
-            for bucket in self._buckets[self._first : self._next]
-            if (missing := self._missing(bucket) | (self._sampled - bucket.filled))
-        )
+        found, scarred = [], []
+        for bucket in self._buckets[self._first : self._next]:
+            if missing := self._missing(bucket) | (self._sampled - bucket.filled):
+                found.append(Hole(bucket.begin, bucket.end, tuple(s for s in self.symbols if s in missing)))
+                scarred.append(bucket)
+        begun = self.next_begin()
+        self._outages = [  # those whose bars are all filled need not be looked at again
+            out for out in self._outages
+            if out.until is None or out.until > begun or any(self._touches(out, bucket) for bucket in scarred)
+        ]  # fmt: skip
+        return tuple(found)
 
     def close_due(self, now: int) -> tuple[Bar, ...]:
         """The bars that are due by `now`, in order."""

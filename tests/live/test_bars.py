@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantkit.errors import ConfigError
@@ -241,6 +241,33 @@ def test_a_trade_that_a_snapshot_saw_too_early_is_taken_out_of_a_quiet_bar() -> 
     assert bars.fill("A", OPENS, first, []) == ()  # it was heard: the chart may be late
     assert [candle.volume for candle in bars.rows("A")] == [1]
     assert bars.scars() == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["hole", "fill", "close"]), st.integers(0, 290), st.integers(1, 120),
+                  st.sampled_from([("A",), ("B",), NAMES])),
+        max_size=25,
+    )
+)  # fmt: skip
+def test_looking_at_scars_changes_nothing(steps: list[tuple[str, int, int, tuple[str, ...]]]) -> None:
+    """What has been filled is forgotten while looking."""
+    once, again = minutes(patience=12 * SECOND), minutes(patience=12 * SECOND)
+    now = OPENS
+    for what, at, seconds, names in steps:
+        since, until = OPENS + at * SECOND, OPENS + (at + seconds) * SECOND
+        for bars in (once, again):
+            if what == "hole":
+                bars.outage(since, until, symbols=names)
+            elif what == "fill":
+                for name in names:
+                    bars.fill(name, OPENS + at // 60 * MINUTE, OPENS + (at + seconds) // 60 * MINUTE, [])
+        now = max(now, until if what == "close" else now)
+        given = [[(bar.end, bar.complete, bar.valid.tolist()) for bar in bars.close_due(now)] for bars in (once, again)]
+        assert given[0] == given[1]
+        assert again.scars() == again.scars()
+    assert (once.scars(), once.holes(now), once.due()) == (again.scars(), again.holes(now), again.due())
 
 
 def test_minute_candles_fill_longer_bars() -> None:
