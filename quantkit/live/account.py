@@ -66,6 +66,7 @@ class External:
     value: int
     policy: str
     costs: int = 0
+    date: str = ""  # of the exchange, when it was seen
 
 
 @dataclass(slots=True)

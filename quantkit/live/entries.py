@@ -38,7 +38,7 @@ def fold(engine: Engine, entry: Entry) -> Order | None:
         case Kind.SESSION_OPENED:
             _new_day(engine, entry)
         case Kind.EXTERNAL_ORDER_ADOPTED:
-            _fold_external(engine, given)
+            _fold_external(engine, entry)
         case Kind.POSITION_ADOPTED:
             _fold_adoption(engine, given)
         case Kind.ACCOUNT_STATE:
@@ -155,7 +155,8 @@ def _new_day(engine: Engine, entry: Entry) -> None:
     for kept in (engine.confirmed, engine.filled_at, engine.cost_of):
         for gone in [each for each in kept if each not in keep]:
             del kept[gone]
-    engine.external, engine.alarms = {}, set()
+    engine.external = {n: each for n, each in engine.external.items() if each.date >= given["date"]}
+    engine.alarms = set()
     engine.unconfirmed = {i: None for i in engine.unconfirmed if i in keep}
     engine.sent, engine.seen = {}, {i for i in engine.seen if i in keep}
     engine.number = {}  # the broker begins to count anew
@@ -163,12 +164,14 @@ def _new_day(engine: Engine, entry: Entry) -> None:
     engine.now.bound = {}
 
 
-def _fold_external(engine: Engine, given: dict[str, Any]) -> None:
+def _fold_external(engine: Engine, entry: Entry) -> None:
     """Keep an order that is not ours as it was seen, and what it moved since it was seen before."""
+    given, settings = entry.payload, engine.settings
     before = engine.external.get(given["number"])
     now = External(
         given["number"], given["symbol"], Side(given["side"]), given["quantity"], given["filled"], given["value"],
         given["policy"], given.get("costs", 0) + (0 if before is None else before.costs),
+        settings.hours.date_of(entry.time, market=settings.market).isoformat(),
     )  # fmt: skip
     if given.get("moves", True):
         filled, value = (0, 0) if before is None else (before.filled, before.value)

@@ -56,6 +56,21 @@ def test_what_others_trade_costs_what_ours_would() -> None:
     assert (mode(account), account.alarms()) == (Mode.RUNNING, ["EXTERNAL_ORDER"] * 2)
 
 
+def test_an_order_of_others_is_booked_once_where_the_session_is_told_late() -> None:
+    account = Account()
+    account.ready()
+    bought = line("7", filled=10, time=OPEN)
+    account.timer("positions", OPEN)
+    account.look(bought, shares={NAMES[0]: 10}, cash=CASH - 700_000)
+    account.opens(at("09:40"))
+    account.feed_timer("ask", at("09:41"))
+    account.look(bought)
+    assert (account.engine.shares(NAMES[0]), account.engine.cash()) == (10, CASH - 700_000)
+    assert account.engine.external["7"].filled == 10
+    account.opens(at("08:05") + DAY, day=MONDAY.replace(day=22))
+    assert account.engine.external == {}  # the broker's numbers begin anew
+
+
 @pytest.mark.parametrize("side", list(Side))
 def test_what_orders_of_others_bind_is_not_bound_for_a_lost_one(side: Side) -> None:
     account = Account(lawful=False)
