@@ -233,21 +233,21 @@ class AccountRunner:
         """What waits is reduced in its order, up to the first turn that wants more done than to be woken; one
         transaction keeps all of it, then that is done. So a burst of answers waits for the disk once, not once each."""
         while True:
-            item, batch, wakes, effects = await self._inbox.get(), _Batch(), list[Effect](), list[Effect]()
+            item, batch, effects = await self._inbox.get(), _Batch(), list[Effect]()
             metrics.QUEUE_DEPTH.labels(self.account).set(self._inbox.qsize())
             while not isinstance(item, _Leave):
-                effects = await self._turn(item, batch)
-                acts = any(not isinstance(effect, Wake) for effect in effects)
+                wanted = await self._turn(item, batch)
+                effects += wanted
+                acts = any(not isinstance(effect, Wake) for effect in wanted)
                 whole = acts or self.engine.due or isinstance(item, Command) or len(batch.items) == _TURNS
                 if whole or self._inbox.empty():
                     break
-                wakes += effects
                 item = self._inbox.get_nowait()
             if batch.items:
                 await self._append(batch)
             if isinstance(item, _Leave):
                 return
-            for effect in (*wakes, *effects):
+            for effect in effects:
                 self._start(effect, item)
             if isinstance(item, Command) and item.name == "stop":
                 self._stopping.set()
