@@ -254,16 +254,12 @@ class TickBars:
     def outage(self, since: int, until: int | None = None, *, symbols: Sequence[str] | None = None) -> None:
         """The feed was silent, or still is (`until` None), for these names or for all."""
         names = None if symbols is None else frozenset(symbols)
-        before = self._outages[-1] if self._outages else _Outage(names, since, None)
-        if (
-            until is None
-            or before.until is None
-            or before.symbols != names
-            or not before.since <= since <= before.until
-        ):
-            self._outages.append(_Outage(names, since, until))
-        else:  # a hole that goes on
-            self._outages[-1] = before._replace(until=max(until, before.until))
+        if until is not None and self._outages:
+            last = self._outages[-1]
+            if last.until is not None and last.symbols == names and last.since <= since <= last.until:
+                self._outages[-1] = last._replace(until=max(until, last.until))  # a hole that goes on
+                return
+        self._outages.append(_Outage(names, since, until))
 
     def recovered(self, until: int) -> None:
         """All names come again; those that an outage named are left as they are."""
