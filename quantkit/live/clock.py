@@ -196,8 +196,12 @@ class _Sockets(selectors.DefaultSelector):
         if timeout is not None and timeout <= 0:
             return super().select(0)
         found = super().select(0)
-        if not found and select.select([self], [], [], _DEAD if timeout is None else _ON_ITS_WAY)[0]:
-            found = super().select(0)  # a selector's own timeouts are whole milliseconds
+        if not found:
+            wait = _DEAD if timeout is None else _ON_ITS_WAY
+            if hasattr(self, "fileno"):  # epoll and its kin, whose own timeouts are whole milliseconds
+                select.select([self], [], [], wait)
+                wait = 0.0
+            found = super().select(wait)
         if not found and timeout is None:
             self._loop.report_deadlock()
         elif not found:
