@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from quantkit.brokers.kis.figures import SECOND, date, moment, plain_number, shown
+from quantkit.brokers.kis.figures import SECOND, moment, plain_date, plain_number, shown
 from quantkit.brokers.kis.ledger import plain_symbol
 from quantkit.errors import BadData
 
@@ -49,10 +49,10 @@ class Seen(dict[str, Value]):
 
 def midnight(said: str) -> int:
     """Of a date YYYYMMDD."""
-    try:
-        return moment(date({"BSOP_DATE": said}, "BSOP_DATE"), "000000")
-    except BadData as problem:
-        raise BadFrame("VALUE", str(problem)) from None
+    day = plain_date(said.strip())
+    if day is None:
+        raise BadFrame("VALUE", f"KIS: BSOP_DATE={shown(said.strip())}, expected a date YYYYMMDD")
+    return moment(day, "000000")
 
 
 def since(clock: str) -> int:
