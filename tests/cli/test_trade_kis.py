@@ -24,17 +24,9 @@ from quantkit.settings import load
 from quantkit.trading.events import Kind, fold_orders
 from quantkit.trading.orders import Side
 from tests.cli.servers import environment, serving
-from tests.cli.trades import STRATEGY, SYMBOLS, promoted
+from tests.cli.trades import STRATEGY, SYMBOLS, kis_account, promoted
 from tests.emulator.kis.wire import BARS, CLOCK, exchange
 
-SETTINGS = """
-[accounts.first]
-broker = "kis"
-cash = 10_000_000
-options = {{ environment = "{world}", emulator = "{rest}", stream = "{stream}", rate = 500 }}
-limits = {{ max_weight = 0.6 }}
-armed = {armed}
-"""
 RUN = ["both.py", "--account", "first", "--symbols", SYMBOLS, "--data", "bars.csv", "--market", "KOSPI"]
 
 
@@ -67,9 +59,7 @@ def arranged(folder: Path, monkeypatch: pytest.MonkeyPatch, server: KisEmulator)
     """Settings and keys of the emulator's first customer; armed where it speaks as the real one."""
     for name, value in environment(server).items():
         monkeypatch.setenv(name, value)
-    world = "paper" if server.paper else "real"
-    text = SETTINGS.format(world=world, rest=server.rest, stream=server.stream, armed=str(not server.paper).lower())
-    (folder / "quantkit.toml").write_text(text, encoding="utf-8")
+    kis_account(folder, server.rest, server.stream, real=not server.paper, cash=10_000_000, max_weight=0.6)
 
 
 def wire_log() -> list[str]:

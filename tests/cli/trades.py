@@ -48,6 +48,21 @@ def lay_out(folder: Path) -> None:
     (folder / "both.py").write_text(STRATEGY, encoding="utf-8")
 
 
+def kis_account(folder: Path, rest: str, stream: str, *, real: bool, cash: int, max_weight: float) -> None:
+    """Write settings of an account at an emulated KIS, armed where that one speaks as the real one."""
+    (folder / "quantkit.toml").write_text(
+        f"""
+[accounts.first]
+broker = "kis"
+cash = {cash}
+options = {{ environment = "{"real" if real else "paper"}", emulator = "{rest}", stream = "{stream}", rate = 500 }}
+limits = {{ max_weight = {max_weight} }}
+armed = {str(real).lower()}
+""",
+        encoding="utf-8",
+    )
+
+
 def promoted(
     to: str, *, account: str = "first", symbols: str | None = SYMBOLS, store: str = "data/promotions.sqlite",
     freq: str = "1d", **params: bool,

@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quantkit.brokers.kis.client import KisClient
 from quantkit.brokers.kis.ledger import OrderLine
 from quantkit.emulator.sources import random_bars
 from quantkit.errors import ConfigError
-from quantkit.kis import client_of, run_at
-from quantkit.live.clock import Clock, SystemClock
+from quantkit.kis import run_client
 from quantkit.live.journal import read_journal, verify
 from quantkit.settings import load
 from quantkit.trading.events import Kind, fold_orders
 from quantkit.trading.orders import TERMINAL, Order, Side
-from tests.cli.trades import promoted
+from tests.cli.trades import kis_account, promoted
 from tests.kill.campaign import Outcome
 
 NAMES, SPEED = 6, 15.0
@@ -59,14 +59,6 @@ class Flips(qk.Strategy):
         word = bars.times[:, None] // 60_000_000 * 2_654_435_761 + np.arange(len(bars.symbols)) * 40_503
         return (word >> 7) % 5 < 2
 '''
-SETTINGS = """
-[accounts.first]
-broker = "kis"
-cash = 100_000_000
-options = {{ environment = "{world}", emulator = "{rest}", stream = "{stream}", rate = 500 }}
-limits = {{ max_weight = 0.9 }}
-armed = {armed}
-"""
 
 
 def run(mode: str, kills: int, *, seed: int) -> Outcome:
@@ -101,11 +93,7 @@ def _emulator(stack: contextlib.ExitStack, mode: str, seed: int) -> None:
     found = re.search(r"(http://\S+) and (ws://\S+)", told + server.stdout.readline())
     if found is None:
         raise RuntimeError(f"the emulator did not come up: {told}")
-    world = "real" if mode == "live" else "paper"
-    Path("quantkit.toml").write_text(
-        SETTINGS.format(world=world, rest=found[1], stream=found[2], armed=str(mode == "live").lower()),
-        encoding="utf-8",
-    )
+    kis_account(Path(), found[1], found[2], real=mode == "live", cash=100_000_000, max_weight=0.9)
     os.environ["KIS_CONFIG"] = "keys.yaml"
     stack.callback(os.environ.pop, "KIS_CONFIG")
 
@@ -213,12 +201,11 @@ def _orders() -> dict[str, Order]:
 def _books() -> tuple[list[OrderLine], dict[str, int]]:
     """KIS's list of the day, and its shares."""
 
-    async def ask(clock: Clock) -> tuple[list[OrderLine], dict[str, int]]:
-        async with client_of(load(), "first", clock, pace=SPEED) as client:
-            lines = await client.orders()
-            return lines, {each.symbol: each.quantity for each in (await client.balance()).holdings if each.quantity}
+    async def ask(client: KisClient, _: float) -> tuple[list[OrderLine], dict[str, int]]:
+        lines = await client.orders()
+        return lines, {each.symbol: each.quantity for each in (await client.balance()).holdings if each.quantity}
 
-    return run_at(client_of(load(), "first", SystemClock()).server, ask)
+    return run_client(load(), "first", ask)
 
 
 # --- the judge --------------------------------------------------------------------------------------------------------
