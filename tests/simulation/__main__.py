@@ -53,6 +53,7 @@ class Played:
     head: str
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
 
 
 def played(seed: int, how: How) -> Played:
@@ -65,7 +66,7 @@ def played(seed: int, how: How) -> Played:
             head = world.head()
         except Exception as error:  # noqa: BLE001 - whatever it is, this seed found it
             broken, head = [f"error: {error!r}"], ""
-    found = Played(seed, scenario.days, broken, head, world.counts)
+    found = Played(seed, scenario.days, broken, head, world.counts, outcomes=world.judge.outcomes())
     found.faults.update({str(kind): count for kind, count in world.faults.injected.items()})
     return found
 
@@ -92,10 +93,11 @@ def play(seeds: list[int], workers: int, how: How) -> Iterator[Played]:
 
 def report(found: list[Played], seconds: float) -> str:
     """The figures of all seeds."""
-    counts, faults = Counter[str](), Counter[str]()
+    counts, faults, outcomes = Counter[str](), Counter[str](), Counter[str]()
     for each in found:
         counts += each.counts
         faults += each.faults
+        outcomes += each.outcomes
     days = sum(each.days for each in found)
     broken = [each for each in found if each.broken]
     lines = [
@@ -104,9 +106,28 @@ def report(found: list[Played], seconds: float) -> str:
         *(f"{name:<20} {counts[name]}" for name in sorted(counts)),
         f"faults injected      {faults.total()}",
         *(f"    {name:<20} {count}" for name, count in sorted(faults.items())),
+        *_outcomes(outcomes),
         f"invariants broken    {sum(len(each.broken) for each in broken)}",
     ]
     return "\n".join(lines)
+
+
+def _outcomes(counts: Counter[str]) -> list[str]:
+    """What nobody knew the outcome of, and what became of it; orders lost and doubled."""
+
+    def parts(kind: str) -> list[str]:
+        return [f"    {name.removeprefix(kind):<20} {counts[name]}" for name in sorted(counts) if name.startswith(kind)]
+
+    return [
+        f"unknown outcomes     {counts['met']}",
+        *parts("met: "),
+        f"resolved             {sum(count for name, count in counts.items() if name.startswith('by: '))}",
+        *parts("by: "),
+        f"handed to operator   {counts['handed']}",
+        f"neither              {counts['neither']}",
+        f"orders lost          {counts['lost']}",
+        f"orders doubled       {counts['doubled']}",
+    ]
 
 
 def _progress(found: list[Played], last: int, first: int) -> None:

@@ -13,7 +13,8 @@ The invariants, as they are checked:
     I8 cancels    a cancel that is asked for leaves within five seconds, whatever else waits        each minute
     I9 seed       the same seed writes the same journal                                             two runs
 
-At rest: after the close, when the faults have ended. `broken` holds what was found, in words.
+At rest: after the close, when the faults have ended. `broken` holds what was found, in words; `lost` and `doubled` the
+orders it concerns (I1 to I3, I7), `unknowns` every outcome that nobody knew and what became of it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from quantkit.emulator.exchange import Exchange
 from quantkit.emulator.session import day_of
 from quantkit.trading.approval import Approved
 from quantkit.trading.events import Entry, Kind
+from tests.simulation.unknowns import Unknowns
 
 SECOND = 1_000_000_000
 ENDS = {
@@ -52,7 +54,6 @@ class Known:
     filled: int = 0
     value: int = 0
     end: str = ""
-    unresolved: bool = False
     numbers: list[str] = field(default_factory=list)
     cancel_asked: int | None = None
 
@@ -66,6 +67,9 @@ class Judge:
     ) -> None:
         self.exchange, self.account, self.cash, self.rounding, self._shown = exchange, account, cash, rounding, shown
         self.broken: list[str] = []
+        self.lost: set[str] = set()  # orders of ours that the journal lacks, or whose end it does not know
+        self.doubled: set[str] = set()  # orders that the exchange has, or was sent, more of than was approved
+        self.unknowns = Unknowns()
         self.orders: dict[str, Known] = {}
         self.shares: Counter[str] = Counter()
         self.external: dict[tuple[int, str], tuple[int, int]] = {}  # filled, value by day and number
@@ -82,12 +86,21 @@ class Judge:
         if len(self.broken) < 20:
             self.broken.append(f"{invariant}: {what}")
 
+    def _lost(self, invariant: str, name: str, what: str) -> None:
+        self.lost.add(name)
+        self.say(invariant, what)
+
+    def _doubled(self, name: str, what: str) -> None:
+        self.doubled.add(name)
+        self.say("I1", what)
+
     # --- the journal --------------------------------------------------------------------------------------------------
 
     def heard(self, entries: Sequence[Entry]) -> None:
         """Entries were written."""
         for entry in entries:
             self.kinds[entry.kind.value] += 1
+            self.unknowns.heard(entry)
             if entry.order is not None and (entry.kind is Kind.ORDER_INITIALIZED or entry.order in self.orders):
                 self._order(entry)
             else:
@@ -102,7 +115,7 @@ class Judge:
             return
         known = self.orders[name]
         if kind in ENDS:
-            known.end, known.unresolved, known.cancel_asked = ENDS[kind], False, None
+            known.end, known.cancel_asked = ENDS[kind], None
         if kind in FILLS:
             self._fill(known, given)
         elif kind is Kind.ORDER_SUBMITTING:
@@ -110,16 +123,12 @@ class Judge:
         elif kind in (Kind.ORDER_ACCEPTED, Kind.ORDER_BOUND, Kind.ORDER_UPDATED, Kind.ORDER_CANCELED):
             if given.get("number"):
                 known.numbers.append(given["number"])
-            if kind is not Kind.ORDER_CANCELED:
-                known.unresolved = False
             if kind is Kind.ORDER_BOUND:
                 known.end = ""
-        elif kind is Kind.ORDER_UNRESOLVED:
-            known.unresolved = True
         elif kind is Kind.ORDER_PENDING_CANCEL:
             known.cancel_asked = entry.time
         elif kind in (Kind.ORDER_CANCEL_REJECTED, Kind.ORDER_UPDATE_REJECTED):
-            known.unresolved, known.cancel_asked = False, None
+            known.cancel_asked = None
         elif kind is Kind.COST_CORRECTED:
             self.cash -= given["amount"]
         elif kind is Kind.ALARM:
@@ -133,7 +142,7 @@ class Judge:
 
     def _submitting(self, known: Known, given: dict[str, Any]) -> None:
         if known.approved:
-            self.say("I1", f"{known.id} was submitted twice")
+            self._doubled(known.id, f"{known.id} was submitted twice")
         known.approved = given["quantity"]
         if given.get("claimed"):
             return
@@ -180,7 +189,13 @@ class Judge:
         if code == "NEEDS_OPERATOR":
             self.operator.add(str(entry.order))
         if code == "UNRESOLVED_AT_CLOSE":
-            self.operator |= {known.id for known in self.orders.values() if known.unresolved}
+            self.operator |= set(self.unknowns.open)
+
+    def outcomes(self) -> Counter[str]:
+        """Unknown outcomes and what became of them, orders lost and doubled."""
+        found = self.unknowns.figures(self.operator)
+        found.update({"lost": len(self.lost), "doubled": len(self.doubled)})
+        return found
 
     # --- the wire -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +208,7 @@ class Judge:
         elif approved.quantity > known.approved:
             self.say("I1", f"{name}: {approved.quantity} shares leave, {known.approved} were journalled")
         if name in self.sent:
-            self.say("I1", f"{name} leaves a second time")
+            self._doubled(name, f"{name} leaves a second time")
         self.sent.add(name)
 
     def cancels(self, number: str) -> None:
@@ -233,9 +248,9 @@ class Judge:
         for name, shares in filled.items():
             known = self.orders.get(name)
             if known is None or shares > known.approved:
-                self.say("I1", f"{name}: {shares} shares traded, {known.approved if known else 0} approved")
+                self._doubled(name, f"{name}: {shares} shares traded, {known.approved if known else 0} approved")
             if roots[name] > 1:
-                self.say("I1", f"{name} stands {roots[name]} times at the exchange")
+                self._doubled(name, f"{name} stands {roots[name]} times at the exchange")
 
     def at_rest(self, *, over: bool = True) -> None:
         """Nothing is under way. over: the session is."""
@@ -250,6 +265,9 @@ class Judge:
         if abs(self.cash + self.given - account.total) > rounding:
             self.say("I2", f"money in the journal {self.cash} (+{self.given}), at the exchange {account.total}")
         self._owners(over=over)
+        for name, asked in self.unknowns.open.items():
+            if name not in self.operator:
+                self._lost("I7", name, f"{name}: its {asked} is unresolved, and nobody was told")
 
     def _owners(self, *, over: bool) -> None:
         """I3, I7, and order for order I2. A sale that was sent again is one with the first: which of the two the broker
@@ -267,23 +285,21 @@ class Judge:
                 if not external:
                     self.say("I3", f"order {number} of others is nobody's")
             elif external:
-                self.say("I3", f"order {number} of {placed.tag} is held for one of others")
+                self._lost("I3", placed.tag, f"order {number} of {placed.tag} is held for one of others")
             elif placed.original is None and number not in numbers[family]:
-                self.say("I3", f"order {number} of {placed.tag} is not bound to it")
+                self._lost("I3", placed.tag, f"order {number} of {placed.tag} is not bound to it")
         here: Counter[str] = Counter()
         for known in self.orders.values():
             if known.id in self._rest:
                 continue
             here[_family(known.id)] += known.filled
-            if known.unresolved and known.id not in self.operator:
-                self.say("I7", f"{known.id} is unresolved, and nobody was told")
             if over and known.approved and not known.end and known.id not in self.operator:
-                self.say("I7", f"{known.id} has no end")
+                self._lost("I7", known.id, f"{known.id} has no end")
             if known.end and known.approved:
                 self._rest.add(known.id)
         for family, shares in here.items():
             if shares != filled[family]:
-                self.say("I2", f"{family}: {shares} in the journal, {filled[family]} at the exchange")
+                self._lost("I2", family, f"{family}: {shares} in the journal, {filled[family]} at the exchange")
 
 
 def _family(name: str) -> str:
