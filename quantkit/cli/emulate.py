@@ -17,11 +17,12 @@ from quantkit.cli import inputs as given
 from quantkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from quantkit.data.bars import Bars
     from quantkit.emulator.exchange import Exchange
     from quantkit.emulator.kis import Customer, KisEmulator
+    from quantkit.emulator.sources import Warrant
 
 app = typer.Typer(help="Run a broker's servers on this machine, to rehearse against.", no_args_is_help=True)
 
@@ -80,6 +81,7 @@ def kis(
     exchange, start = exchange_over(
         bars, date=date, sessions=sessions, since=since, seed=seed,
         charts=None if random is not None else partial(_charts, lake, bars.symbols),
+        warrants=None if random is not None else _warrants(lake),
     )  # fmt: skip
     asyncio.run(
         _serve(
@@ -112,9 +114,27 @@ def _charts(lake: Path, symbols: Sequence[str] | None, freq: str) -> Bars | None
     return found.bars(symbols, freq=freq) if f"bars_{freq}" in found.tables() else None
 
 
+def _warrants(lake: Path) -> dict[str, Warrant]:
+    """Terms of ELWs, as the lake has them."""
+    from quantkit.data.reference import Instruments
+    from quantkit.data.tables import Table
+    from quantkit.emulator.sources import Warrant
+    from quantkit.market.days import date_of
+
+    found = {}
+    for symbol, one in Instruments.load(Table(given.open_lake(lake).path / "instruments")).items():
+        if one.market == "ELW":
+            found[symbol] = Warrant(
+                underlyings=tuple(filter(None, (one.underlying or "").split(","))), right=one.warrant or "",
+                strike=one.strike, barrier=one.barrier,
+                last_day=None if one.delisting is None else date_of(one.delisting) - dt.timedelta(days=1),
+            )  # fmt: skip
+    return found
+
+
 def exchange_over(
     bars: Bars, *, date: str | None, sessions: int, since: str, seed: int,
-    charts: Callable[[str], Bars | None] | None = None,
+    charts: Callable[[str], Bars | None] | None = None, warrants: Mapping[str, Warrant] | None = None,
 ) -> tuple[Exchange, int]:  # fmt: skip
     """An exchange over sessions of these bars, and when its clock begins, UTC nanoseconds."""
     import numpy as np
@@ -130,7 +150,7 @@ def exchange_over(
         low, high = (str(np.datetime64(int(each), "D")) for each in (days[0], days[-1]))
         raise ConfigError(f"--date {date}: there is no bar of that day; bars run from {low} to {high}")
     last = int(days[min(len(days) - 1, int(np.searchsorted(days, first)) + sessions - 1)])
-    source = BarSource(bars, start=first, end=last, seed=seed, charts=charts)
+    source = BarSource(bars, start=first, end=last, seed=seed, charts=charts, warrants=warrants)
     try:
         clock = dt.time.fromisoformat(since)
     except ValueError as error:

@@ -1,4 +1,5 @@
-"""Instruments by date: market and name of a symbol on each day, listing, delisting, liquidation and leverage.
+"""Instruments by date: market and name of a symbol on each day, listing, delisting, liquidation, leverage, and what an
+ELW is a right to.
 
 Contract: in memory one `Instrument` a symbol; on disk one row per stretch of equal market and name, `from` and `to`
 being the first and last day it was seen. Days are epoch days, None where unknown. What bars say (market and name
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-_DATES = ("listing", "delisting", "liquidation_from", "liquidation_to")
+DATES = ("listing", "delisting", "liquidation_from", "liquidation_to")
+NUMBERS = ("leverage", "strike", "barrier")
+TEXTS = ("underlying", "warrant")
+_SAME = (*DATES, *NUMBERS, *TEXTS)  # one value a symbol, whatever the day
 _ALIASES = {
     "listing_date": "listing", "상장일": "listing", "delisting_date": "delisting", "상장폐지일": "delisting",
     "폐지일": "delisting", "liquidation_start": "liquidation_from", "liquidation_end": "liquidation_to",
@@ -52,6 +56,10 @@ class Instrument:
     liquidation_from: int | None = None
     liquidation_to: int | None = None
     leverage: float | None = None
+    strike: float | None = None  # as are the four below: of an ELW
+    barrier: float | None = None  # of the underlying, where it ends early
+    underlying: str | None = None  # its code; several joined by commas
+    warrant: str | None = None  # call, put or other
 
     def observe(self, first: int, last: int, market: str | None, name: str | None) -> None:
         """From `first` to `last` the symbol had this market and name; None: not said."""
@@ -111,7 +119,7 @@ class Instruments(dict[str, Instrument]):
             if row["from"] is not None:
                 last = row["from"] if row["to"] is None else row["to"]
                 one.runs.append(Run(row["from"], last, row["market"], row["name"]))
-            for name in (*_DATES, "leverage"):
+            for name in _SAME:
                 if row[name] is not None:
                     setattr(one, name, row[name])
         for one in found.values():
@@ -126,7 +134,7 @@ class Instruments(dict[str, Instrument]):
         columns: dict[str, list[Any]] = {name: [] for name in schema.names}
         for symbol in sorted(self):
             one = self[symbol]
-            same = {"symbol": symbol, "leverage": one.leverage, **{name: getattr(one, name) for name in _DATES}}
+            same = {"symbol": symbol, **{name: getattr(one, name) for name in _SAME}}
             runs = [{"from": run.first, "to": run.last, "market": run.market, "name": run.name} for run in one.runs]
             for stretch in runs or [dict.fromkeys(("from", "to", "market", "name"))]:
                 values = {**same, **stretch}
@@ -172,11 +180,15 @@ class Instruments(dict[str, Instrument]):
                 raise BadData(f"instruments row {number}: symbol {symbol!r} is not a code such as '005930' (text)")
             one = self.setdefault(clean_symbol(symbol), Instrument())
             where = f"instruments row {number} ({symbol})"
-            for name in _DATES:
+            for name in DATES:
                 if not _blank(row.get(name)):
                     setattr(one, name, epoch_day(row[name], what=f"{where}: {name}"))
-            if not _blank(row.get("leverage")):
-                one.leverage = float(str(row["leverage"]))
+            for name in NUMBERS:
+                if not _blank(row.get(name)):
+                    setattr(one, name, _number(row[name], f"{where}: {name}"))
+            for name in TEXTS:
+                if not _blank(row.get(name)):
+                    setattr(one, name, str(row[name]))
             market = None if _blank(row.get("market")) else market_label(str(row["market"]), where)
             name_said = None if _blank(row.get("name")) else str(row["name"])
             if market or name_said:
@@ -199,6 +211,13 @@ class Instruments(dict[str, Instrument]):
         if last < first:
             raise BadData(f"{where}: to is before from")
         one.observe(first, last, market, name)
+
+
+def _number(value: object, what: str) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        raise BadData(f"{what} {value!r} is no number") from None
 
 
 def _blank(value: object) -> bool:

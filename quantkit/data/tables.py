@@ -94,6 +94,7 @@ def table_schema(table: str) -> pa.Schema:
         "instruments": [
             ("symbol", text), ("market", text), ("name", text), ("from", day), ("to", day), ("listing", day),
             ("delisting", day), ("liquidation_from", day), ("liquidation_to", day), ("leverage", number),
+            ("underlying", text), ("warrant", text), ("strike", number), ("barrier", number),
         ],
         "actions": [
             ("symbol", text), ("ex_date", day), ("kind", text), ("price_factor", number), ("share_ratio", number),
@@ -234,13 +235,26 @@ class Table:
         import pyarrow.parquet as pq
 
         self.create()
-        table = self.delta()
+        table = self._widened()
         path = self.new_path(None)
         with mapped_errors(self.folder, self.folder / path):
             pq.write_table(content.cast(table_schema(self.name)), self.folder / path, compression="zstd")
         old = self.files(table.version())
         statistics = {"numRecords": content.num_rows}
         return self.commit([(path, None, statistics)], old, marks=marks, note={"quantkit": note}, base=table)
+
+    def _widened(self) -> DeltaTable:
+        """The table, with the columns that it did not have yet when it was made, so that other readers see them."""
+        from deltalake import Schema
+
+        table = self.delta()
+        known = {field.name for field in table.schema().fields}
+        added = [field for field in Schema.from_arrow(table_schema(self.name)).fields if field.name not in known]
+        if added:
+            with mapped_errors(self.folder):
+                table.alter.add_columns(added)
+            table = self.delta()
+        return table
 
     def append(self, content: pa.Table) -> int:
         """Add rows to a side table, in one commit."""

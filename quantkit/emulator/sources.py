@@ -29,6 +29,7 @@ from quantkit.market.rules import rule_rows
 from quantkit.trading.ports import Candle
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from quantkit.emulator.paths import FloatArray
@@ -78,6 +79,17 @@ class SymbolDay:
         return "liquidation" if self.liquidation else "first_day" if self.first_day else "trading"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warrant:
+    """What an ELW is a right to; what nobody said is "" or None. right: call, put or other; last_day: of trading."""
+
+    underlyings: tuple[str, ...] = ()
+    right: str = ""
+    strike: float | None = None
+    barrier: float | None = None
+    last_day: dt.date | None = None
+
+
 class Source(Protocol):
     """What an exchange replays."""
 
@@ -102,6 +114,7 @@ class BarSource:
     calm            names of the KOSPI 200
     deep            calls take orders of ours of any size at the bar's open and close: for comparisons with a backtest
     charts          panels of other lengths, asked for by length ("1m") when a chart needs one; None: there is none
+    warrants        terms of ELWs
 
     ConfigError or BadData for adjusted prices, other markets than Korea's, or days that are no sessions.
     """
@@ -117,12 +130,14 @@ class BarSource:
         calm: Iterable[str] = (),
         deep: bool = False,
         charts: Callable[[str], Bars | None] | None = None,
+        warrants: Mapping[str, Warrant] | None = None,
     ) -> None:
         if bars.prices != "raw":
             raise BadData("the emulator replays raw prices: adjusted ones stand on no grid")
         self.bars, self.seed, self.tick_seconds = bars, seed, tick_seconds
         self.symbols = bars.symbols
         self.calm, self.deep = frozenset(calm), deep
+        self.warrants = dict(warrants or {})
         self._charts, self._panels = charts, {bars.freq: bars}
         self._days = [
             day

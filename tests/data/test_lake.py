@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from quantkit import BadData, Bars, ConfigError, Lake
+from quantkit.data import reference, tables
 from quantkit.data.tables import Table
 from tests.data.lake_data import days, frame, prices, row, same_bars
 
@@ -189,6 +191,34 @@ def test_a_delisted_name_ends_at_its_delisting_and_stays_in_the_panel(lake: Lake
     assert bars.listed[:, 1].tolist() == [True] * 6 + [False] * 2
     assert ((bars.flags[:, 1] & 16) != 0).tolist() == [False] * 3 + [True] * 3 + [False] * 2
     assert np.isnan(bars.close[6:, 1]).all()
+
+
+def test_a_lake_of_before_learns_what_an_elw_is_a_right_to(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = {"underlying", "warrant", "strike", "barrier"}
+    whole = tables.table_schema("instruments")
+    with monkeypatch.context() as before:
+        before.setattr(
+            tables, "table_schema", lambda name: pa.schema([field for field in whole if field.name not in new])
+        )
+        before.setattr(reference, "table_schema", tables.table_schema)
+        before.setattr(reference, "_SAME", [name for name in reference._SAME if name not in new])
+        lake.ingest(pd.DataFrame({"symbol": ["005930"], "name": ["삼성전자"], "market": ["KOSPI"]}), "instruments")
+        assert new.isdisjoint(lake.query("select * from instruments").columns)
+    told = pd.DataFrame(
+        {"symbol": ["58J297"], "market": ["ELW"], "underlying": ["005930"], "warrant": ["call"], "strike": [85_000.0]}
+    )
+    lake.ingest(told, "instruments")
+    columns = "symbol, name, underlying, warrant, strike, barrier"
+    assert lake.query(f"select {columns} from instruments order by symbol").fetchall() == [
+        ("005930", "삼성전자", None, None, None, None), ("58J297", None, "005930", "call", 85_000.0, None),
+    ]  # fmt: skip
+    seen = {field.name for field in Table(lake.path / "instruments").delta().schema().fields}
+    assert seen == set(whole.names)
+    version = lake.info()
+    lake.ingest(told, "instruments")
+    assert lake.info() == version
+    with pytest.raises(BadData, match="instruments row 1 \\(58J297\\): strike 'high' is no number"):
+        lake.ingest(pd.DataFrame({"symbol": ["58J297"], "strike": ["high"]}), "instruments")
 
 
 def test_a_first_trading_day_is_the_listing_date_that_is_the_first_stored_bar(lake: Lake) -> None:

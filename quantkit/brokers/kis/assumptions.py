@@ -20,13 +20,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from quantkit.brokers.kis.codes import RATE, STOCK, Environment, transaction
-from quantkit.brokers.kis.figures import SECOND, moment
+from quantkit.brokers.kis.figures import SECOND, decimal, moment
+from quantkit.brokers.kis.ledger import plain_symbol
 from quantkit.errors import BadData, QuantkitError
+from quantkit.market.krx import lot_size
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from quantkit.brokers.kis.client import KisClient
+    from quantkit.brokers.kis.masters import Listed
     from quantkit.brokers.kis.stream import KisStream
     from quantkit.brokers.kis.wire import Exchange
 
@@ -109,6 +112,8 @@ class Assumptions:
         self.client, self.heard, self.stream = client, heard, stream
         self.symbol, self.patience, self.pace, self.orders = symbol, patience, pace, orders
         self.paper = client.environment is Environment.PAPER
+        self._names: list[Listed] | None = None
+        self._unread = ""  # of the master files
 
     async def walk(self) -> AsyncIterator[Checked]:
         """Every assumption, in order."""
@@ -117,7 +122,7 @@ class Assumptions:
         for look in (
             self.account_answers, self.clock_agrees, self.dead_token, self.same_token, self.rate_holds,
             self.amounts_without_a_name, self.minute_labels, self.index_rows, self.master_files, self.elw_market,
-            self.overseas_open_orders,
+            self.elw_terms, self.lots, self.overseas_open_orders,
         ):  # fmt: skip
             yield await self._looked(look)
         async for checked in rehearse(self):
@@ -231,21 +236,59 @@ class Assumptions:
     async def master_files(self) -> tuple[bool, str]:
         """the master files are had without keys, and have their fields at the places that are published"""
         try:
-            found = Counter(one.market for one in (await self.client.names()).values())
+            found = Counter(one.market for one in await self._listed())
         except BadData as problem:
             return False, str(problem)
-        return True, ", ".join(f"{count:,} {market}" for market, count in found.most_common())
+        seen = ", ".join(f"{count:,} {market}" for market, count in found.most_common())
+        return not self._unread, f"{self._unread}; {seen}" if self._unread else seen
 
     async def elw_market(self) -> tuple[bool, str]:
         """price, book and days of an ELW are those of a stock, asked for in market W"""
-        listed = [one for one in (await self.client.names()).values() if one.market == "ELW" and not one.halted]
-        if not listed:
-            raise Untestable("the master files list no ELW")
-        name, today = listed[0].symbol, self.client.today()
+        name, today = (await self._warrants())[0].symbol, self.client.today()
         price, book = await self.client.price(name), await self.client.book(name)
         days = await self.client.days(name, today - dt.timedelta(days=30), today)
         seen = f"{name}: {price.price:g} won, {len(book.bids)} and {len(book.asks)} levels, {len(days)} days"
         return price.price > 0.0 and bool(days), seen
+
+    async def elw_terms(self) -> tuple[bool, str]:
+        """an ELW's strike and underlying in its master file are those that its price tells (inquire_elw_price)"""
+        told = [one for one in await self._warrants() if one.warrant is not None and one.warrant.strike]
+        if not told:
+            raise Untestable("the master files have no ELW with a strike")
+        seen, holds = [], True
+        for one in {each.symbol: each for each in (told[0], told[len(told) // 2], told[-1])}.values():
+            await self.client.call("inquire_elw_price", market="W", symbol=one.symbol)
+            row = self.heard.body("inquire-elw-price").get("output1") or {}
+            row = row[0] if isinstance(row, list) else row
+            strike, underlying = decimal(row, "acpr"), plain_symbol(str(row.get("unas_shrn_iscd", "")).strip())
+            terms = one.warrant
+            holds &= terms is not None and strike == terms.strike and underlying in terms.underlyings
+            said = "" if terms is None else f"{terms.strike:g} on {'+'.join(terms.underlyings)}"
+            seen.append(f"{one.symbol}: {said}, its price says {strike:g} on {underlying}")
+        return holds, "; ".join(seen)
+
+    async def lots(self) -> tuple[bool, str]:
+        """an order of an ELW is for a multiple of ten, one of anything else for any number of shares"""
+        listed = [one for one in await self._listed() if one.lot]
+        if not listed:
+            raise Untestable("the master files tell no lots")
+        strange = [one for one in listed if one.lot != lot_size(one.market)]
+        some = ", ".join(f"{one.symbol} ({one.market}) {one.lot}" for one in strange[:5])
+        return not strange, f"{len(listed):,} names, {len(strange)} otherwise{': ' if some else ''}{some}"
+
+    async def _listed(self) -> list[Listed]:
+        """The master files, had once."""
+        if self._names is None:
+            found = await self.client.names()
+            self._names, self._unread = list(found.values()), found.unread
+        return self._names
+
+    async def _warrants(self) -> list[Listed]:
+        """ELWs that trade."""
+        listed = [one for one in await self._listed() if one.market == "ELW" and not one.halted]
+        if not listed:
+            raise Untestable("the master files list no ELW")
+        return listed
 
     async def overseas_open_orders(self) -> tuple[bool, str]:
         """모의투자 does not serve open overseas orders (VTTS3018R)"""

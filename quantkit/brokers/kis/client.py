@@ -184,7 +184,7 @@ class KisClient:
         found = await self._quote("instrument", "search-stock-info", params, lane)
         return quotes.instrument_of(symbol, found.row("output"))
 
-    async def names(self) -> dict[str, masters.Listed]:
+    async def names(self) -> masters.Names:
         """종목 마스터: every name of KOSPI (with ETF, ETN and ELW), KOSDAQ and KONEX; no keys are sent. What it says
         of ETN and ELW holds for this client from here on."""
         found = await masters.download(self.server)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from quantkit.brokers.kis import adjusted
@@ -106,13 +106,14 @@ async def fill(
 
 
 async def fill_instruments(client: KisClient, lake: Lake, symbols: Sequence[str] | None = None) -> IngestReport:
-    """State market, name and first day of these names (None: of all) as the master files have them."""
+    """State market, name, first day and terms of these names (None: of all) as the master files have them."""
     listed = await client.names()
     missing = [symbol for symbol in symbols or () if symbol not in listed]
     if missing:
         raise BadData(f"KIS's master files have no {', '.join(missing)}")
     wanted = listed.values() if symbols is None else [listed[symbol] for symbol in symbols]
-    return state_names(lake, wanted, client.today())
+    report = state_names(lake, wanted, client.today())
+    return replace(report, notes=(*report.notes, listed.unread)) if listed.unread else report
 
 
 class _Filling:
@@ -178,6 +179,8 @@ class _Filling:
         except (RetryLater, BadData) as problem:
             self.report.notes.append(f"{problem}; markets, names and first days are those that the lake has")
             return {}
+        if listed.unread:
+            self.report.notes.append(listed.unread)
         found = {symbol: listed[symbol] for symbol in symbols if symbol in listed}
         for symbol in symbols:
             if symbol not in found and not await self._has_chart(symbol, days[0], days[-1]):

@@ -9,7 +9,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from quantkit.data.landing import IngestReport
-from quantkit.data.reference import Instruments
+from quantkit.data.reference import DATES, Instrument, Instruments
 from quantkit.data.tables import Table
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def state_names(lake: Lake, listed: Iterable[Listed], today: dt.date) -> IngestR
     rows: list[dict[str, object]] = []
     for one in listed:
         said = known.get(one.symbol)
-        fresh: dict[str, object] = {}
-        if one.listing is not None and (said is None or said.listing != (one.listing - EPOCH).days):
-            fresh["listing"] = one.listing.isoformat()
+        fresh: dict[str, object] = {
+            name: value for name, value in _facts(one).items() if said is None or _known(said, name) != value
+        }
         now = {name: getattr(one, name) for name in ("market", "name")}
         old = {name: None if said is None else getattr(said, name) for name in now}
         fresh |= {name: value for name, value in now.items() if old[name] != value}
@@ -104,3 +104,27 @@ def state_names(lake: Lake, listed: Iterable[Listed], today: dt.date) -> IngestR
     if not rows:
         return IngestReport()
     return lake.ingest(pd.DataFrame(rows).astype({"symbol": "str"}), "instruments")
+
+
+def _facts(one: Listed) -> dict[str, object]:
+    """What holds for all days of a name, as far as it is told. An ELW is not listed any more after its last day of
+    trading; what it pays then is not known."""
+    terms = one.warrant
+    found: dict[str, object] = {"listing": one.listing}
+    if terms is not None:
+        found |= {
+            "delisting": None if terms.last_day is None else terms.last_day + dt.timedelta(days=1),
+            "underlying": ",".join(terms.underlyings), "warrant": terms.right, "strike": terms.strike,
+            "barrier": terms.barrier,
+        }  # fmt: skip
+    return {
+        name: value.isoformat() if isinstance(value, dt.date) else value
+        for name, value in found.items()
+        if value not in (None, "")
+    }
+
+
+def _known(said: Instrument, name: str) -> object:
+    """The same as the lake has it."""
+    value = getattr(said, name)
+    return (EPOCH + dt.timedelta(days=value)).isoformat() if name in DATES and value is not None else value

@@ -21,6 +21,7 @@ from quantkit.emulator.session import DAY, SECOND, day_of, hhmmss, midnight, ses
 from quantkit.errors import BadData
 from quantkit.market.calendar import is_session
 from quantkit.market.days import date_of
+from quantkit.market.krx import lot_size
 from quantkit.trading.ports import Candle
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Quotes:
             "stck_hgpr": number(high), "stck_lwpr": number(low), "stck_mxpr": number(issue.upper),
             "stck_llam": number(issue.lower), "stck_sdpr": number(facts.base),
             "wghn_avrg_stck_prc": number(day.value / day.prints.volume if day.prints.volume else 0, 2),
-            "aspr_unit": number(issue.grid.tick(day.last)), "hts_deal_qty_unit_val": "1",
+            "aspr_unit": number(issue.grid.tick(day.last)), "hts_deal_qty_unit_val": str(lot_size(facts.market)),
             "stck_shrn_iscd": facts.symbol, "vi_cls_code": "Y" if issue.phase == "vi_auction" else "N",
             "ovtm_vi_cls_code": "N",
             "mrkt_warn_cls_code": "00", "sltr_yn": "Y" if facts.liquidation else "N", "stac_month": "12",

@@ -26,6 +26,7 @@ from quantkit.emulator.kis.envelope import Answer, Business, Gateway, number, si
 from quantkit.emulator.kis.masters import GROUPS
 from quantkit.emulator.kis.quotes import won
 from quantkit.emulator.session import day_of, hhmmss
+from quantkit.emulator.sources import Warrant
 from quantkit.market.days import date_of
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
 
 _EMPTY: Final = {"0": "0", "2": "0.00", "d": "00000000", "t": "000000", "y": "N", "s": "3", "": ""}
 _NAMES: Final = ("FID_INPUT_ISCD", "PDNO", "SHT_CD", "SYMB", "SRS_CD", "ITEM_CD", "OVRS_FUTR_FX_PDNO")
-_CODES: Final = frozenset(
-    ("stck_shrn_iscd", "mksc_shrn_iscd", "pdno", "shtn_pdno", "shrn_iscd", "iscd", "sht_cd", "symb", "srs_cd", "code")
-)
+_CODES: Final = frozenset((
+    "stck_shrn_iscd", "mksc_shrn_iscd", "elw_shrn_iscd", "pdno", "shtn_pdno", "shrn_iscd", "iscd", "sht_cd", "symb",
+    "srs_cd", "code",
+))  # fmt: skip
 _TITLES: Final = frozenset(("hts_kor_isnm", "prdt_name", "prdt_abrv_name", "kor_isnm", "isin_name"))
 _BY_DAY: Final = frozenset(("stck_bsop_date", "bsop_date"))
 DAYS: Final = 30  # of a list by day
@@ -159,6 +161,13 @@ class Services:
             "excg_dvsn_cd": "03" if facts.market == "KOSDAQ" else "02", "thdt_clpr": number(facts.base),
             "bfdy_clpr": number(facts.previous_close), "tr_stop_yn": "Y" if facts.halted else "N",
         }  # fmt: skip
+        if facts.market == "ELW":
+            terms = getattr(self.exchange.source, "warrants", {}).get(issue.symbol, Warrant())
+            said |= {
+                "elw_prpr": number(day.last), "elw_oprc": number(opened), "elw_hgpr": number(high),
+                "elw_lwpr": number(low), "elw_sdpr": number(facts.base), "acpr": number(terms.strike or 0, 2),
+                "unas_shrn_iscd": next(iter(terms.underlyings), ""),
+            }  # fmt: skip
         title = self.quotes.title(issue.symbol)
         return said | dict.fromkeys(_CODES, codes.coded(issue.symbol, facts.market)) | dict.fromkeys(_TITLES, title)
 
@@ -170,6 +179,8 @@ class Services:
             return self._by_day(fields, day, given)
         if "/domestic-stock/" in service.path and ("/ranking/" in service.path or service.path.endswith("-rank")):
             return self._ranking(fields, given)
+        if day is not None and service.path.endswith("/inquire-elw-price"):
+            return [self._row(fields, day, given)]
         return [self._row(fields, day, given) for _ in range(self.blanks)]
 
     def _by_day(self, fields: tuple[str, ...], day: Today, given: dict[str, str]) -> list[dict[str, str]]:

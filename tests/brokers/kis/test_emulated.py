@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.server import Account, RealKeys, Server
+from quantkit.brokers.kis.wire import Exchange
 from quantkit.emulator.kis import KisEmulator
 from quantkit.errors import ConfigError, Refused
 from quantkit.market.days import SEOUL
@@ -36,10 +38,12 @@ class EmulatorsClock:
         await asyncio.sleep(0)
 
 
-def client_of(server: KisEmulator, folder: Path, environment: Environment) -> KisClient:
+def client_of(
+    server: KisEmulator, folder: Path, environment: Environment, *, listen: Callable[[Exchange], None] | None = None
+) -> KisClient:
     return KisClient(
         keys_of(server, environment), clock=EmulatorsClock(server), folder=folder, options=Options(rate=500),
-        server=Server.emulated(environment, server.rest, server.stream),
+        server=Server.emulated(environment, server.rest, server.stream), listen=listen,
     )  # fmt: skip
 
 

@@ -7,27 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quantkit.brokers.kis.assumptions import Assumptions, Heard
+from quantkit.brokers.kis.assumptions import Assumptions, Heard, Untestable
 from quantkit.brokers.kis.catalogue import calls
 from quantkit.brokers.kis.client import KisClient, Options
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.feed import KisFeed
 from quantkit.brokers.kis.frames import NOTICES
-from quantkit.brokers.kis.history import fill
+from quantkit.brokers.kis.history import fill, fill_instruments
+from quantkit.brokers.kis.masters import Warrant
 from quantkit.brokers.kis.server import Server
 from quantkit.brokers.kis.stream import KisStream
+from quantkit.cli.emulate import _warrants
 from quantkit.data.bars import Bars
 from quantkit.data.lake import Lake
 from quantkit.emulator.exchange import BarSource, Exchange, random_bars, session_clock
 from quantkit.emulator.kis import KisEmulator
 from quantkit.emulator.session import SECOND
+from quantkit.emulator.sources import Warrant as EmulatedTerms
 from quantkit.errors import ConfigError, Refused
 from quantkit.live.clock import SocketLoop, VirtualClock, run_virtual
 from quantkit.trading.orders import Side
@@ -59,13 +62,16 @@ CLOCK = session_clock(DAY)
 
 
 @asynccontextmanager
-async def served(folder: Path, environment: Environment) -> AsyncIterator[KisClient]:
+async def served(
+    folder: Path, environment: Environment, *, warrants: Mapping[str, EmulatedTerms] | None = None,
+    listen: Heard | None = None,
+) -> AsyncIterator[KisClient]:  # fmt: skip
     """A client ten minutes into a session; time stands until somebody waits."""
-    exchange = Exchange(BarSource(BARS, start=DAY, tick_seconds=20.0))
+    exchange = Exchange(BarSource(BARS, start=DAY, tick_seconds=20.0, warrants=warrants))
     async with (
         KisEmulator(exchange, paper=environment is Environment.PAPER, speed=0.0, calls=1_000,
                     start=CLOCK.open + 600 * SECOND) as server,
-        client_of(server, folder, environment) as client,
+        client_of(server, folder, environment, listen=listen) as client,
     ):  # fmt: skip
         yield client
 
@@ -180,6 +186,43 @@ async def test_the_doctor_asks_for_an_elw_of_the_master_files(tmp_path: Path) ->
         assert await walk.master_files() == (True, "1 KOSPI, 1 ETF, 1 ETN, 1 ELW")
         holds, seen = await walk.elw_market()
         assert (holds, seen[:8]) == (True, "58J297: ")
+        assert await walk.lots() == (True, "4 names, 0 otherwise")
+
+
+@pytest.mark.parametrize(("strike", "underlying", "holds"), [
+    (70_000.0, "005930", True), (72_500.5, "KOSPI200", True), (70_000.0, "", False),
+])  # fmt: skip
+async def test_the_doctor_holds_the_terms_of_an_elw_against_its_price(
+    tmp_path: Path, strike: float, underlying: str, holds: bool
+) -> None:
+    terms = EmulatedTerms(underlyings=(underlying,) if underlying else (), right="call", strike=strike)
+    heard = Heard()
+    async with served(tmp_path, Environment.PAPER, warrants={"58J297": terms}, listen=heard) as client:
+        found = await Assumptions(client, heard).elw_terms()
+        assert found == (holds, f"58J297: {strike:g} on {underlying}, its price says {strike:g} on {underlying}")
+    async with served(tmp_path, Environment.PAPER, listen=heard) as client:
+        with pytest.raises(Untestable, match="with a strike"):
+            await Assumptions(client, heard).elw_terms()
+
+
+async def test_the_terms_of_an_elw_land_with_its_market(tmp_path: Path) -> None:
+    terms = EmulatedTerms(
+        underlyings=("005930", "000660"), right="put", strike=350.25, barrier=400.0, last_day=dt.date(2027, 3, 11)
+    )
+    async with served(tmp_path, Environment.REAL, warrants={"58J297": terms}) as client:
+        told = (await client.names())["58J297"]
+        assert (told.lot, told.base > 0) == (10, True)
+        assert told.warrant == Warrant(
+            underlyings=("005930", "000660"), right="put", form="knock_out", strike=350.25, barrier=400.0,
+            last_day=dt.date(2027, 3, 11),
+        )  # fmt: skip
+        lake = Lake(tmp_path / "lake")
+        assert (await fill_instruments(client, lake)).added == len(NAMES)
+        assert (await fill_instruments(client, lake)).replaced == 0
+        assert lake.query(
+            "select market, underlying, warrant, strike, barrier, delisting from instruments where symbol = '58J297'"
+        ).fetchall() == [("ELW", "005930,000660", "put", 350.25, 400.0, dt.date(2027, 3, 12))]
+        assert _warrants(lake.path) == {"58J297": terms}  # an emulator over this lake tells the same
 
 
 async def test_a_code_without_its_market_is_a_name_that_is_not_there(tmp_path: Path) -> None:
