@@ -42,6 +42,7 @@ from quantkit.brokers.kis.server import Server, server_of
 from quantkit.brokers.kis.transport import Timeouts
 from quantkit.brokers.kis.vault import vault_key
 from quantkit.errors import ConfigError
+from quantkit.progress import Countdown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,9 +70,10 @@ def connect(account: str | None = None, *, emulator: str | None = None) -> KisCl
 
 def client_of(
     told: Settings, account: str | None, clock: Clock, *, listen: Callable[[Exchange], None] | None = None,
-    emulator: str | None = None, real: bool | None = None, pace: float = 1.0,
+    emulator: str | None = None, real: bool | None = None, pace: float = 1.0, lines: bool = False,
 ) -> KisClient:  # fmt: skip
-    """A client for an account of the settings whose broker is "kis", or for the keys that are found without one.
+    """A client for an account of the settings whose broker is "kis", or for the keys that are found without one. Where
+    it waits for a token, standard error says so; lines: in whole lines, since something else is drawn there.
 
     real: True and False insist on the environment, None takes what the account or the keys say. pace: of the clock, in
     seconds of it for one of the machine's. Clients of one app key on one clock share their limiter. ConfigError for
@@ -90,6 +92,7 @@ def client_of(
         keys, clock=clock, limiter=limiter, folder=sources.token_folder(environ), server=server,
         vault_key=vault_key(environ),
         markets=dict(options.get("markets", {})), listen=listen,
+        waits=Countdown("KIS gives a key one token a minute", lines=lines),
         options=Options(
             hashkey=bool(options.get("hashkey", False)),
             trust_throttle=bool(options.get("trust_throttle", False)),

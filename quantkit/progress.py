@@ -1,7 +1,8 @@
-"""A progress bar for work of many runs: done, rate, time left.
+"""A progress bar for work of many runs: done, rate, time left. And a countdown, where something must be waited for.
 
-Contract: drawn on standard error of a terminal, or under the cell of a notebook; nothing is written anywhere else,
-unless a function is given, which is called with (done, total). Rich is loaded when a bar is drawn.
+Contract: a bar is drawn on standard error of a terminal, or under the cell of a notebook; nothing is written anywhere
+else, unless a function is given, which is called with (done, total). Rich is loaded when a bar is drawn. A countdown is
+written to standard error, whatever that is: who waits for a minute wants to know why.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Shown", "Tell", "in_notebook", "shown"]
+__all__ = ["Countdown", "Shown", "Tell", "in_notebook", "shown"]
 
 Tell = Callable[[int, int], None]
 Shown = bool | Tell
@@ -21,6 +22,32 @@ def in_notebook() -> bool:
     python = sys.modules.get("IPython")
     shell = python.get_ipython() if python is not None else None
     return shell is not None and "IPKernelApp" in shell.config
+
+
+class Countdown:
+    """Says what is waited for: called with the seconds left, 0 when it is over. On a terminal one line counts down;
+    where there is none, or `lines` is True, a line says it once a wait."""
+
+    def __init__(self, what: str, *, lines: bool = False) -> None:
+        self._what, self._lines, self._shown = what, lines, 0
+
+    def __call__(self, left_s: float) -> None:
+        said = f"{self._what}: {left_s:.0f} s left"
+        counts = sys.stderr.isatty() and not self._lines
+        if left_s <= 0:
+            self._write("\r" + " " * self._shown + "\r" if counts and self._shown else "")
+            self._shown = 0
+        elif counts:
+            self._write("\r" + said.ljust(self._shown))
+            self._shown = len(said)
+        elif not self._shown:
+            self._write(said + "\n")
+            self._shown = len(said)
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _silent(done: int, total: int, /) -> None:

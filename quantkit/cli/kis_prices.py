@@ -79,7 +79,7 @@ class KisPrices:
 
         if self._desk is None:
             log, pace = WireLog(clock), self.speed or 1.0
-            client = client_of(self._told, self._account, clock, listen=log, real=self._real, pace=pace)
+            client = client_of(self._told, self._account, clock, listen=log, real=self._real, pace=pace, lines=True)
             client.learn(self.markets)
             self._desk = KisDesk(client, log=log, chance=system_random(), pace=pace)
             self.hub = hub_settings(self._desk.feed, pace=pace)

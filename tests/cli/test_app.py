@@ -10,7 +10,7 @@ import pytest
 
 from quantkit.cli import app, console, demo
 from quantkit.errors import BadData, Bug, ConfigError, Refused
-from quantkit.progress import shown
+from quantkit.progress import Countdown, shown
 
 
 def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +93,19 @@ def test_warming_up_says_what_was_compiled_and_where_it_is_kept(capsys: pytest.C
     assert set(found) == {"seconds", "compiled", "loaded", "folder"}
     assert app.run(["warmup"]) == 0
     assert found["folder"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("terminal", "lines", "shown"), [
+    (True, False, "\rwait: 61 s left\rwait: 9 s left \r              \r"), (False, False, "wait: 61 s left\n"),
+    (True, True, "wait: 61 s left\n"),
+])  # fmt: skip
+def test_who_waits_sees_how_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool, lines: bool, shown: str
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    tell = Countdown("wait", lines=lines)
+    for left in (61.0, 9.0, 0.0):
+        tell(left)
+    tell(0.0)  # nothing was waited for: nothing is written
+    found = capsys.readouterr()
+    assert (found.out, found.err) == ("", shown)

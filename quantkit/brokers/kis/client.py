@@ -78,12 +78,13 @@ class Options:
 
 class KisClient:
     """One account at KIS. folder: where tokens are kept. limiter: shared by all clients of an app key. listen: is told
-    of every exchange, secrets taken out."""
+    of every exchange, secrets taken out. waits: is told the seconds left while a token is waited for."""
 
     def __init__(
         self, keys: Keys, *, clock: Clock, folder: Path, server: Server | None = None, options: Options | None = None,
         markets: Mapping[str, str] | None = None, vault_key: bytes | None = None, limiter: Limiter | None = None,
         transport: Transport | None = None, listen: Callable[[Exchange], None] | None = None,
+        waits: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
         self.server = server_of(keys, server)
         self.environment: Environment = keys.environment
@@ -94,7 +95,7 @@ class KisClient:
         self._lines: dict[str, tuple[dict[str, Any], ledger.OrderLine]] = {}  # of the list of orders, as last read
         told = self._options
         self.wire = Wire(
-            keys, self.server, clock=clock, folder=folder, vault_key=vault_key, listen=listen,
+            keys, self.server, clock=clock, folder=folder, vault_key=vault_key, listen=listen, waits=waits,
             limiter=limiter or Limiter(told.rate or RATE[keys.environment], clock), trust_throttle=told.trust_throttle,
             transport=transport or HttpTransport(
                 self.server.rest, timeouts=told.timeouts, trust_environment=not self.server.is_emulated

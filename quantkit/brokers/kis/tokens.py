@@ -4,7 +4,8 @@ KIS sends its owner a message for each token and issues one a minute; a token li
 night. So: 1 what is in memory, 2 what is on disk (another process may have renewed it), 3 a new one, asked for by one
 process at a time (a lock between processes) and never twice within 61 s: the time of asking is on disk before the
 request leaves, so it holds over crashes and refusals as well. Renewed ten minutes before its end; while a renewal fails
-the old one serves on. A token that the server called dead (`reject`) is not used again by anybody.
+the old one serves on. A token that the server called dead (`reject`) is not used again by anybody. While a minute is
+waited for, `waits` is told the seconds left, about once a second, and 0 at the end.
 
 Contract: one file an app key, environment and server, so tokens of real and paper never meet; the environment stands
 in the document too. An app key whose token lies in the other environment's file is a ConfigError, nothing sent.
@@ -72,9 +73,10 @@ class Tokens:
 
     def __init__(
         self, keys: Keys, server: Server, *, issue: Callable[[], Awaitable[Issued]], clock: Clock, folder: Path,
-        vault_key: bytes | None = None,
+        vault_key: bytes | None = None, waits: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
         self._keys, self._server, self._issue, self._clock = keys, server, issue, clock
+        self._waits = waits
         self._folder = folder
         self._vault_key = vault_key
         self._file = self._file_of(server.environment)
@@ -101,7 +103,7 @@ class Tokens:
                     return found.token
             if not wait:
                 raise RetryLater(f"KIS issues one token a minute; the next in {found / SECOND:.0f} s. Nothing was sent")
-            await self._clock.sleep_until(self._clock.now_ns() + found)  # others may ask meanwhile, and need not wait
+            await self._wait_until(self._clock.now_ns() + found)  # others may ask meanwhile, and need not wait
         raise RetryLater("KIS gave no token. Nothing was sent")
 
     async def again(self) -> str:
@@ -109,13 +111,25 @@ class Tokens:
         asked for one."""
         async with self._one, self._between.held():
             asked, _ = self._look()
-            await self._clock.sleep_until(asked + BETWEEN_NS)
+            await self._wait_until(asked + BETWEEN_NS)
             try:
                 self._kept = await self._ask(None, asked)
             except IssueLimit:
-                await self._clock.sleep_until(self._clock.now_ns() + BETWEEN_NS)
+                await self._wait_until(self._clock.now_ns() + BETWEEN_NS)
                 self._kept = await self._ask(None, asked)
             return self._kept.token
+
+    async def _wait_until(self, until: int) -> None:
+        tell = self._waits
+        if tell is None:
+            await self._clock.sleep_until(until)
+            return
+        try:
+            while (left := until - self._clock.now_ns()) > 0:
+                tell(left / SECOND)
+                await self._clock.sleep_until(min(until, self._clock.now_ns() + SECOND))
+        finally:
+            tell(0.0)
 
     def reject(self, token: str) -> None:
         """The server says that this token is dead."""

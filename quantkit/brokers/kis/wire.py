@@ -70,11 +70,14 @@ class Wire:
     def __init__(
         self, keys: Keys, server: Server, *, transport: Transport, limiter: Limiter, clock: Clock, folder: Path,
         vault_key: bytes | None = None, listen: Callable[[Exchange], None] | None = None, trust_throttle: bool = False,
+        waits: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
         self.keys, self.server, self.clock, self.limiter = keys, server, clock, limiter
         self._transport, self._listen, self._trust = transport, listen, trust_throttle
         self._secrets = set(keys.secrets())
-        self.tokens = Tokens(keys, server, issue=self._issue, clock=clock, folder=folder, vault_key=vault_key)
+        self.tokens = Tokens(
+            keys, server, issue=self._issue, clock=clock, folder=folder, vault_key=vault_key, waits=waits
+        )
 
     # --- questions --------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ KEY = bytes(range(32))
 
 def store(
     folder: Path, clock: JumpClock, given: list[str], *, environment: Environment = Environment.REAL,
-    server: Server | None = None, vault: bytes | None = None,
+    server: Server | None = None, vault: bytes | None = None, waits: Callable[[float], None] | None = None,
 ) -> Tokens:  # fmt: skip
     """A store whose server gives token-0, token-1, ... for a day; `given` counts them."""
 
@@ -34,7 +35,7 @@ def store(
         return Issued(given[-1], clock.now + 86_400 * SECOND)
 
     server = server or Server.emulated(environment, "http://127.0.0.1:1")
-    return Tokens(keys(environment), server, issue=issue, clock=clock, folder=folder, vault_key=vault)
+    return Tokens(keys(environment), server, issue=issue, clock=clock, folder=folder, vault_key=vault, waits=waits)
 
 
 async def test_one_token_serves_everybody_until_shortly_before_its_end(tmp_path: Path) -> None:
@@ -55,6 +56,20 @@ async def test_no_second_token_is_asked_for_within_a_minute(tmp_path: Path) -> N
         await first.token(wait=False)
     assert await first.token() == "token-1"
     assert clock.now == START + 61 * SECOND
+
+
+async def test_who_waits_for_a_token_is_told_how_long(tmp_path: Path) -> None:
+    clock, given, heard = JumpClock(), list[str](), list[float]()
+    tokens = store(tmp_path, clock, given, waits=heard.append)
+    assert await tokens.token() == "token-0"
+    assert heard == []
+    tokens.reject("token-0")
+    assert await tokens.token() == "token-1"
+    assert heard == [float(left) for left in range(61, -1, -1)]
+    heard.clear()
+    assert await tokens.again() == "token-2"
+    assert heard == [float(left) for left in range(61, -1, -1)]
+    assert clock.now == START + 122 * SECOND
 
 
 async def test_a_token_that_another_process_renewed_is_taken_over(tmp_path: Path) -> None:
