@@ -10,9 +10,13 @@ A fault with a span and neither happens always inside it. What may be named in `
     requests   submit cancel modify orders positions cash orderable_cash sellable connect candles day
     notice     each notice of the order stream           tick       each trade on the price stream
     notices    the order stream, every second            prices     the price stream, every second
+    token      each request for an access token          approval   each for the key of the stream
+    register   each registration on the stream           session    each end of a session of the stream
 
 What `garbage` and `frame_garbage` make of an answer or a frame is drawn from their `forms` (`FORMS`): its end is cut
 off, it comes twice, two are glued into one, fields are missing, bytes are no text, a page of HTML or nothing at all.
+The forms of `registration_refused` are KIS's codes. The last four are on KIS's wire alone; there `connect` is the
+stream's opening, which a `server_error` refuses or closes at once.
 
 >>> plan = FaultPlan([Fault(FaultKind.ANSWER_LOST, on=("submit",), nth=(2,))])
 >>> [bool(plan.strikes("submit", 0)) for _ in range(3)]
@@ -24,7 +28,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -62,31 +66,42 @@ class FaultKind(StrEnum):
     CLOCK_SKEW = "clock_skew"  # the broker's times are `seconds` off, all the time
     FRAME_GARBAGE = "frame_garbage"  # a frame of the stream cannot be read: what it says is lost
     SOCKET_SILENT = "socket_silent"  # a stall in which heartbeats are not heard either
+    TOKEN_REVOKED = "token_revoked"  # the token ends before its time: this request and all after it need another one
+    SESSION_LINGERS = "session_lingers"  # a stream that has ended counts for `seconds` more: another is turned away
+    REGISTRATION_REFUSED = "registration_refused"  # the server could not, or says so
+    REGISTRATION_DUPLICATED = "registration_duplicated"  # it is acknowledged twice
 
 
 _ORDERS: Final = ("submit", "cancel", "modify")
 _READS: Final = ("orders", "positions", "cash", "orderable_cash", "sellable", "candles", "day")
 REQUESTS: Final = (*_ORDERS, *_READS, "connect")
+KEYS: Final = ("token", "approval")
+BY_NAME: Final = ("tick", "register", *KEYS)
 _K = FaultKind
 CONCERNS: Final[dict[FaultKind, tuple[str, ...]]] = {
-    **dict.fromkeys((_K.REQUEST_LOST, _K.REQUEST_LATE, _K.ANSWER_LOST, _K.ANSWER_LATE), REQUESTS),
-    **dict.fromkeys((_K.SERVER_ERROR, _K.GARBAGE, _K.RATE_LIMITED, _K.TOKEN_EXPIRED), REQUESTS),
+    **dict.fromkeys((_K.REQUEST_LOST, _K.ANSWER_LOST, _K.ANSWER_LATE), (*REQUESTS, *KEYS, "register")),
+    **dict.fromkeys((_K.REQUEST_LATE, _K.SERVER_ERROR, _K.GARBAGE, _K.RATE_LIMITED), (*REQUESTS, *KEYS)),
+    **dict.fromkeys((_K.TOKEN_EXPIRED, _K.TOKEN_REVOKED), REQUESTS),
     **dict.fromkeys((_K.NOTICE_DUPLICATED, _K.NOTICE_REORDERED, _K.NOTICE_LATE), ("notice",)),
-    **dict.fromkeys((_K.NOTICE_MISSING, _K.FRAME_GARBAGE), ("notice", "tick")),
+    _K.NOTICE_MISSING: ("notice", "tick"),
+    _K.FRAME_GARBAGE: ("notice", "tick", "register"),
+    **dict.fromkeys((_K.REGISTRATION_REFUSED, _K.REGISTRATION_DUPLICATED), ("register",)),
     _K.FILL_FIRST: ("submit",),
     _K.CANCEL_RACES_FILL: ("cancel",),
     _K.LIST_LAGS: ("orders",),
     _K.PAGE_MISSING: ("orders", "positions"),
     _K.STALE_SNAPSHOT: ("positions", "cash"),
     **dict.fromkeys((_K.SOCKET_STALL, _K.SOCKET_DROP, _K.SOCKET_SILENT), ("notices", "prices")),
+    _K.SESSION_LINGERS: ("session",),
     _K.CLOCK_SKEW: ("time",),
 }
-"""What each kind may concern; a fault that names nothing concerns all of it, but ticks only by name."""
+"""What each kind may concern; a fault that names nothing concerns all of it, but `BY_NAME` only by name."""
 FORMS: Final[dict[FaultKind, tuple[str, ...]]] = {
     _K.GARBAGE: ("html", "cut", "empty", "glued", "fields", "bytes"),
     _K.FRAME_GARBAGE: ("cut", "doubled", "glued", "fields", "bytes", "strange"),
+    _K.REGISTRATION_REFUSED: ("OPSP0007", "OPSP0009", "OPSP0011", "OPSP8996"),
 }
-"""What may become of an answer, and of a frame; a fault that names none may have any of them."""
+"""What may become of an answer, of a frame, of a registration; a fault that names none may have any of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,8 @@ class Fault:
     @property
     def concerns(self) -> tuple[str, ...]:
         """What it may happen to."""
-        return self.on or tuple(name for name in CONCERNS[self.kind] if name != "tick")
+        known = CONCERNS[self.kind]
+        return self.on or tuple(name for name in known if name not in BY_NAME) or known
 
     def holds(self, now: int) -> bool:
         """Whether its span holds."""
@@ -158,11 +174,12 @@ class Strike(NamedTuple):
 
 
 class FaultPlan:
-    """Faults, and when they happen. `injected` counts those that did."""
+    """Faults, and when they happen. `injected` counts those that did by kind, `struck` by what they concerned."""
 
     def __init__(self, faults: Iterable[Fault] = (), *, seed: int = 0) -> None:
         self.faults, self.seed = tuple(faults), seed
         self.injected: Counter[FaultKind] = Counter()
+        self.struck: Counter[str] = Counter()
         self._counts = [0] * len(self.faults)
         self._on: dict[str, list[int]] = {}
         for place, fault in enumerate(self.faults):
@@ -185,6 +202,7 @@ class FaultPlan:
             if fault.always or count in fault.nth or draw(self.seed, place, count, 1) < fault.probability:
                 found[fault.kind] = self._strike(place, count)
                 self.injected[fault.kind] += 1
+                self.struck[what] += 1
         return found
 
     def skew(self, now: int) -> int:
@@ -254,13 +272,15 @@ class FaultPlan:
             _K.REQUEST_LATE: (0.5, 12.0), _K.ANSWER_LATE: (0.5, 12.0), _K.NOTICE_REORDERED: (0.5, 5.0),
             _K.NOTICE_LATE: (0.5, 20.0), _K.FILL_FIRST: (0.2, 2.0), _K.LIST_LAGS: (1.0, 90.0),
             _K.STALE_SNAPSHOT: (1.0, 60.0), _K.SOCKET_STALL: (5.0, 60.0), _K.CLOCK_SKEW: (-0.4, 0.4),
-            _K.SOCKET_SILENT: (5.0, 200.0),
+            _K.SOCKET_SILENT: (5.0, 200.0), _K.SESSION_LINGERS: (1.0, 60.0),
         }  # fmt: skip
         faults = []
         for place, kind in enumerate(FaultKind):
             per_second = 1 / 40 if kind.startswith("socket") else 1.0
             chance = 0.0 if kind is _K.CLOCK_SKEW else min(1.0, 2 * rate * draw(seed, place) * per_second)
             faults.append(Fault(kind, probability=chance, seconds=spans.get(kind, (1.0, 1.0))))
+            if named := tuple(name for name in CONCERNS[kind] if name in (*KEYS, "register")):
+                faults.append(replace(faults[-1], on=named))
         return cls(faults, seed=seed)
 
 

@@ -76,7 +76,7 @@ class Line:
             raise RetryLater(f"{what}: not connected, nothing was sent")
         strikes = self.faults.strikes(what, self.now(), symbol)
         trip = self.delay()
-        if _K.TOKEN_EXPIRED in strikes:
+        if _K.TOKEN_EXPIRED in strikes or _K.TOKEN_REVOKED in strikes:
             await self.sleep(trip)
             raise RetryLater(f"{what}: the token has expired; nothing was done")
         if _K.RATE_LIMITED in strikes:

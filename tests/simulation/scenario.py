@@ -8,21 +8,33 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
-from quantkit.emulator.faults import Fault, FaultKind
+from quantkit.emulator.faults import CONCERNS, KEYS, Fault, FaultKind
 
 START, END = 7.8 * 3600, 16.25 * 3600
 FAULTS_END = "15:45"
 STREAMS = (FaultKind.SOCKET_STALL, FaultKind.SOCKET_DROP, FaultKind.SOCKET_SILENT)
+WIRE_ONLY = (
+    FaultKind.TOKEN_REVOKED, FaultKind.SESSION_LINGERS, FaultKind.REGISTRATION_REFUSED,
+    FaultKind.REGISTRATION_DUPLICATED,
+)  # fmt: skip
 NEWER = (FaultKind.FRAME_GARBAGE, FaultKind.SOCKET_SILENT)
-"""Drawn after everything else of a seed, so that what was drawn before them stays."""
+WIRE = (
+    *((name, kind, 0.5) for name, kind in product(KEYS, FaultKind) if name in CONCERNS[kind]),
+    *(("register", kind, 0.05) for kind in FaultKind if "register" in CONCERNS[kind]),
+    ("session", FaultKind.SESSION_LINGERS, 5.0),
+    ("", FaultKind.TOKEN_REVOKED, 0.1),
+)
+"""What KIS's wire has beside the rest: on what, the kind, and how often. A token costs a minute, and a session has 41
+registrations. They are drawn after everything else of a seed, as `NEWER` are, so that what was drawn before stays."""
 DEPLOYMENTS = ("daily", "minute", "resting")
 _SPANS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.REQUEST_LATE: (0.5, 12.0), FaultKind.ANSWER_LATE: (0.5, 12.0), FaultKind.NOTICE_REORDERED: (0.5, 5.0),
     FaultKind.NOTICE_LATE: (0.5, 20.0), FaultKind.FILL_FIRST: (0.2, 2.0), FaultKind.LIST_LAGS: (1.0, 90.0),
     FaultKind.STALE_SNAPSHOT: (1.0, 60.0), FaultKind.SOCKET_STALL: (5.0, 60.0), FaultKind.CLOCK_SKEW: (-0.4, 0.4),
-    FaultKind.SOCKET_SILENT: (5.0, 200.0),
+    FaultKind.SOCKET_SILENT: (5.0, 200.0), FaultKind.SESSION_LINGERS: (1.0, 60.0),
 }  # fmt: skip
 
 
@@ -62,10 +74,13 @@ def short(seed: int, **more: Any) -> Scenario:
     return Scenario(seed, **{"begin": 8.9 * 3600, "end": 9.7 * 3600, "alone": True, **more})
 
 
-def fault(kind: FaultKind, rate: float, *, until: str = FAULTS_END) -> Fault:
+def fault(kind: FaultKind, rate: float, *, until: str = FAULTS_END, on: str = "") -> Fault:
     """A fault of a kind until a time of day; streams are asked every step, so they break less often."""
     probability = 0.0 if kind is FaultKind.CLOCK_SKEW else rate / 100 if kind in STREAMS else rate
-    return Fault(kind, probability=min(1.0, probability), seconds=_SPANS.get(kind, (1.0, 1.0)), until=until)
+    return Fault(
+        kind, on=(on,) if on else (), probability=min(1.0, probability), seconds=_SPANS.get(kind, (1.0, 1.0)),
+        until=until,
+    )  # fmt: skip
 
 
 def drawn_short(seed: int) -> Scenario:
@@ -82,10 +97,14 @@ def drawn(seed: int) -> Scenario:
     rng = random.Random(f"session {seed}")
     level = rng.choice([0.0, 0.01, 0.03, 0.1])
 
-    def some(kinds: Iterable[FaultKind]) -> tuple[Fault, ...]:
-        return tuple(fault(kind, level * rng.uniform(0.2, 2.0)) for kind in kinds if level and rng.random() < 0.6)
+    def some(kinds: Iterable[tuple[str, FaultKind, float]]) -> tuple[Fault, ...]:
+        return tuple(
+            fault(kind, level * often * rng.uniform(0.2, 2.0), on=on)
+            for on, kind, often in kinds
+            if level and rng.random() < 0.6
+        )
 
-    faults = some(kind for kind in FaultKind if kind not in NEWER)
+    faults = some(("", kind, 1.0) for kind in FaultKind if kind not in (*NEWER, *WIRE_ONLY))
     crashes = rng.choice([0, 0, 1, 1, 2, 3])
     acts = [
         Act(rng.uniform(8.0 * 3600, 15.6 * 3600), "crash", {"down": _spread(rng, 0.1, 900.0)}) for _ in range(crashes)
@@ -98,8 +117,9 @@ def drawn(seed: int) -> Scenario:
         acts.append(Act(rng.uniform(8.2 * 3600, 15.0 * 3600), "deposit", {"amount": rng.randrange(10**5, 10**7)}))
     points = sorted(rng.randrange(1, 4_000) for _ in range(rng.choice([0, 0, 1, 2])))
     delivered = rng.random()
+    last = (*some(("", kind, 1.0) for kind in NEWER), *some(WIRE))
     return Scenario(
-        seed, faults + some(NEWER), tuple(sorted(acts, key=lambda act: act.at)), tuple(points), stored=seed % 20 == 0,
+        seed, faults + last, tuple(sorted(acts, key=lambda act: act.at)), tuple(points), stored=seed % 20 == 0,
         days=3 if seed % 10 == 5 else 1, delivered=delivered,
     )  # fmt: skip
 

@@ -44,6 +44,8 @@ def _halved(body: dict[str, Any]) -> dict[str, Any]:
     def half(row: dict[str, Any]) -> dict[str, Any]:
         return dict(list(row.items())[::2])
 
+    if "rt_cd" not in body:  # of a token or a key
+        return half(body)
     rows = {name: [half(row) for row in block] for name, block in body.items() if isinstance(block, list)}
     single = {name: half(block) for name, block in body.items() if isinstance(block, dict)}
     return body | rows | single

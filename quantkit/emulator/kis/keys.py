@@ -156,6 +156,12 @@ class Keys:
             self._tokens[owner.appkey] = (held[0], held[1], True)
         return {"code": 200, "message": "접근토큰 폐기에 성공하였습니다"}
 
+    def end(self, owner: Customer) -> None:
+        """A customer's token is gone before its time; another one is made when it is asked for."""
+        token, issued, _ = self._tokens.get(owner.appkey, ("", 0, True))
+        self._owners.pop(token, None)
+        self._tokens[owner.appkey] = (token, issued, True)
+
     def revoke_all(self) -> None:
         """A night's maintenance: every token is gone before its time."""
         self._owners.clear()

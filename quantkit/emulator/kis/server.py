@@ -78,7 +78,7 @@ QUOTES: Final = {
     "CTCA0903R": ("chk-holiday", "holidays", False),
 }  # fmt: skip
 """TR id: last part of the path, what answers it, whether paper has it."""
-
+_KEYS: Final = {"/oauth2/tokenP": "token", "/oauth2/Approval": "approval"}
 _FAULTS: Final = {
     "buy": "submit", "sell": "submit", "daily": "orders", "changeable": "orders", "buyable": "orderable_cash",
     "sellable": "sellable", "balance": "positions", "minutes": "candles", "past": "candles", "days": "candles",
@@ -126,7 +126,7 @@ class KisEmulator:
         self.services = Services(self.quotes, self.trading, Overseas(overseas), blanks=blanks)
         self.streams = Stream(
             exchange, self.trading, self.keys, lambda: self.faults, machine=machine, columns=columns, paper=paper,
-            ping=ping, silence=silence,
+            ping=ping, silence=silence, seconds=self.pace.seconds,
         )  # fmt: skip
         self._where, self._ports = host, (port, stream_port)
         self._servers: list[Any] = []
@@ -148,6 +148,8 @@ class KisEmulator:
             ping_interval=None,
             compression=None,
             create_connection=Socket,
+            process_request=self.streams.opening,
+            open_timeout=None,
         )
         self._servers = [rest, stream]
         port, stream_port = (each.sockets[0].getsockname()[1] for each in (rest, stream))
@@ -195,12 +197,26 @@ class KisEmulator:
         oauth = request.path.startswith("/oauth2/")
         try:
             if oauth or request.path == "/uapi/hashkey":
-                return Reply(200, text(self._oauth(request)), headers)
+                return await self._keyed(request, headers, oauth=oauth)
             return await self._service(request, headers)
         except Gateway as error:
             return stopped(error, headers, oauth=oauth)
         except Business as error:
             return turned_away(error, headers)
+
+    async def _keyed(self, request: Request, headers: tuple[tuple[str, str], ...], *, oauth: bool) -> Reply:
+        """A request for a token or a key, with what goes wrong on its way."""
+        name = _KEYS.get(request.path)
+        strikes = {} if name is None else self.faults.strikes(name, self.pace.now())
+        if _K.RATE_LIMITED in strikes:
+            raise Gateway("EGW00133", 403) if name == "token" else Gateway("EGW00201")
+        if not await self._there(strikes):
+            return HOLD
+        try:
+            reply = Reply(200, text(self._oauth(request)), headers)
+        except Gateway as error:
+            reply = stopped(error, headers, oauth=oauth)
+        return await self._back(reply, strikes)
 
     def _headers(self, request: Request) -> tuple[tuple[str, str], ...]:
         """Title-Case for the ordinary ones, lower case for KIS's own."""
@@ -238,20 +254,28 @@ class KisEmulator:
         ledger = isinstance(what, str) and what in LEDGER
         if ledger:
             self.keys.at_the_ledger(owner)
-        if _K.TOKEN_EXPIRED in strikes:
+        if _K.TOKEN_REVOKED in strikes:
+            self.keys.end(owner)
+        if _K.TOKEN_EXPIRED in strikes or _K.TOKEN_REVOKED in strikes:
             raise Gateway("EGW00123")
         if _K.RATE_LIMITED in strikes:
             raise Gateway("EGW00215" if ledger and strikes[_K.RATE_LIMITED].chance < 0.5 else "EGW00201")
+        if not await self._there(strikes):
+            return HOLD
+        reply = self._done(owner, what, given, request.headers.get("tr_cont", ""), strikes, headers)
+        return await self._back(reply, strikes)
+
+    async def _there(self, strikes: Mapping[FaultKind, Strike]) -> bool:
+        """The way of a request; whether it arrives. Gateway: the server is in trouble before it does anything."""
         error = strikes.get(_K.SERVER_ERROR)
         if _K.REQUEST_LOST in strikes:
-            return HOLD
+            return False
         if error is not None and error.chance < 0.5:
             raise Gateway("EGW00302")
         if _K.REQUEST_LATE in strikes:
             await asyncio.sleep(self.pace.seconds(strikes[_K.REQUEST_LATE].seconds))
             self.exchange.advance(self.pace.now())
-        reply = self._done(owner, what, given, request.headers.get("tr_cont", ""), strikes, headers)
-        return await self._back(reply, strikes)
+        return True
 
     async def _back(self, reply: Reply, strikes: Mapping[FaultKind, Strike]) -> Reply:
         """The way of the answer."""
@@ -382,6 +406,7 @@ class KisEmulator:
             "sessions": len(self.streams.sessions),
             "frames": self.streams.sent,
             "injected": {str(kind): count for kind, count in self.faults.injected.items()},
+            "struck": dict(self.faults.struck),
         }
 
 

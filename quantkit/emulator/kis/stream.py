@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from websockets.asyncio.server import ServerConnection
@@ -29,7 +30,9 @@ from quantkit.trading.orders import Side
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from websockets.http11 import Request, Response
 
     from quantkit.emulator.exchange import Exchange
     from quantkit.emulator.faults import FaultPlan, Strike
@@ -49,6 +52,10 @@ QUIET: Final = frozenset({
 })  # fmt: skip
 """Feeds that are acknowledged and never speak: what they tell does not happen here."""
 PAPER_FEEDS: Final = frozenset({"H0STCNT0", "H0STASP0", "H0STCNI9", "H0IFCNI9", "H0GSCNI9"})
+REFUSED: Final = {
+    "OPSP0007": "SUBSCRIBE INTERNAL ERROR", "OPSP0009": "SUBSCRIBE ERROR : mci send failed",
+    "OPSP0011": "invalid approval : NOT FOUND", "OPSP8996": "ALREADY IN USE appkey",
+}  # fmt: skip
 _K = FaultKind
 
 
@@ -56,6 +63,7 @@ class Socket(ServerConnection):
     """A connection that tells of pongs nobody asked for by a ping: KIS's own client answers PINGPONG with one."""
 
     on_pong: Callable[[], None] | None = None
+    doomed = False  # it is closed as soon as it is open
 
     def acknowledge_pings(self, data: bytes) -> None:
         super().acknowledge_pings(data)
@@ -83,12 +91,19 @@ class Session:
 
 
 class _Late(NamedTuple):
-    """A notice that is held back. broken: what becomes of its frame."""
+    """A frame that is held back."""
 
     due: int
-    hts_id: str
-    record: str
-    broken: Strike | None
+    say: Callable[[], None]
+
+
+class _Told(NamedTuple):
+    """What a registration is answered. secret: key and iv of its feed."""
+
+    rt_cd: str
+    code: str
+    words: str
+    secret: tuple[str, str] | None = None
 
 
 class Stream:
@@ -97,15 +112,17 @@ class Stream:
     def __init__(
         self, exchange: Exchange, trading: Trading, keys: Keys, faults: Callable[[], FaultPlan], *,
         machine: Callable[[], float], columns: str, paper: bool, ping: float, silence: float,
+        seconds: Callable[[float], float],
     ) -> None:  # fmt: skip
         self.exchange, self.trading, self.keys, self._faults = exchange, trading, keys, faults
         self.machine, self.columns, self.paper = machine, columns, paper
-        self.ping, self.silence = ping, silence
+        self.ping, self.silence, self._seconds = ping, silence, seconds
         self.notices = "H0STCNI9" if paper else "H0STCNI0"
         self.sessions: list[Session] = []
         self.prices = Prices(exchange, columns=columns)
         self._listening: dict[str, deque[Notice]] = {}
         self._late: list[_Late] = []
+        self._lingering: dict[str, int] = {}  # appkey: until when its last session counts
         self.sent = 0
 
     def forget(self) -> None:
@@ -113,11 +130,34 @@ class Stream:
         for session in list(self.sessions):
             asyncio.get_running_loop().create_task(session.socket.close())
 
+    async def opening(self, socket: ServerConnection, _: Request) -> Response | None:
+        """A handshake, with what goes wrong on its way: an answer that turns it away, or None."""
+        assert isinstance(socket, Socket)
+        strikes = self._faults().strikes("connect", self.exchange.now)
+        if _K.REQUEST_LOST in strikes or _K.ANSWER_LOST in strikes:
+            await socket.wait_closed()
+        held = max((strikes[kind].seconds for kind in (_K.REQUEST_LATE, _K.ANSWER_LATE) if kind in strikes),
+                   default=0.0)  # fmt: skip
+        if held:
+            await asyncio.sleep(self._seconds(held))
+        error = strikes.get(_K.SERVER_ERROR)
+        if error is not None and error.chance < 0.5:
+            return socket.respond(503, "Service Unavailable\n")
+        if _K.RATE_LIMITED in strikes:
+            return socket.respond(429, "Too Many Requests\n")
+        if _K.GARBAGE in strikes:
+            return socket.respond(200, "<html><body>OK</body></html>\n")
+        socket.doomed = error is not None
+        return None
+
     # --- one client -----------------------------------------------------------------------------------------------
 
     async def serve(self, socket: ServerConnection) -> None:
         """Talk to a client until it leaves."""
         assert isinstance(socket, Socket)
+        if socket.doomed:
+            socket.transport.abort()
+            return
         session = Session(socket, heard=self.machine())
         session.flows.set()
         socket.on_pong = lambda: setattr(session, "heard", self.machine())
@@ -139,6 +179,7 @@ class Stream:
             writer.cancel()
             pinger.cancel()
             self.sessions.remove(session)
+            self._linger(session)
             self._rewatch()
             with contextlib.suppress(ConnectionClosed):
                 await socket.close()
@@ -169,6 +210,13 @@ class Stream:
 
     # --- registrations --------------------------------------------------------------------------------------------
 
+    def _linger(self, session: Session) -> None:
+        """A session has ended; the server may not have noticed."""
+        now = self.exchange.now
+        strike = self._faults().strikes("session", now).get(_K.SESSION_LINGERS)
+        if strike is not None and session.owner is not None:
+            self._lingering[session.owner.appkey] = now + round(strike.seconds * SECOND)
+
     def _asked(self, session: Session, text: str) -> bool:
         """A message of the client; whether the session goes on."""
         try:
@@ -176,57 +224,76 @@ class Stream:
             header, wanted = asked["header"], asked["body"]["input"]
             tr, key = str(wanted["tr_id"]), str(wanted["tr_key"])
         except (ValueError, KeyError, TypeError):
-            self._answer(session, "(null)", "", "1", "OPSP9999", "JSON PARSING ERROR : input not found")
+            self._answer(session, "(null)", "", _Told("1", "OPSP9999", "JSON PARSING ERROR : input not found"))
             return True
         if header.get("custtype") not in ("P", "B"):
-            self._answer(session, tr, key, "1", "OPSP8998", "invalid custtype")
+            self._answer(session, tr, key, _Told("1", "OPSP8998", "invalid custtype"))
             return True
         owner = self.keys.approved(str(header.get("approval_key", "")))
         if owner is None:
-            self._answer(session, tr, key, "1", "OPSP0011", "invalid approval : NOT FOUND")
+            self._answer(session, tr, key, _Told("1", "OPSP0011", REFUSED["OPSP0011"]))
             return True
-        if any(other.owner is owner for other in self.sessions if other is not session):
-            self._answer(session, "(null)", "", "9", "OPSP8996", "ALREADY IN USE appkey")
+        strikes = self._faults().strikes("register", self.exchange.now, key)
+        if _K.REQUEST_LOST in strikes:
+            return True
+        code = strikes[_K.REGISTRATION_REFUSED].form if _K.REGISTRATION_REFUSED in strikes else ""
+        if any(other.owner is owner for other in self.sessions if other is not session) or (
+            self._lingering.get(owner.appkey, 0) > self.exchange.now
+        ):
+            code = "OPSP8996"
+        if code == "OPSP8996":
+            self._answer(session, "(null)", "", _Told("9", code, REFUSED[code]))
             return False
         session.owner = owner
-        return self._register(session, owner, str(header.get("tr_type", "")), tr, key)
-
-    def _register(self, session: Session, owner: Customer, what: str, tr: str, key: str) -> bool:
-        known = tr in QUIET or tr in SPEAKING or tr == self.notices
-        if not known or (self.paper and tr not in PAPER_FEEDS):
-            self._answer(session, tr, key, "1", "OPSP8991", "invalid tr_id : NOT FOUND")
-        elif what == "2":
-            if session.registered.pop((tr, key), None) is None:
-                self._answer(session, tr, key, "1", "OPSP0003", "UNSUBSCRIBE ERROR(not found!)")
-            else:
-                self._answer(session, tr, key, "0", "OPSP0001", "UNSUBSCRIBE SUCCESS")
-        elif what != "1":
-            self._answer(session, tr, key, "1", "OPSP8997", "invalid tr_type")
-        elif (tr, key) in session.registered:
-            self._answer(session, tr, key, "1", "OPSP0002", "ALREADY IN SUBSCRIBE", session.registered[tr, key])
-        elif len(session.registered) >= SLOTS:
-            self._answer(session, tr, key, "1", "OPSP0008", "MAX SUBSCRIBE OVER")
-        elif tr == self.notices and key != owner.hts_id:
-            self._answer(session, tr, key, "1", "OPSP8992", "invalid tr_key")
-        else:
-            digest = hashlib.sha256(f"{owner.appkey} {tr} {id(session)}".encode()).hexdigest()
-            session.registered[tr, key] = (digest[:32], digest[32:48])
-            self._answer(session, tr, key, "0", "OPSP0000", "SUBSCRIBE SUCCESS", session.registered[tr, key])
-            if tr == self.notices:
-                self._listening.setdefault(owner.name, self.exchange.listen(owner.name))
+        told = _Told("1", code, REFUSED[code]) if code else self._register(
+            session, owner, str(header.get("tr_type", "")), tr, key
+        )  # fmt: skip
+        self._answer(session, tr, key, told, strikes)
         self._rewatch()
         return True
 
+    def _register(self, session: Session, owner: Customer, what: str, tr: str, key: str) -> _Told:
+        known = tr in QUIET or tr in SPEAKING or tr == self.notices
+        if not known or (self.paper and tr not in PAPER_FEEDS):
+            return _Told("1", "OPSP8991", "invalid tr_id : NOT FOUND")
+        if what == "2":
+            if session.registered.pop((tr, key), None) is None:
+                return _Told("1", "OPSP0003", "UNSUBSCRIBE ERROR(not found!)")
+            return _Told("0", "OPSP0001", "UNSUBSCRIBE SUCCESS")
+        if what != "1":
+            return _Told("1", "OPSP8997", "invalid tr_type")
+        if (tr, key) in session.registered:
+            return _Told("1", "OPSP0002", "ALREADY IN SUBSCRIBE", session.registered[tr, key])
+        if len(session.registered) >= SLOTS:
+            return _Told("1", "OPSP0008", "MAX SUBSCRIBE OVER")
+        if tr == self.notices and key != owner.hts_id:
+            return _Told("1", "OPSP8992", "invalid tr_key")
+        digest = hashlib.sha256(f"{owner.appkey} {tr} {id(session)}".encode()).hexdigest()
+        session.registered[tr, key] = (digest[:32], digest[32:48])
+        if tr == self.notices:
+            self._listening.setdefault(owner.name, self.exchange.listen(owner.name))
+        return _Told("0", "OPSP0000", "SUBSCRIBE SUCCESS", session.registered[tr, key])
+
     def _answer(
-        self, session: Session, tr: str, key: str, rt_cd: str, code: str, words: str,
-        secret: tuple[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        body: dict[str, Any] = {"rt_cd": rt_cd, "msg_cd": code, "msg1": words}
-        if secret is not None:
-            body["output"] = {"iv": secret[1], "key": secret[0]}
-        session.outbox.put_nowait(
-            json.dumps({"header": {"tr_id": tr, "tr_key": key, "encrypt": "N"}, "body": body}, ensure_ascii=False)
+        self, session: Session, tr: str, key: str, told: _Told, strikes: Mapping[FaultKind, Strike] | None = None
+    ) -> None:
+        """Acknowledge, with what goes wrong on the way back."""
+        strikes = strikes or {}
+        body: dict[str, Any] = {"rt_cd": told.rt_cd, "msg_cd": told.code, "msg1": told.words}
+        if told.secret is not None:
+            body["output"] = {"iv": told.secret[1], "key": told.secret[0]}
+        header = {"tr_id": tr, "tr_key": key, "encrypt": "N"}
+        say = partial(
+            session.say, json.dumps({"header": header, "body": body}, ensure_ascii=False), strikes.get(_K.FRAME_GARBAGE)
         )
+        if _K.ANSWER_LOST in strikes:
+            return
+        for _ in range(2 if _K.REGISTRATION_DUPLICATED in strikes else 1):
+            if _K.ANSWER_LATE in strikes:
+                due = self.exchange.now + round(strikes[_K.ANSWER_LATE].seconds * SECOND)
+                self._late.append(_Late(due, say))
+            else:
+                say()
 
     def _rewatch(self) -> None:
         """Somebody has registered, or left: what was said before is heard by who was there then."""
@@ -249,7 +316,7 @@ class Stream:
         if due:
             self._late = [each for each in self._late if each.due > now]
             for late in sorted(due, key=lambda each: each.due):
-                self._deliver(late.hts_id, late.record, late.broken)
+                late.say()
 
     def _broken(self, session: Session, faults: FaultPlan, now: int) -> None:
         strikes = {**faults.strikes("prices", now), **faults.strikes("notices", now)}
@@ -278,11 +345,12 @@ class Stream:
         held = max((strikes[kind].seconds for kind in (_K.NOTICE_LATE, _K.NOTICE_REORDERED) if kind in strikes),
                    default=0.0)  # fmt: skip
         record, broken = notice_record(self._words(owner, notice), columns=self.columns), strikes.get(_K.FRAME_GARBAGE)
+        say = partial(self._deliver, owner.hts_id, record, broken)
         for _ in range(2 if _K.NOTICE_DUPLICATED in strikes else 1):
             if held:
-                self._late.append(_Late(self.exchange.now + round(held * SECOND), owner.hts_id, record, broken))
+                self._late.append(_Late(self.exchange.now + round(held * SECOND), say))
             else:
-                self._deliver(owner.hts_id, record, broken)
+                say()
 
     def _words(self, owner: Customer, notice: Notice) -> dict[str, str]:
         order = self.exchange.desk.account(owner.name).orders.get(notice.number)

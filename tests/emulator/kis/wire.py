@@ -109,10 +109,14 @@ class Ear:
         self.socket, self.key = socket, key
         self.secrets: dict[str, tuple[str, str]] = {}
 
-    async def ask(self, tr: str, key: str, what: str = "1", approval: str | None = None) -> dict[str, Any]:
-        """Register or leave; the acknowledgement."""
+    async def send(self, tr: str, key: str, what: str = "1", approval: str | None = None) -> None:
+        """Register or leave."""
         header = {"approval_key": approval or self.key, "custtype": "P", "tr_type": what, "content-type": "utf-8"}
         await self.socket.send(json.dumps({"header": header, "body": {"input": {"tr_id": tr, "tr_key": key}}}))
+
+    async def ask(self, tr: str, key: str, what: str = "1", approval: str | None = None) -> dict[str, Any]:
+        """Register or leave; the acknowledgement."""
+        await self.send(tr, key, what, approval)
         answer = json.loads(await self.text())
         if "output" in answer["body"]:
             self.secrets[tr] = (answer["body"]["output"]["key"], answer["body"]["output"]["iv"])
