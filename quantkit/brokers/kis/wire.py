@@ -190,7 +190,8 @@ class Wire:
     async def post(
         self, path: str, body: Mapping[str, str], *, lane: Lane = Lane.QUERY, headers: Mapping[str, str] | None = None
     ) -> Mapping[str, Any]:
-        """What a path without envelopes answers. It is sent once; errors as `read` has."""
+        """What a path without envelopes answers. It is sent once; errors as `read` has, and RetryLater for an answer
+        that cannot be read: what needs a key was not sent."""
         request = Request("POST", path, {"content-type": _JSON, **(headers or {})}, body=json.dumps(dict(body)))
         answer = await self._travel(request, path, json.dumps(sorted(body)), lane=lane, order=False)
         envelope = read(answer)
@@ -198,7 +199,7 @@ class Wire:
             raise self._failed(envelope, path)
         found = body_of(answer)
         if found is None or answer.status != 200:
-            raise unreadable(answer.status, path, order=False)
+            raise RetryLater(f"{unreadable(answer.status, path, order=False)}")
         return found
 
     def hide(self, *secrets: str) -> None:
@@ -226,7 +227,10 @@ class Wire:
         answer = dict(await self.post(TOKEN_PATH, body))
         if self.server.is_emulated:  # its dates are those of the sessions it replays: only how long counts
             answer.pop("access_token_token_expired", None)
-        issued = read_issue(answer, self.clock.now_ns())
+        try:
+            issued = read_issue(answer, self.clock.now_ns())
+        except BadData as problem:
+            raise RetryLater(f"{problem}; ask again later") from None
         self.hide(issued.token)
         return issued
 
