@@ -53,6 +53,7 @@ class Played:
     head: str
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)  # what the faults concerned
     outcomes: Counter[str] = field(default_factory=Counter)
 
 
@@ -67,6 +68,7 @@ def played(seed: int, how: How) -> Played:
         except Exception as error:  # noqa: BLE001 - whatever it is, this seed found it
             broken, head = [f"error: {error!r}"], ""
     found = Played(seed, scenario.days, broken, head, world.counts, outcomes=world.judge.outcomes())
+    found.struck.update(world.faults.struck)
     found.faults.update({str(kind): count for kind, count in world.faults.injected.items()})
     return found
 
@@ -93,10 +95,11 @@ def play(seeds: list[int], workers: int, how: How) -> Iterator[Played]:
 
 def report(found: list[Played], seconds: float) -> str:
     """The figures of all seeds."""
-    counts, faults, outcomes = Counter[str](), Counter[str](), Counter[str]()
+    counts, faults, struck, outcomes = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for each in found:
         counts += each.counts
         faults += each.faults
+        struck += each.struck
         outcomes += each.outcomes
     days = sum(each.days for each in found)
     broken = [each for each in found if each.broken]
@@ -106,6 +109,7 @@ def report(found: list[Played], seconds: float) -> str:
         *(f"{name:<20} {counts[name]}" for name in sorted(counts)),
         f"faults injected      {faults.total()}",
         *(f"    {name:<20} {count}" for name, count in sorted(faults.items())),
+        "    on                   " + ", ".join(f"{name} {count}" for name, count in sorted(struck.items())),
         *_outcomes(outcomes),
         f"invariants broken    {sum(len(each.broken) for each in broken)}",
     ]

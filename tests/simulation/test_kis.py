@@ -8,25 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from quantkit.emulator.faults import FaultKind
+from quantkit.emulator.faults import KEYS, FaultKind
 from tests.simulation.crash_points import SCRIPT
 from tests.simulation.kis_world import KisWorld, kis_world
-from tests.simulation.scenario import STREAMS, Scenario, drawn, drawn_short, fault, short
+from tests.simulation.scenario import STREAMS, WIRE, Scenario, drawn, drawn_short, fault, short
 
 NEVER_ON_THE_WIRE = (FaultKind.CLOCK_SKEW, FaultKind.CANCEL_RACES_FILL, FaultKind.FILL_FIRST)
 """Kinds that are no event, or that depend on a cancel or a book."""
 
 
 def everything(seed: int) -> Scenario:
-    """Every kind of fault at once, those of the few notices and connections more often, and people who ask for things.
-    Prices have to come through, or nobody trades: a name's morning is a request, and its bars are others."""
+    """Every kind of fault at once on all it may concern, those of the few notices and connections more often, and
+    people who ask for things. Prices have to come through, or nobody trades: a name's morning is a request, and its
+    bars are others; and a token costs a minute."""
 
     def rate(kind: FaultKind) -> float:
-        few = kind.startswith("notice") or kind is FaultKind.FRAME_GARBAGE
+        if kind is FaultKind.TOKEN_REVOKED:
+            return 0.003
+        few = kind.startswith("notice") or kind in (FaultKind.FRAME_GARBAGE, FaultKind.SESSION_LINGERS)
         return 1.5 if kind in STREAMS else 0.4 if few else 0.03
 
-    faults = tuple(fault(kind, rate(kind), until="09:25") for kind in FaultKind)
-    return short(seed, faults=faults, acts=SCRIPT.acts)
+    faults = [fault(kind, rate(kind), until="09:25") for kind in FaultKind if not kind.startswith("registration")]
+    first = [(on, kind, 0.03 if on in KEYS else 0.003) for on, kind, _ in WIRE if on in (*KEYS, "register")]
+    faults += [fault(kind, often, until="09:25", on=on) for on, kind, often in first]
+    return short(seed, faults=tuple(faults), acts=SCRIPT.acts)
 
 
 def played(scenario: Scenario, folder: Path, *, paper: bool = False) -> KisWorld:
@@ -67,9 +72,10 @@ def test_the_invariants_hold_in_whole_sessions_over_kis(seed: int, tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("paper", [False, True])
 def test_with_every_fault_on_no_order_is_lost_or_doubled(tmp_path: Path, *, paper: bool) -> None:
-    world = played(everything(1), tmp_path, paper=paper)
+    world = played(everything(5), tmp_path, paper=paper)
     assert world.judge.broken == []
     assert {kind for kind in FaultKind if not world.faults.injected[kind]} <= set(NEVER_ON_THE_WIRE)
+    assert {"token", "approval", "connect", "register", "session"} <= set(world.faults.struck)
     assert world.counts["orders"] > 1
 
 
