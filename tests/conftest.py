@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from quantkit.cli.app import run
+from tests.planted import watched
 
 REPOSITORY = Path(__file__).parents[1]
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
@@ -34,12 +35,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def no_secret_comes_out(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keys of KIS stand in nothing that a test of KIS shows or leaves; see `planted`."""
-    if "kis" not in request.node.nodeid.lower():
-        yield
-        return
-    from tests.planted import watched
-
+    """Keys of KIS stand in nothing that any test shows or leaves; see `planted`."""
     folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     with watched() as watch:
         yield

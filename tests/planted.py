@@ -1,12 +1,13 @@
 """Keys, tokens and account numbers of a test's KIS clients, looked for in everything that the test leaves or shows.
 
-What counts as a secret is what the code itself holds for one: keys, secrets, HTS ids and account numbers of every
-`Keys` that is made, tokens and approval keys as they are handed to `Wire.hide`. Looked at: every message of our errors,
+What counts as a secret is what the code itself holds for one: keys, secrets, HTS ids and account numbers wherever they
+are read, well formed or not, and of every `Keys` that is made; tokens and approval keys as they are handed to
+`Wire.hide`; and for other processes what stands in files of keys and tokens. Looked at: every message of our errors,
 every exchange told to the wire log, reprs of clients, brokers, streams and keys, all log records down to DEBUG with
-their tracebacks, what was printed, and every file under the test's folder, whatever its format.
+their tracebacks from the first secret on, what was printed, and every file under the test's folder, of any format.
 
-Left out are files that hold keys by their nature: the token cache, and what a test wrote as the user's own settings.
-The emulator's side of a socket is no client either: its loggers are not listened to.
+Not taken for leaks are files that hold keys by their nature: the token cache, and the user's own settings. The
+emulator's side of a socket is no client either: its loggers are not listened to.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,21 +23,23 @@ from typing import Any
 import _pytest.capture
 import pytest
 
-from quantkit.brokers.kis import broker, client, server, stream, wire
+from quantkit.brokers.kis import broker, client, server, sources, stream, wire
 from quantkit.errors import QuantkitError
 
 SHORTEST = 8
-OWN_FILES = ("kis_devlp.yaml", ".env", "quantkit.toml", "kis_emulator.yaml", "keys.yaml")
-TOKENS = re.compile(r"kis-(real|paper).*\.json")
+HOLDS_KEYS = re.compile(r"kis-(real|paper).*\.json|.*\.env|.*\.yaml|.*\.toml")
+WRITTEN = re.compile(
+    r"""(?:app_?key|app_?secret|account_no|hts_id|token)["']?\s*[:=]\s*["']?([^\s"',}]+)""", re.IGNORECASE
+)
 SERVERS = ("websockets.server",)
 
 
 @dataclass
 class Watch:
-    """Secrets of a test, and what it said."""
+    """Secrets of a test, and what it said. A report that shows a Watch shows neither."""
 
-    secrets: set[str] = field(default_factory=set)
-    said: list[tuple[str, str]] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set, repr=False)
+    said: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     def plant(self, *values: str) -> None:
         """More secrets. Short ones would be found by chance."""
@@ -48,14 +51,20 @@ class Watch:
 
     def leaks(self, folder: Path | None = None) -> list[str]:
         """Where a secret stands, without the secret."""
-        found = {f"{where}: {self._shown(text)}" for where, text in self.said if self._has(text)}
-        if folder is not None:
-            raw = [secret.encode() for secret in self.secrets]
-            found |= {
-                f"file {path.relative_to(folder)}" for path in folder.rglob("*")
-                if path.is_file() and not _by_nature(path) and any(secret in path.read_bytes() for secret in raw)
-            }  # fmt: skip
-            found |= {f"name of {path.relative_to(folder)}" for path in folder.rglob("*") if self._has(path.name)}
+        files = [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]
+        for path in files:
+            if _by_nature(path):
+                self.plant(*WRITTEN.findall(path.read_text(encoding="utf-8", errors="replace")))
+        if not self.secrets:
+            return []
+        found = set()
+        if self._has("\n".join(text for _, text in self.said)):
+            found = {f"{where}: {self._shown(text)}" for where, text in self.said if self._has(text)}
+        for path in files:
+            if not _by_nature(path) and self._has(path.read_bytes().decode("latin-1")):
+                found.add(f"file {path.relative_to(folder)}")
+            if self._has(path.name):
+                found.add(f"name of {path.relative_to(folder)}")
         return sorted(found)
 
     def _has(self, text: str) -> bool:
@@ -68,7 +77,7 @@ class Watch:
 
 
 def _by_nature(path: Path) -> bool:
-    return path.name in OWN_FILES or TOKENS.fullmatch(path.name) is not None
+    return HOLDS_KEYS.fullmatch(path.name) is not None
 
 
 class _Heard(logging.Handler):
@@ -86,12 +95,33 @@ class _Heard(logging.Handler):
 def watched() -> Iterator[Watch]:
     """Watch what happens inside."""
     watch = Watch()
-    patch = pytest.MonkeyPatch()
-    _after(patch, server._Keys, "__post_init__", lambda made: _keys(watch, made))
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        _hear_secrets(watch, patch, first=lambda: stack.enter_context(_listening(_Heard(watch))))
+        _hear_words(watch, patch)
+        yield watch
+
+
+def _hear_secrets(watch: Watch, patch: pytest.MonkeyPatch, first: Callable[[], object]) -> None:
+    """Plant what the code takes for a secret. first: called once, before the first of them."""
+    begun = False
+
+    def plant(*values: str) -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            first()
+        watch.plant(*values)
+
+    _before(patch, server._Keys, "__post_init__", lambda keys: plant(*keys.secrets()))
+    _before(patch, sources, "_checked", lambda said, *_: plant(*(said.get(name, "") for name in sources.SECRETS)))
+    _before(patch, wire.Wire, "hide", lambda _, *secrets: plant(*secrets))
+
+
+def _hear_words(watch: Watch, patch: pytest.MonkeyPatch) -> None:
+    """Tell what the code shows."""
+    _after(patch, server._Keys, "__post_init__", lambda keys: watch.tell("repr of keys", f"{keys!r} {keys.account!r}"))
     for kind in (client.KisClient, broker.KisBroker, stream.KisStream, wire.Wire):
         _after(patch, kind, "__init__", lambda made: watch.tell(f"repr of {type(made).__name__}", repr(made)))
-    hide = wire.Wire.hide
-    patch.setattr(wire.Wire, "hide", lambda self, *secrets: (watch.plant(*secrets), hide(self, *secrets))[1])
     exchange = wire.Exchange
 
     def told(*args: Any, **fields: Any) -> wire.Exchange:
@@ -106,19 +136,14 @@ def watched() -> Iterator[Watch]:
         watch.tell(f"error {type(self).__name__}", f"{self} {self!r}")
 
     patch.setattr(QuantkitError, "__init__", failed)
-    read = _pytest.capture.CaptureFixture.readouterr
+    readouterr = _pytest.capture.CaptureFixture.readouterr
 
     def printed(self: Any) -> Any:
-        found = read(self)
+        found = readouterr(self)
         watch.tell("output", f"{found.out}{found.err}")
         return found
 
     patch.setattr(_pytest.capture.CaptureFixture, "readouterr", printed)
-    try:
-        with _listening(_Heard(watch)):
-            yield watch
-    finally:
-        patch.undo()
 
 
 @contextmanager
@@ -140,8 +165,19 @@ def _listening(handler: logging.Handler) -> Iterator[None]:
             each.setLevel(level)
 
 
+def _before(patch: pytest.MonkeyPatch, place: object, name: str, first: Callable[..., None]) -> None:
+    """Do something before a function or a method, with what it is given."""
+    function = getattr(place, name)
+
+    def both(*args: Any, **fields: Any) -> Any:
+        first(*args)
+        return function(*args, **fields)
+
+    patch.setattr(place, name, both)
+
+
 def _after(patch: pytest.MonkeyPatch, kind: type, name: str, then: Callable[[Any], None]) -> None:
-    """Do something after a method of a class."""
+    """Do something after a method of a class, with the object."""
     method = getattr(kind, name)
 
     def both(self: Any, *args: Any, **fields: Any) -> None:
@@ -149,8 +185,3 @@ def _after(patch: pytest.MonkeyPatch, kind: type, name: str, then: Callable[[Any
         then(self)
 
     patch.setattr(kind, name, both)
-
-
-def _keys(watch: Watch, made: Any) -> None:
-    watch.plant(*made.secrets())
-    watch.tell("repr of keys", f"{made!r} {made.account!r}")

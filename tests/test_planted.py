@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -11,10 +12,16 @@ from pydantic import SecretStr
 
 from quantkit.brokers.kis import wire
 from quantkit.brokers.kis.server import Account, RealKeys
+from quantkit.brokers.kis.sources import find_keys
 from quantkit.errors import ConfigError, Refused
-from tests.planted import watched
+from tests.planted import Watch, watched
 
 KEY = "planted-" + "k" * 28
+
+
+@pytest.fixture(autouse=True)
+def no_secret_comes_out() -> None:
+    """Here they do, to be found."""
 
 
 def keys() -> RealKeys:
@@ -52,3 +59,24 @@ def test_a_repr_that_tells_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with watched() as watch:
         keys()
     assert [leak.split(":")[0] for leak in watch.leaks()] == ["repr of keys"]
+
+
+def test_what_is_no_key_is_a_secret_all_the_same() -> None:
+    said = {"KIS_APP_KEY": KEY, "KIS_APP_SECRET": "s" * 180, "KIS_ACCOUNT_NO": "7301-9482", "KIS_IS_PAPER": "true"}
+    with watched() as watch:
+        with pytest.raises(ConfigError, match="eight digits"):
+            find_keys(said)
+        assert watch.leaks() == []
+        logging.getLogger("quantkit").debug("7301-9482 is no account")
+    assert watch.leaks() == ["log quantkit: quantkit <9 characters of a secret> is no account"]
+    assert KEY not in repr(watch)
+
+
+def test_what_another_process_left_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "kis_emulator.yaml").write_text(f'KIS_APP_KEY: {KEY}\nKIS_ACCOUNT_NO: "7301948201"\n')
+    (tmp_path / "kis-paper-1.json").write_text(json.dumps({"asked": 1, "token": "eyJ0eXAi.planted"}))
+    (tmp_path / "log").write_text(f"asked with {KEY}")
+    (tmp_path / "journal").write_text("Bearer eyJ0eXAi.planted")
+    (tmp_path / "report.html").write_text("of 7301948201")
+    (tmp_path / "clean").write_text("nothing")
+    assert Watch().leaks(tmp_path) == ["file journal", "file log", "file report.html"]

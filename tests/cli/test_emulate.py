@@ -43,7 +43,7 @@ def served(here: Path) -> Iterator[list[str]]:
         yield [process.stdout.readline() for _ in range(3)]
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        (here / "said").write_text("".join(process.communicate(timeout=20)), encoding="utf-8")  # looked at for keys
         assert process.returncode == 0
 
 

@@ -4,7 +4,7 @@ of their own.
 Contract: the strategy trades at every minute; the command is killed with SIGKILL at random moments, from its start on,
 and begun again. In the end it is halted and settles, and its journal is held against KIS's list of the day, asked for
 by a client: every order of the list is one of the journal's with the same name, side and fills, no order of the journal
-has two, shares agree, and nothing is unanswered that no person was told of.
+has two, shares agree, and nothing is unanswered that no person was told of. No key or token stands in what was left.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from quantkit.trading.events import Kind, fold_orders
 from quantkit.trading.orders import TERMINAL, Order, Side
 from tests.cli.trades import kis_account, promoted
 from tests.kill.campaign import Outcome
+from tests.planted import Watch
 
 NAMES, SPEED = 6, 15.0
 STARTING, TRADING = 5.0, 12.0  # seconds after its begin, or after it wrote, in which a life ends
@@ -76,6 +77,7 @@ def run(mode: str, kills: int, *, seed: int) -> Outcome:
         found.at, found.restarts = dict(sorted(at.items())), kills
         _settle(command, found)
         judge(found, *_books())
+        found.problems += Watch().leaks(Path(folder))
     found.seconds = round(time.monotonic() - begun, 1)
     return found
 

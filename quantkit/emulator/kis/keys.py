@@ -47,7 +47,7 @@ def customers(wanted: int | Sequence[str], *, paper: bool, seed: int = 0) -> lis
         base = f"{'paper' if paper else 'real'} {seed} {k}"
         key = ("PS" + _letters(f"{base} key", 34))[:36]
         account = f"{(50 if paper else 60) * 1_000_000 + k + 1:08d}01"
-        found.append(Customer(name, f"user{k + 1:02d}", account, key, _letters(f"{base} secret", 180), paper))
+        found.append(Customer(name, f"user{k + 1:04d}", account, key, _letters(f"{base} secret", 180), paper))
     return found
 
 
