@@ -1,5 +1,6 @@
 """The daily jobs of a run: what is looked at in the morning, and told after the close.
 
+    memory          at 3:00: what days before left in memory goes (`live.pauses`)
     capital         90 minutes before the open: a promotion that came meanwhile enlarges what the strategy may use
     morning         30 minutes before the open: the day's hours, read anew, and what is known of each name
     bar mismatch    15 minutes after the close: own bars beside the feed's chart; over 0.5 % is an alarm
@@ -34,6 +35,7 @@ def jobs_of(running: Running) -> Sequence[Job]:
 
     made = Jobs(running)
     return (
+        Job("memory", made.memory, anchor="midnight", seconds=180 * MINUTE, rule="skip"),
         Job("capital", made.capital, anchor="open", seconds=-90 * MINUTE, rule="skip", limit=600.0),
         Job("morning", made.morning, anchor="open", seconds=-30 * MINUTE, rule="skip", limit=600.0),
         Job("bar mismatch", made.mismatch, anchor="close", seconds=15 * MINUTE, rule="skip", limit=600.0),
@@ -47,6 +49,12 @@ class Jobs:
 
     def __init__(self, running: Running) -> None:
         self._running = running
+
+    async def memory(self, _date: dt.date) -> str:
+        """Collect what is dead, in the one hour in which a pause holds up nobody."""
+        from quantkit.live.pauses import collect
+
+        return f"{collect():,} objects"
 
     async def capital(self, date: dt.date) -> str:
         """What the strategy may use by now; its sleeve is given more with the session's morning, never within a day."""

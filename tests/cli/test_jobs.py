@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ from quantkit.cli.jobs import Jobs
 from quantkit.errors import BadData
 from quantkit.live import journal, sessions
 from quantkit.live.messages import Command
+from quantkit.live.pauses import frozen
 
 DATE = dt.date(2026, 11, 20)
 
@@ -69,3 +72,24 @@ async def test_a_promotion_that_came_meanwhile_is_handed_to_the_account(tmp_path
     assert await Jobs(run).capital(DATE) == "20,000,000"  # type: ignore[arg-type]
     (command,) = posted
     assert (command.name, command.arguments) == ("capital", {"deployment": "one", "amount": 20_000_000})
+
+
+async def test_what_days_before_left_in_memory_goes_at_night(tmp_path: Path) -> None:
+    class Node:
+        """Of a cycle."""
+
+        me: Any
+
+    before = gc.get_threshold()
+    with frozen():
+        assert gc.get_threshold()[2] > 10**9  # no full walk while orders leave
+        node = Node()
+        node.me, known = node, weakref.ref(node)
+        gc.collect(1)
+        del node
+        gc.collect(1)
+        assert known() is not None  # it is too old for the young walks
+        await Jobs(Run(tmp_path)).memory(DATE)  # type: ignore[arg-type]
+        assert known() is None
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
