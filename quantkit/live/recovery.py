@@ -8,7 +8,6 @@ then each sleeve's morning row and book. BadData for anything else, and for anot
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -71,6 +70,8 @@ def recover(
 
 def to_bytes(engine: Engine) -> bytes:
     """Everything that a restart needs."""
+    import pyarrow as pa
+
     pieces: list[bytes] = []
     sleeves = [_sleeve_to_json(sleeve, pieces) for sleeve in engine.sleeves.values()]
     head = {
@@ -85,7 +86,22 @@ def to_bytes(engine: Engine) -> bytes:
         "settled_cash": engine.settled_cash, "sizes": [len(piece) for piece in pieces],
     }  # fmt: skip
     text = f'{_text(head)[:-1]},"orders":[{_texts_of_orders(engine)}]}}'.encode()
-    return _MAGIC + zlib.compress(b"".join([len(text).to_bytes(8, "little"), text, *pieces]), 1)
+    whole = b"".join([len(text).to_bytes(8, "little"), text, *pieces])
+    packed: bytes = pa.Codec("zstd", compression_level=1).compress(whole, asbytes=True)  # a fourth of zlib's time
+    return _MAGIC + packed
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What was compressed. BadData where that cannot be read."""
+    import pyarrow as pa
+
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise BadData("these bytes are not a snapshot of a live engine (the magic word is missing)")
+    try:
+        found: bytes = pa.CompressedInputStream(pa.py_buffer(data[len(_MAGIC) :]), "zstd").read()
+    except OSError as error:
+        raise BadData(f"this snapshot of a live engine cannot be read: {error}") from None
+    return found
 
 
 def _text(given: dict[str, Any]) -> str:
@@ -141,13 +157,11 @@ def _sleeve_to_json(sleeve: Sleeve, pieces: list[bytes]) -> dict[str, Any]:
 
 def load(engine: Engine, data: bytes) -> None:
     """Bring an engine that has just been made to what `to_bytes` wrote."""
-    if data[: len(_MAGIC)] != _MAGIC:
-        raise BadData("these bytes are not a snapshot of a live engine (the magic word is missing)")
+    whole = _unpacked(data)
+    size = int.from_bytes(whole[:8], "little")
     try:
-        whole = zlib.decompress(data[len(_MAGIC) :])
-        size = int.from_bytes(whole[:8], "little")
         head = json.loads(whole[8 : 8 + size])
-    except (zlib.error, ValueError) as error:
+    except ValueError as error:
         raise BadData(f"this snapshot of a live engine cannot be read: {error}") from None
     if head["version"] != VERSION:
         raise BadData(f"this snapshot has version {head['version']}; this quantkit reads version {VERSION}")
@@ -171,7 +185,7 @@ def orders_in(data: bytes) -> list[Order] | None:
     """The orders that a snapshot holds; None where these bytes are none."""
     if data[: len(_MAGIC)] != _MAGIC:
         return None
-    whole = zlib.decompress(data[len(_MAGIC) :])
+    whole = _unpacked(data)
     head = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
     return [_order_from_json(each) for each in head["orders"]] if head["version"] == VERSION else None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from quantkit.errors import BadData, ConfigError
@@ -24,10 +24,10 @@ def snapshot() -> bytes:
 
 def changed(data: bytes, **changes: Any) -> bytes:
     """A snapshot with other values in its header."""
-    whole = zlib.decompress(data[len(MAGIC) :])
+    whole = pa.CompressedInputStream(pa.py_buffer(data[len(MAGIC) :]), "zstd").read()
     size = int.from_bytes(whole[:8], "little")
     head = json.dumps({**json.loads(whole[8 : 8 + size]), **changes}).encode()
-    return MAGIC + zlib.compress(len(head).to_bytes(8, "little") + head + whole[8 + size :])
+    return MAGIC + pa.compress(len(head).to_bytes(8, "little") + head + whole[8 + size :], codec="zstd", asbytes=True)
 
 
 def fresh(name: str = "acc", *, sleeves: bool = True) -> Engine:
@@ -46,7 +46,7 @@ def test_a_snapshot_brings_back_the_same_bytes() -> None:
     [
         (b"something else", "magic word"),
         (MAGIC + b"not packed", "cannot be read"),
-        (MAGIC + zlib.compress(b"\x04" + bytes(7) + b"{no}"), "cannot be read"),
+        (MAGIC + pa.compress(b"\x04" + bytes(7) + b"{no}", codec="zstd", asbytes=True), "cannot be read"),
     ],
 )
 def test_what_is_no_snapshot_is_refused(data: bytes, why: str) -> None:
