@@ -46,7 +46,7 @@ def kis(
     names: Annotated[int, typer.Option(help="How many names to make up.")] = 20,
     real: Annotated[bool, typer.Option("--real", help="Speak as the real servers do, not as those for paper.")] = False,
     speed: Annotated[float, typer.Option(help="Emulated seconds in one second; 0: time stands.")] = 1.0,
-    since: Annotated[str, typer.Option("--from", help="Time of day to begin at, Seoul.")] = "08:50",
+    since: Annotated[str, typer.Option("--from", help="Time of day to begin at, Seoul; 06:00 or later.")] = "08:50",
     accounts: Annotated[int, typer.Option(help="How many accounts, each with a key.")] = 1,
     cash: given.Cash = 100_000_000,
     faults: Annotated[Path | None, typer.Option(help="What goes wrong: a .json or .toml plan of kinds, below.")] = None,
@@ -143,7 +143,7 @@ def exchange_over(
 
     from quantkit.data.dates import epoch_day
     from quantkit.emulator.exchange import BarSource, Exchange
-    from quantkit.emulator.session import SECOND, midnight
+    from quantkit.emulator.session import BEGINS, SECOND, midnight, seoul
 
     given.check_dates(date, None, names=("--date", "--date"))
     days = np.unique(bars.days)
@@ -158,20 +158,31 @@ def exchange_over(
     except ValueError as error:
         raise ConfigError(f"--from {since}: a time of day such as 08:50 is needed") from error
     begins = midnight(first) + (clock.hour * 3600 + clock.minute * 60 + clock.second) * SECOND
-    return Exchange(source, seed=seed), begins
+    made = Exchange(source, seed=seed)
+    if not midnight(first) + BEGINS <= begins < _over(made):
+        early, late = seoul(midnight(first) + BEGINS)[:5], seoul(_over(made))[:5]
+        raise ConfigError(f"--from {since}: the exchange's day begins at {early}, and the last one ends at {late}")
+    return made, begins
+
+
+def _over(exchange: Exchange) -> int:
+    """When an emulator has nothing left to do: an hour after the last close."""
+    from quantkit.emulator.session import SECOND, session_clock
+
+    return session_clock(exchange.source.days()[-1]).close + 3600 * SECOND
 
 
 async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) -> None:
     """Until the sessions are over, or somebody ends it."""
     from quantkit.emulator.kis import KisEmulator
-    from quantkit.emulator.session import SECOND, day_of, seoul, session_clock
+    from quantkit.emulator.session import day_of, seoul
     from quantkit.market.days import date_of
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, ended.set)
-    over = session_clock(exchange.source.days()[-1]).close + 3600 * SECOND
+    over = _over(exchange)
     try:
         server = await KisEmulator(exchange, paper=not real, **options).__aenter__()
     except (OSError, OverflowError) as error:  # the latter: a number that no port has
@@ -179,7 +190,7 @@ async def _serve(exchange: Exchange, *, keys: Path, real: bool, **options: Any) 
     try:
         write_keys(keys, server)
         console.say(f"KIS {'real' if real else 'paper (모의투자)'}, emulated: {server.rest} and {server.stream}")
-        console.say(f"{len(exchange.source.symbols)} names; keys of {len(server.customers)} accounts in {keys}")
+        console.say(f"{len(exchange.source.symbols)} names; keys of accounts: {len(server.customers)}, in {keys}")
         first = exchange.source.symbols[0]
         console.say(f"ask it: KIS_CONFIG={keys} quantkit kis call inquire_price market=J symbol={first}")
         told = ""

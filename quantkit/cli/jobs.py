@@ -67,7 +67,8 @@ class Jobs:
             for deployment, decider in host.deciders.items():
                 now, amount = host.clock.now_ns(), round(allowed * decider.bars.minor_unit)
                 what = {"deployment": deployment, "amount": amount}
-                runner.post(Command(now, f"capital:{name}:{deployment}:{date}", "capital", "rule CAPITAL", "", what))
+                why = f"{deployment} may use {allowed:,.0f}"
+                runner.post(Command(now, f"capital:{name}:{deployment}:{date}", "capital", "rule CAPITAL", why, what))
         return f"{allowed:,.0f}"
 
     async def morning(self, date: dt.date) -> str:

@@ -70,7 +70,9 @@ def test_what_it_says_to_ask_can_be_asked(
 @pytest.mark.parametrize(("given", "words"), [
     (["--random", "1", "--sessions", "0"], "at least one"), (["--random", "1", "--accounts", "0"], "at least one"),
     (["--random", "1", "--date", "1999-01-04"], "there is no bar of that day"),
-    (["--random", "1", "--from", "25:00"], "a time of day"), (["--faults", "none.json"], "none.json"),
+    (["--random", "1", "--from", "25:00"], "a time of day"),
+    (["--random", "1", "--from", "05:59"], "day begins at 06:00, and the last one ends at 16:30"),
+    (["--random", "1", "--from", "16:30"], "ends at 16:30"), (["--faults", "none.json"], "none.json"),
     (["--random", "1", "--port", "70000"], "--port 70000"),
     (["--lake", "nowhere"], "nowhere"),
 ])  # fmt: skip

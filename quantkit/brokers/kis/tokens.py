@@ -187,7 +187,11 @@ class Tokens:
             raise ConfigError(f"{self.path} is not of {self._server.environment}: delete it")
         token, expires, asked = document.get("token"), document.get("expires"), document.get("asked")
         kept = Issued(token, expires) if isinstance(token, str) and isinstance(expires, int) and token else None
-        return asked if isinstance(asked, int) else 0, kept
+        if not isinstance(asked, int):
+            return 0, kept
+        if asked > (now := self._clock.now_ns()):  # the clock was set back, or an emulator began its day again
+            self._keep(kept, asked := now)
+        return asked, kept
 
     def _keep(self, issued: Issued | None, asked: int) -> None:
         live = issued is not None and issued.token not in self._dead

@@ -58,6 +58,19 @@ async def test_no_second_token_is_asked_for_within_a_minute(tmp_path: Path) -> N
     assert clock.now == START + 61 * SECOND
 
 
+async def test_a_clock_that_was_set_back_costs_a_minute_and_no_more(tmp_path: Path) -> None:
+    clock, given = JumpClock(), list[str]()
+    await store(tmp_path, clock, given).token()
+    clock.now -= 7_200 * SECOND
+    tokens = store(tmp_path, clock, given)
+    tokens.reject(await tokens.token())
+    assert await tokens.token() == "token-1"
+    assert clock.now == START - 7_200 * SECOND + 61 * SECOND
+    clock.now -= 7_200 * SECOND
+    assert await tokens.again() == "token-2"
+    assert clock.waited == 122 * SECOND
+
+
 async def test_who_waits_for_a_token_is_told_how_long(tmp_path: Path) -> None:
     clock, given, heard = JumpClock(), list[str](), list[float]()
     tokens = store(tmp_path, clock, given, waits=heard.append)
