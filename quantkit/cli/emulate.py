@@ -69,10 +69,10 @@ def kis(
 
     --faults, or POST /emulator/faults with the same as JSON, GET /emulator/state tells what happened. Kinds:
     request_lost request_late answer_lost answer_late server_error garbage rate_limited token_expired; notice_duplicated
-    notice_reordered notice_missing notice_late fill_first cancel_races_fill; list_lags page_missing stale_snapshot;
-    socket_stall socket_silent socket_drop frame_garbage; token_revoked session_lingers registration_refused
-    registration_duplicated; clock_skew. Fields, and what each may concern (tokens, the stream's opening, ...):
-    docs/live.md, Faults.
+    notice_reordered notice_missing notice_late fill_first cancel_races_fill not_taken_yet; list_lags page_missing
+    stale_snapshot; socket_stall socket_silent socket_drop frame_garbage; token_revoked session_lingers
+    registration_refused registration_duplicated; clock_skew. Fields, and what each may concern (tokens, the stream's
+    opening, ...): docs/live.md, Faults.
     """
     if sessions < 1 or accounts < 1:
         raise ConfigError(f"--sessions {sessions} --accounts {accounts}: at least one is needed of each")

@@ -70,6 +70,7 @@ class FaultKind(StrEnum):
     SESSION_LINGERS = "session_lingers"  # a stream that has ended counts for `seconds` more: another is turned away
     REGISTRATION_REFUSED = "registration_refused"  # the server could not, or says so
     REGISTRATION_DUPLICATED = "registration_duplicated"  # it is acknowledged twice
+    NOT_TAKEN_YET = "not_taken_yet"  # an order younger than `seconds` cannot be changed: the exchange has it not yet
 
 
 _ORDERS: Final = ("submit", "cancel", "modify")
@@ -88,6 +89,7 @@ CONCERNS: Final[dict[FaultKind, tuple[str, ...]]] = {
     **dict.fromkeys((_K.REGISTRATION_REFUSED, _K.REGISTRATION_DUPLICATED), ("register",)),
     _K.FILL_FIRST: ("submit",),
     _K.CANCEL_RACES_FILL: ("cancel",),
+    _K.NOT_TAKEN_YET: ("cancel", "modify"),
     _K.LIST_LAGS: ("orders",),
     _K.PAGE_MISSING: ("orders", "positions"),
     _K.STALE_SNAPSHOT: ("positions", "cash"),
@@ -272,7 +274,7 @@ class FaultPlan:
             _K.REQUEST_LATE: (0.5, 12.0), _K.ANSWER_LATE: (0.5, 12.0), _K.NOTICE_REORDERED: (0.5, 5.0),
             _K.NOTICE_LATE: (0.5, 20.0), _K.FILL_FIRST: (0.2, 2.0), _K.LIST_LAGS: (1.0, 90.0),
             _K.STALE_SNAPSHOT: (1.0, 60.0), _K.SOCKET_STALL: (5.0, 60.0), _K.CLOCK_SKEW: (-0.4, 0.4),
-            _K.SOCKET_SILENT: (5.0, 200.0), _K.SESSION_LINGERS: (1.0, 60.0),
+            _K.SOCKET_SILENT: (5.0, 200.0), _K.SESSION_LINGERS: (1.0, 60.0), _K.NOT_TAKEN_YET: (0.3, 5.0),
         }  # fmt: skip
         faults = []
         for place, kind in enumerate(FaultKind):

@@ -246,6 +246,7 @@ class EmulatedBroker(Line):
         """Ask to cancel `quantity` of what is left of an order. Refused where nothing is left."""
 
         def work(strikes: Mapping[FaultKind, Strike]) -> Ticket:
+            self._check_taken(number, strikes)
             race = strikes.get(_K.CANCEL_RACES_FILL)
             if race is not None:
                 self._race(number, race.chance)
@@ -256,13 +257,19 @@ class EmulatedBroker(Line):
     async def modify(self, number: str, symbol: str, quantity: int, price: float | None) -> Ticket:
         """Ask to replace what is left of an order; the ticket's number is the new one."""
 
-        def work(_: Mapping[FaultKind, Strike]) -> Ticket:
+        def work(strikes: Mapping[FaultKind, Strike]) -> Ticket:
+            self._check_taken(number, strikes)
             return self._ticket(self.exchange.replace(self.account, number, quantity, price).number)
 
         return await self.ask("modify", work, symbol)
 
     def _ticket(self, number: str) -> Ticket:
         return Ticket(number=number, time=self.exchange.now + self.faults.skew(self.exchange.now))
+
+    def _check_taken(self, number: str, strikes: Mapping[FaultKind, Strike]) -> None:
+        early, order = strikes.get(_K.NOT_TAKEN_YET), self.exchange.desk.account(self.account).orders.get(number)
+        if early is not None and order is not None and self.exchange.now < order.time + round(early.seconds * SECOND):
+            raise RetryLater(f"order {number}: the exchange has not taken it yet")
 
     def _race(self, number: str, chance: float) -> None:
         """Somebody trades with part of an order, or all of it, where it is near the market."""

@@ -16,9 +16,9 @@ from quantkit.emulator.faults import CONCERNS, KEYS, Fault, FaultKind
 START, END = 7.8 * 3600, 16.25 * 3600
 FAULTS_END = "15:45"
 STREAMS = (FaultKind.SOCKET_STALL, FaultKind.SOCKET_DROP, FaultKind.SOCKET_SILENT)
-WIRE_ONLY = (
+LATEST = (
     FaultKind.TOKEN_REVOKED, FaultKind.SESSION_LINGERS, FaultKind.REGISTRATION_REFUSED,
-    FaultKind.REGISTRATION_DUPLICATED,
+    FaultKind.REGISTRATION_DUPLICATED, FaultKind.NOT_TAKEN_YET,
 )  # fmt: skip
 NEWER = (FaultKind.FRAME_GARBAGE, FaultKind.SOCKET_SILENT)
 WIRE = (
@@ -26,15 +26,18 @@ WIRE = (
     *(("register", kind, 0.05) for kind in FaultKind if "register" in CONCERNS[kind]),
     ("session", FaultKind.SESSION_LINGERS, 5.0),
     ("", FaultKind.TOKEN_REVOKED, 0.1),
+    ("", FaultKind.NOT_TAKEN_YET, 3.0),
 )
-"""What KIS's wire has beside the rest: on what, the kind, and how often. A token costs a minute, and a session has 41
-registrations. They are drawn after everything else of a seed, as `NEWER` are, so that what was drawn before stays."""
+"""What goes wrong on KIS's wire, all but the last two there alone: on what, the kind, and how often. A token costs a
+minute, and a session has 41 registrations. They are drawn after everything else of a seed, as `NEWER` are, so that what
+was drawn before stays."""
 DEPLOYMENTS = ("daily", "minute", "resting")
 _SPANS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.REQUEST_LATE: (0.5, 12.0), FaultKind.ANSWER_LATE: (0.5, 12.0), FaultKind.NOTICE_REORDERED: (0.5, 5.0),
     FaultKind.NOTICE_LATE: (0.5, 20.0), FaultKind.FILL_FIRST: (0.2, 2.0), FaultKind.LIST_LAGS: (1.0, 90.0),
     FaultKind.STALE_SNAPSHOT: (1.0, 60.0), FaultKind.SOCKET_STALL: (5.0, 60.0), FaultKind.CLOCK_SKEW: (-0.4, 0.4),
     FaultKind.SOCKET_SILENT: (5.0, 200.0), FaultKind.SESSION_LINGERS: (1.0, 60.0),
+    FaultKind.NOT_TAKEN_YET: (0.3, 120.0),
 }  # fmt: skip
 
 
@@ -104,7 +107,7 @@ def drawn(seed: int) -> Scenario:
             if level and rng.random() < 0.6
         )
 
-    faults = some(("", kind, 1.0) for kind in FaultKind if kind not in (*NEWER, *WIRE_ONLY))
+    faults = some(("", kind, 1.0) for kind in FaultKind if kind not in (*NEWER, *LATEST))
     crashes = rng.choice([0, 0, 1, 1, 2, 3])
     acts = [
         Act(rng.uniform(8.0 * 3600, 15.6 * 3600), "crash", {"down": _spread(rng, 0.1, 900.0)}) for _ in range(crashes)

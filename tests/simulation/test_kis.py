@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from quantkit.emulator.faults import KEYS, FaultKind
+from quantkit.emulator.faults import KEYS, Fault, FaultKind
 from tests.simulation.crash_points import SCRIPT
 from tests.simulation.kis_world import KisWorld, kis_world
 from tests.simulation.scenario import STREAMS, WIRE, Scenario, drawn, drawn_short, fault, short
 
-NEVER_ON_THE_WIRE = (FaultKind.CLOCK_SKEW, FaultKind.CANCEL_RACES_FILL, FaultKind.FILL_FIRST)
+NEVER_ON_THE_WIRE = (
+    FaultKind.CLOCK_SKEW, FaultKind.CANCEL_RACES_FILL, FaultKind.NOT_TAKEN_YET, FaultKind.FILL_FIRST
+)  # fmt: skip
 """Kinds that are no event, or that depend on a cancel or a book."""
 
 
@@ -50,6 +52,16 @@ def test_two_mornings_with_a_crash_and_a_weekend_between_break_nothing_over_kis(
     numbers = [number for known in world.judge.orders.values() for number in known.numbers]
     assert len(set(numbers)) < len(numbers)  # KIS's begin anew each day
     assert world.judge.kinds["OrderFilled"] > 0
+
+
+def test_a_cancel_that_comes_before_the_exchange_has_the_order_is_asked_for_again(tmp_path: Path) -> None:
+    early = Fault(FaultKind.NOT_TAKEN_YET, probability=1.0, seconds=(3.0, 3.0))
+    bid, cancel = SCRIPT.acts[:2]
+    scenario = short(7, faults=(early,), acts=(bid, replace(cancel, at=bid.at)), end=9.1 * 3600)
+    world = played(scenario, tmp_path)
+    assert world.judge.broken == []
+    assert world.judge.kinds["OrderCancelRejected"] > 0
+    assert world.judge.orders["manual:b1"].end == "canceled"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from quantkit.emulator.faults import FaultKind
 from quantkit.trading.events import Entry, Kind
 from tests.simulation.crash_points import SCRIPT, killed_at, points_of
 from tests.simulation.judge import Judge
-from tests.simulation.scenario import WIRE_ONLY, Scenario, drawn, drawn_short, fault, short
+from tests.simulation.scenario import LATEST, Scenario, drawn, drawn_short, fault, short
 from tests.simulation.world import World
 
 FEW = 5
@@ -48,7 +48,7 @@ def test_the_invariants_hold_in_whole_sessions(seed: int, tmp_path: Path) -> Non
 def test_each_kind_of_fault_alone_breaks_nothing(kind: FaultKind, tmp_path: Path) -> None:
     world = played(short(3, faults=(fault(kind, 0.5, until="09:25"),), acts=SCRIPT.acts), tmp_path)
     assert world.judge.broken == []
-    not_here = (FaultKind.CLOCK_SKEW, FaultKind.CANCEL_RACES_FILL, *WIRE_ONLY)
+    not_here = (FaultKind.CLOCK_SKEW, FaultKind.CANCEL_RACES_FILL, *LATEST)
     assert world.faults.injected[kind] > 0 or kind in not_here
 
 

@@ -241,12 +241,12 @@ class Quotes:
                 break
         forming = None if past else self._forming(day, asked + MINUTE)
         found += [forming] if forming else []
+        labelled = [(_label(candle), candle) for candle in found] + ([] if past else self._to_come(day, asked, cap))
         totals: defaultdict[int, float] = defaultdict(float)  # of each day so far
-        for candle in found[:-cap]:
-            totals[day_of(candle.close_time)] += won(candle)
+        for begun, candle in labelled[:-cap]:
+            totals[day_of(begun)] += won(candle)
         rows = []
-        for candle in found[-cap:]:
-            begun = _label(candle)
+        for begun, candle in labelled[-cap:]:
             on = day_of(begun)
             totals[on] += won(candle)
             rows.append({
@@ -264,6 +264,12 @@ class Quotes:
         if not inside or begun + MINUTE > until:
             return None
         return candle_of(day.issue.symbol, begun + MINUTE, inside)
+
+    def _to_come(self, day: Today, until: int, most: int) -> list[tuple[int, Candle]]:
+        """Minutes that have not begun, with their labels: who asks for a later hour is shown the price of now."""
+        next_one = (self.exchange.now // MINUTE + 1) * MINUTE
+        begun = range(max(next_one, until // MINUTE * MINUTE - (most - 1) * MINUTE), until + 1, MINUTE)
+        return [(at, Candle(day.issue.symbol, at + MINUTE, *(day.last,) * 4, 0, 0.0)) for at in begun]
 
     def daily(self, day: Today, since: int, until: int) -> list[Candle]:
         """Daily bars, today's as it stands now."""

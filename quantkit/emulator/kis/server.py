@@ -342,6 +342,8 @@ class KisEmulator:
                     self._race(owner, answer.blocks["output"]["ODNO"], strikes[_K.FILL_FIRST])
                 return answer
             case "change":
+                if _K.NOT_TAKEN_YET in strikes:
+                    trading.check_taken(owner, given, strikes[_K.NOT_TAKEN_YET].seconds)
                 if _K.CANCEL_RACES_FILL in strikes:
                     self._race(owner, given.get("ORGN_ODNO", ""), strikes[_K.CANCEL_RACES_FILL])
                 return trading.change(owner, given)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from quantkit.emulator.kis import codes
 from quantkit.emulator.kis.envelope import Answer, Business, day_asked, digits, number, page
-from quantkit.emulator.session import day_of, hhmmss
+from quantkit.emulator.session import SECOND, day_of, hhmmss
 from quantkit.errors import Refused
 from quantkit.market.costs import Costs
 from quantkit.market.days import date_of
@@ -196,6 +196,12 @@ class Trading:
             raise self._refusal(refused.code, str(refused)) from refused
         self._keep(owner, made)
         return self._sent("modify", made.number)
+
+    def check_taken(self, owner: Customer, given: dict[str, str], seconds: float) -> None:
+        """The exchange takes an order so long after KIS did; before that it cannot be changed."""
+        order = self.exchange.desk.account(owner.name).orders.get(self.number(given.get("ORGN_ODNO", "")))
+        if order is not None and self.exchange.now < order.time + round(seconds * SECOND):
+            raise Business("APBK0918", "거래소 미접수로 정정취소주문이 불가합니다.")
 
     def cancel(self, account: str, number_: str, quantity: int) -> str:
         """Cancel, and remember the number that the cancel was given for its notice."""

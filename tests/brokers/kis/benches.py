@@ -141,6 +141,9 @@ class StormyBench(KisBench):
         Fault(FaultKind.PAGE_MISSING, nth=(1, 5, 9)),
         Fault(FaultKind.NOTICE_LATE, probability=0.3, seconds=(0.1, 0.9)),
         Fault(FaultKind.CLOCK_SKEW, seconds=(0.3, 0.3)),
+        Fault(FaultKind.ANSWER_LATE, on=("token", "approval", "register"), probability=0.3, seconds=(0.1, 0.9)),
+        Fault(FaultKind.REGISTRATION_DUPLICATED, probability=0.5),
+        Fault(FaultKind.REGISTRATION_REFUSED, nth=(1,), forms=("OPSP0011",)),
     )
 
     async def __aenter__(self) -> Self:

@@ -179,6 +179,20 @@ async def test_a_cancel_that_loses_its_race_takes_off_what_is_left_or_is_refused
 
 
 @on()
+async def test_a_cancel_that_comes_too_early_may_be_asked_for_again(bench: KisBench) -> None:
+    bench.fault(Fault(K.NOT_TAKEN_YET, probability=1.0, seconds=(1.0, 1.0)))
+    ticket = await bench.broker.submit(fresh())
+    with pytest.raises(RetryLater, match="has not taken the order yet"):
+        await bench.broker.cancel(ticket.number, SYMBOL, 3)
+    with pytest.raises(RetryLater, match="has not taken the order yet"):
+        await bench.broker.modify(ticket.number, SYMBOL, 3, PRICE - 200)
+    assert len(await standing(bench.broker)) == 1
+    await asyncio.sleep(1)
+    await bench.broker.cancel(ticket.number, SYMBOL, 3)
+    assert await standing(bench.broker) == []
+
+
+@on()
 async def test_a_list_that_lags_shows_an_order_later_and_nothing_else(bench: KisBench) -> None:
     await asyncio.sleep(60)
     ticket = await bench.broker.submit(fresh())

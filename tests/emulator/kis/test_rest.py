@@ -266,7 +266,7 @@ async def test_charts_are_newest_first_with_the_minute_s_start() -> None:
     async with emulator() as server, wired(server) as wire:
         server.pace.skip(600)
         given = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": NAME}
-        rows = (await wire.get(QUOTES + "inquire-time-itemchartprice", "FHKST03010200", FID_INPUT_HOUR_1="153000",
+        rows = (await wire.get(QUOTES + "inquire-time-itemchartprice", "FHKST03010200", FID_INPUT_HOUR_1="091100",
                                **given)).json()["output2"]  # fmt: skip
         hours = [row["stck_cntg_hour"] for row in rows]
         assert hours == sorted(hours, reverse=True)
@@ -276,6 +276,40 @@ async def test_charts_are_newest_first_with_the_minute_s_start() -> None:
                                **given)).json()["output2"]  # fmt: skip
         assert len(days) == 26
         assert days[0]["stck_bsop_date"] == "20250709"
+
+
+async def test_minutes_to_come_are_shown_at_the_price_of_now() -> None:
+    async with emulator() as server, wired(server) as wire:
+        server.pace.skip(600)
+        given = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": NAME, "FID_PW_DATA_INCU_YN": "N"}
+        url = QUOTES + "inquire-time-itemchartprice"
+
+        async def rows(hour: str) -> list[dict[str, str]]:
+            answer = await wire.get(url, "FHKST03010200", FID_INPUT_HOUR_1=hour, **given)
+            return list(answer.json()["output2"])
+
+        soon, late = await rows("092000"), await rows("153000")
+        last = server.exchange.issues[NAME].traded().trades[-1][1]
+        flat = [row for row in soon if row["stck_cntg_hour"] > "091100"]
+        assert [row["stck_cntg_hour"] for row in flat] == [f"09{minute:02d}00" for minute in range(20, 11, -1)]
+        prices = ("stck_prpr", "stck_oprc", "stck_hgpr", "stck_lwpr")
+        assert {row[name] for row in flat + late for name in prices} == {f"{last:.0f}"}
+        assert {row["cntg_vol"] for row in flat + late} == {"0"}
+        assert {row["acml_tr_pbmn"] for row in flat} == {soon[len(flat)]["acml_tr_pbmn"]}
+        assert (len(late), late[0]["stck_cntg_hour"], late[-1]["stck_cntg_hour"]) == (30, "153000", "150100")
+        assert soon[len(flat) :] == await rows("091100")
+
+
+async def test_an_order_that_the_exchange_has_not_taken_cannot_be_changed() -> None:
+    async with emulator() as server, wired(server) as wire:
+        server.faults = FaultPlan([Fault(FaultKind.NOT_TAKEN_YET, probability=1.0, seconds=(1.0, 1.0))])
+        odno = (await wire.order("VTTC0012U", price=int(server.exchange.issues[NAME].lower)))["output"]["ODNO"]
+        for what in ("01", "02"):
+            refused = await wire.change("VTTC0013U", odno, what)
+            assert (refused["status"], refused["rt_cd"]) == (200, "1")
+            assert "거래소 미접수" in refused["msg1"]
+        server.pace.skip(1)
+        assert (await wire.change("VTTC0013U", odno, "02"))["rt_cd"] == "0"
 
 
 async def test_faults_strike_on_the_wire() -> None:
