@@ -241,7 +241,8 @@ class Lake:
         if fitting and not freq.endswith("t"):
             return max(fitting, key=lambda name: fitting[name])
         have = ", ".join(name for name in stored if name.startswith("bars_")) or "none"
-        raise BadData(f"{self.path} has no {freq} bars (tables: {have}); fill it with lake.ingest(source), `quantkit data ingest`")
+        cure = "fill it with lake.ingest(source), `quantkit data ingest`"
+        raise BadData(f"{self.path} has no {freq} bars (tables: {have}); {cure}")
 
     def _pin(self, table: str, version: int | str | None) -> dict[str, int]:
         """Versions to read: newest, one of the bars table, or all as an earlier answer named them."""
