@@ -42,7 +42,7 @@ TOLD = {
     ]),
     "07_kis": (0, [
         "promoted to live_capped", "promoted to live", "KIS paper", "KIS real", "chain, tables and snapshots agree",
-        "all four the same", "confirmed     ORDER_CODES", "0 refuted",
+        "equity at the close", "all four the same", "confirmed     ORDER_CODES", "0 refuted",
     ]),
     "05_a_factor_from_idea_to_verdict": (3, [
         "nothing looks ahead", "full-sample normalisation", "4 of 9 points do not stand", "5 of 9 points do not stand",
