@@ -66,7 +66,7 @@ class External:
     value: int
     policy: str
     costs: int = 0
-    date: str = ""  # of the exchange, when it was seen
+    date: str = ""  # of the exchange: its number means another order on another day
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class Engine:
 
     def derive(self) -> None:
         """Build what follows from the orders."""
-        todays = [o for o in self.orders.values() if self.day is None or _day_of(o) >= self.day]
+        todays = [o for o in self.orders.values() if self.day is None or self.since(o, self.day)]
         self.number: dict[str, str] = {n: o.id for o in todays for n in o.numbers}
         self.waiting: dict[str, None] = {o.id: None for o in self.orders.values() if o.status in WAITING}
         self.working: dict[str, None] = {o.id: None for o in self.orders.values() if o.status in WORKING}
@@ -171,8 +171,16 @@ class Engine:
         for order in sorted(self.orders.values(), key=lambda o: (o.submitted or 0, o.id)):
             if order.submitted is not None:
                 self.seen.add(order.id)
-                if self.day is None or _day_of(order) >= self.day:
+                if self.day is None or self.since(order, self.day):
                     self.sent.setdefault(order.intent.deployment, []).append(order.submitted)
+
+    def since(self, order: Order, day: str) -> bool:
+        """Whether an order was sent on a day or after it; False for one that was not sent."""
+        return order.submitted is not None and self.date_of(order.submitted) >= day
+
+    def date_of(self, time: int) -> str:
+        """The exchange's day of a moment."""
+        return self.settings.hours.date_of(time, market=self.settings.market).isoformat()
 
     # --- what others ask -------------------------------------------------------------------------------------------
 
@@ -201,10 +209,3 @@ class Engine:
     def tombstones(self) -> list[Order]:
         """Orders given up as never found, which a late line of the list may still bring back."""
         return [o for o in self.orders.values() if o.status is Status.REJECTED and o.reason == NOT_FOUND]
-
-
-def _day_of(order: Order) -> str:
-    """The day on which an order was sent, in Seoul; "" before."""
-    if order.submitted is None:
-        return ""
-    return dt.datetime.fromtimestamp(order.submitted // SECOND, SEOUL).date().isoformat()

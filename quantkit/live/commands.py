@@ -212,8 +212,9 @@ def _adopt_order(turn: Turn, given: Command) -> None:
     number, outcome = given.arguments.get("number"), given.arguments.get("outcome")
     sought = lost or order.status is Status.SUBMITTED
     if number and sought:
-        if str(number) in turn.engine.number:
-            raise Refused("NUMBER_TAKEN", f"{number} is order {turn.engine.number[str(number)]}")
+        owner = turn.owner(str(number), order.submitted or turn.time)
+        if owner is not None:
+            raise Refused("NUMBER_TAKEN", f"{number} is order {owner.id}")
         order = outcomes.reopen(turn, order, str(number), filled=0, value=0)
         life.adopt_orphans(turn, order, str(number))
         turn.look("ask")

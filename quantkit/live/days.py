@@ -101,9 +101,10 @@ def _rows(events: Any) -> list[dict[str, Any]]:
 
 
 def _stale(turn: Turn, date: str) -> None:
-    """Orders of a day before: the exchange has ended them; those nobody answered keep the account shut."""
+    """Orders of a day before: the exchange has ended them; those nobody answered keep the account shut. Where this day
+    is told late, orders of its own stand as they are."""
     if turn.engine.day is not None and date > turn.engine.day:
-        reconcile.end_of_day(turn)
+        reconcile.end_of_day(turn, before=date)
 
 
 def _moved(today: InstrumentDay) -> bool:

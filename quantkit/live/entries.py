@@ -81,7 +81,7 @@ def _fold_order(engine: Engine, before: Order | None, order: Order, entry: Entry
         case _:
             pass  # the order itself says all
     if before is not None and len(order.numbers) > len(before.numbers):
-        _ours_after_all(engine, order.numbers[-1])
+        _ours_after_all(engine, order.numbers[-1], engine.date_of(entry.time))
     if status in TERMINAL:
         engine.leaving.pop(order.id, None)
         if before is None or before.status not in TERMINAL:
@@ -135,43 +135,45 @@ def _end(sleeve: Sleeve | None, order: Order, entry: Entry) -> None:
         sleeve.book.drop(fold_order, entry.payload.get("code") or entry.payload.get("reason") or order.status.value)
 
 
-def _ours_after_all(engine: Engine, number: str) -> None:
+def _ours_after_all(engine: Engine, number: str, day: str) -> None:
     """An order that was taken for somebody else's is ours: what it moved is booked with it, not beside it."""
-    other = engine.external.pop(number, None)
-    if other is not None:
+    other = engine.external.get(number)
+    if other is not None and other.date == day:
+        del engine.external[number]
         _move_unassigned(engine, other.symbol, -other.side.sign, other.filled, other.value)
         engine.unassigned_cash += other.costs
 
 
 def _new_day(engine: Engine, entry: Entry) -> None:
-    """Forget what ended on the days before."""
-    given = entry.payload
+    """Forget what ended on the days before. The morning may be told late: what is of this day stays as it is."""
+    given, now = entry.payload, engine.now
+    today = given["date"]
     engine.sleeves[entry.deployment or ""].day_start = given["equity"]
-    if engine.day is not None and given["date"] <= engine.day:
+    if engine.day is not None and today <= engine.day:
         return
-    engine.day = given["date"]
-    keep = {i: o for i, o in engine.orders.items() if o.status not in TERMINAL}
+    engine.day = today
+    keep = {i: o for i, o in engine.orders.items() if o.status not in TERMINAL or engine.since(o, today)}
     engine.orders = keep
     for kept in (engine.confirmed, engine.filled_at, engine.cost_of):
         for gone in [each for each in kept if each not in keep]:
             del kept[gone]
-    engine.external = {n: each for n, each in engine.external.items() if each.date >= given["date"]}
+    engine.external = {n: each for n, each in engine.external.items() if each.date >= today}
     engine.alarms = set()
-    engine.unconfirmed = {i: None for i in engine.unconfirmed if i in keep}
-    engine.sent, engine.seen = {}, {i for i in engine.seen if i in keep}
-    engine.number = {}  # the broker begins to count anew
-    engine.now.heard, engine.now.orphans, engine.now.mismatch, engine.now.shown = set(), {}, {}, {}
-    engine.now.bound = {}
+    engine.derive()  # without the numbers of the days before: the broker begins to count anew
+    now.heard = {each for each in now.heard if each[0] in keep}
+    now.orphans = {n: told for n, told in now.orphans.items() if engine.date_of(told[-1].time) >= today}
+    now.mismatch, now.shown, now.bound = {}, {}, {}
 
 
 def _fold_external(engine: Engine, entry: Entry) -> None:
     """Keep an order that is not ours as it was seen, and what it moved since it was seen before."""
-    given, settings = entry.payload, engine.settings
+    given, today = entry.payload, engine.date_of(entry.time)
     before = engine.external.get(given["number"])
+    if before is not None and before.date != today:
+        before = None  # an order of the day before had the number
     now = External(
         given["number"], given["symbol"], Side(given["side"]), given["quantity"], given["filled"], given["value"],
-        given["policy"], given.get("costs", 0) + (0 if before is None else before.costs),
-        settings.hours.date_of(entry.time, market=settings.market).isoformat(),
+        given["policy"], given.get("costs", 0) + (0 if before is None else before.costs), today,
     )  # fmt: skip
     if given.get("moves", True):
         filled, value = (0, 0) if before is None else (before.filled, before.value)

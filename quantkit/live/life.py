@@ -167,9 +167,10 @@ def on_answer(turn: Turn, given: Answered) -> None:
 
 
 def _submitted(turn: Turn, order: Order, given: Answered) -> None:
-    if given.number and turn.engine.number.get(given.number, order.id) != order.id:
+    owner = turn.owner(given.number, turn.time)
+    if owner is not None and owner.id != order.id:
         if order.status is Status.SUBMITTED:  # one line is one order: the list gave it to another that was alike
-            outcomes.begin(turn, order, f"number {given.number} is that of order {turn.engine.number[given.number]}")
+            outcomes.begin(turn, order, f"number {given.number} is that of order {owner.id}")
         return
     if given.outcome == "accepted" and given.number:
         if order.status is Status.REJECTED and order.reason == NOT_FOUND:
@@ -245,7 +246,7 @@ def on_notice(turn: Turn, notice: Notice) -> None:
     """What it means to the order it is about; one that nobody knows is kept until somebody does."""
     order = order_of(turn, notice)
     if order is None:
-        if notice.number not in turn.engine.external and (notice.original or "") not in turn.engine.external:
+        if not any(turn.others(number, notice.time) for number in (notice.number, notice.original)):
             turn.engine.now.orphans.setdefault(_first(notice), []).append(notice)
         turn.wake_by("ask", turn.time + SOON)
         return
@@ -267,13 +268,7 @@ def on_notice(turn: Turn, notice: Notice) -> None:
 
 def order_of(turn: Turn, notice: Notice) -> Order | None:
     """The order that a notice is about, by any number of its chain."""
-    engine = turn.engine
-    for number in (notice.number, notice.original):
-        if number:
-            found = engine.number.get(number) or engine.now.requests.get(number)
-            if found in engine.orders and not former(turn, engine.orders[found].submitted or turn.time):
-                return engine.orders[found]
-    return None
+    return turn.owner(notice.number, turn.time) or turn.owner(notice.original, turn.time)
 
 
 def _first(notice: Notice) -> str:

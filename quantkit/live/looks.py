@@ -60,19 +60,18 @@ def keeps_asking(turn: Turn) -> bool:
 
 def _by_owner(turn: Turn, lines: tuple[BrokerOrder, ...]) -> tuple[dict[str, list[BrokerOrder]], list[BrokerOrder]]:
     """The lines of each order of ours, by chains of numbers; and those of nobody."""
-    engine = turn.engine
     by_number = {line.number: line for line in lines}
     groups: dict[str, list[BrokerOrder]] = {}
     rest = []
     for line in sorted(lines, key=lambda each: (each.time, each.number)):
         at: BrokerOrder | None = line
-        owner, steps = None, 0
+        owner: Order | None = None
+        steps = 0
         while at is not None and owner is None and steps < len(lines) + 1:
-            owner = engine.number.get(at.number) or engine.now.requests.get(at.number)
-            owner = owner or engine.number.get(at.original or "")
+            owner = turn.owner(at.number, line.time) or turn.owner(at.original, line.time)
             at, steps = by_number.get(at.original or ""), steps + 1
-        if owner in engine.orders and turn.date(engine.orders[owner].submitted or line.time) == turn.date(line.time):
-            groups.setdefault(owner, []).append(line)
+        if owner is not None:
+            groups.setdefault(owner.id, []).append(line)
         elif not life.former(turn, line.time):  # a broker may show the day before until the morning
             rest.append(line)
     return groups, rest
@@ -240,7 +239,7 @@ def _costs(turn: Turn, order: Order, lines: list[BrokerOrder]) -> None:
 def _of_others(turn: Turn, line: BrokerOrder) -> None:
     """An order at the broker that nobody here made."""
     engine = turn.engine
-    known = engine.external.get(line.number)
+    known = turn.others(line.number, turn.time)
     if known is not None:
         if (known.filled, known.value, known.costs) != (line.filled, line.value, _charged(turn, line)):
             _adopt(turn, line, known.policy, moves=True)
@@ -267,7 +266,7 @@ def _of_others(turn: Turn, line: BrokerOrder) -> None:
 def _adopt(turn: Turn, line: BrokerOrder, policy: str, *, moves: bool) -> None:
     """Its shares and money are nobody's. moves: False where the first look at the account counted them already."""
     turn.engine.now.orphans.pop(line.number, None)
-    known = turn.engine.external.get(line.number)
+    known = turn.others(line.number, turn.time)
     charged = _charged(turn, line) - (0 if known is None else known.costs)
     turn.write(Kind.EXTERNAL_ORDER_ADOPTED, {
         "number": line.number, "symbol": line.symbol, "side": line.side.value, "quantity": line.quantity,

@@ -106,7 +106,9 @@ def judge(
         seeking = order.status is Status.SUBMITTED
         if not (seeking or order.status is Status.REJECTED) or given.asked < (order.submitted or 0):
             continue
-        found = [line for line in left if line.number not in turn.engine.external and matches(turn, order, line)]
+        found = [
+            line for line in left if turn.others(line.number, line.time) is None and matches(turn, order, line)
+        ]  # fmt: skip
         if any(matches(turn, other, line) for other in coming for line in found):
             continue
         if len(found) == 1:
@@ -192,7 +194,7 @@ def _nothing_bound(turn: Turn, order: Order, given: Looked, *, free: bool) -> bo
 def _foreign(turn: Turn, given: Looked, side: Side) -> list[BrokerOrder]:
     """Orders of others that stand: they bind money and shares too."""
     return [line for line in given.orders or () if line.side is side and line.leaves
-            and line.number not in turn.engine.number]  # fmt: skip
+            and turn.owner(line.number, line.time) is None]  # fmt: skip
 
 
 def _others(turn: Turn, order: Order) -> list[Order]:

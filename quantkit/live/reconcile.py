@@ -10,6 +10,9 @@ sent at all; after half a minute that is an alarm.
     cash     a difference within the brokers' rounding is booked (CostCorrected); a larger one that two looks show is an
              alarm, and the account is REDUCING until a person adopts it
 
+What differs before the day's morning was told, the morning may explain (an action, money whose day has come): it is
+alarm and REDUCING alike, and opens again where both agree.
+
 Running: open orders every 10 s while any is open, shares and cash every 60 s, everything ten minutes after the close.
 Contract: pure; times are UTC nanoseconds, money minor units.
 """
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from quantkit.live import life, looks, outcomes
 from quantkit.live.messages import Backfill
-from quantkit.live.switch import Mode, Scope
+from quantkit.live.switch import AGREED, Mode, Scope
 from quantkit.live.turn import SECOND, Purpose, Turn, over
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import Status
@@ -217,6 +220,7 @@ def _shares(turn: Turn, given: Looked, *, patient: bool) -> bool:
         if here == there:
             counts.pop(key, None)
             engine.now.differed.pop(key, None)
+            turn.agree(Scope.SYMBOL, symbol, code="POSITION_DIFFERENCE")
             if symbol in engine.provisional:
                 confirmed.append(symbol)
             continue
@@ -228,7 +232,8 @@ def _shares(turn: Turn, given: Looked, *, patient: bool) -> bool:
         if counts[key] >= TWICE:
             detail = f"{symbol}: {here} shares here, {there} at the broker"
             turn.alarm("POSITION_DIFFERENCE", detail, key=symbol)
-            turn.restrict(Scope.SYMBOL, symbol, Mode.REDUCING, reason=detail, code="POSITION_DIFFERENCE")
+            turn.restrict(Scope.SYMBOL, symbol, Mode.REDUCING, reason=detail, code="POSITION_DIFFERENCE",
+                          lifts=_lifts(turn))  # fmt: skip
     if confirmed:
         turn.write(Kind.ACCOUNT_STATE, _state(given) | {"confirmed": confirmed})
     return agreed
@@ -244,6 +249,7 @@ def _cash(turn: Turn, given: Looked, *, patient: bool) -> bool:
     if more == 0:
         counts.pop("cash", None)
         engine.now.differed.pop("cash", None)
+        turn.agree(Scope.ACCOUNT, engine.account, code="CASH_DIFFERENCE")
         if fills:
             turn.write(Kind.ACCOUNT_STATE, _state(given) | {"equal_cash": True})
         _by_day(turn, given)
@@ -256,8 +262,15 @@ def _cash(turn: Turn, given: Looked, *, patient: bool) -> bool:
     if counts["cash"] >= TWICE:
         detail = f"{engine.cash()} in cash here, {given.cash.next_2} at the broker"
         turn.alarm("CASH_DIFFERENCE", detail)
-        turn.restrict(Scope.ACCOUNT, engine.account, Mode.REDUCING, reason=detail, code="CASH_DIFFERENCE")
+        turn.restrict(Scope.ACCOUNT, engine.account, Mode.REDUCING, reason=detail, code="CASH_DIFFERENCE",
+                      lifts=_lifts(turn))  # fmt: skip
     return False
+
+
+def _lifts(turn: Turn) -> str:
+    """Whether what is shut for a difference opens by itself: only while the day's morning is still to be told."""
+    day = turn.engine.day
+    return AGREED if day is not None and day < turn.date().isoformat() and turn.session() is not None else ""
 
 
 def _by_day(turn: Turn, given: Looked) -> None:
@@ -324,16 +337,19 @@ def _left_out(turn: Turn, given: Looked) -> None:
                           reason=f"nobody knows what became of order {order.id}")  # fmt: skip
 
 
-def end_of_day(turn: Turn) -> None:
+def end_of_day(turn: Turn, *, before: str = "9999") -> None:
     """Every order of the session is final: what the list left standing has expired; what nobody answered shuts the
-    account until a person has said what became of it."""
+    account until a person has said what became of it. before: only orders that were sent before a date."""
     engine = turn.engine
-    for name in list(engine.working):
-        order = engine.orders[name]
+    left = []
+    for order in [engine.orders[name] for name in engine.working]:
+        if engine.since(order, before):
+            continue
         if order.unresolved_since is None and order.numbers:
             life.finish(turn, order, Status.EXPIRED, "SESSION_END")
-    left = [order.id for order in engine.unresolved()] + [i for i in engine.working if not engine.orders[i].numbers]
+        else:
+            left.append(order.id)
     if left:
-        detail = f"unresolved at the end of the session: {', '.join(sorted(set(left)))}"
+        detail = f"unresolved at the end of the session: {', '.join(sorted(left))}"
         turn.alarm("UNRESOLVED_AT_CLOSE", detail)
         turn.restrict(Scope.ACCOUNT, engine.account, Mode.HALTED, reason=detail, code="UNRESOLVED_AT_CLOSE")

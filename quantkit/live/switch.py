@@ -8,8 +8,9 @@
 Contract: pure. `Switches` is a value; every change is a journal entry RiskStateChanged, and `fold_switches` of those
 entries is the state, so a restart finds the switch as it was. A latch stands for a scope (all accounts, a user, an
 account, a deployment, a name) and the strictest one counts. Rules, watchdogs and files may only tighten a latch; to
-loosen or clear one takes a person and a reason. One latch clears itself: a daily loss lifts with the next session, as
-in the fold. Times are UTC nanoseconds.
+loosen or clear one takes a person and a reason. Two kinds clear themselves: a daily loss lifts with the next session,
+as in the fold, and a difference to the broker that was seen before the day's morning once both agree, since a morning
+may explain it. Times are UTC nanoseconds.
 Called by the engine (commands, rules, watchdogs), by recovery, and by the gates, which read `Modes`.
 
 >>> state, _ = change(Switches(), Scope.ACCOUNT, "first", Mode.HALTED, reason="stop", by=person("min"), time=0)
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 ALL: Final = "*"  # the name of the one latch of scope GLOBAL
 SESSION: Final = "session"  # a latch that the next session lifts
+AGREED: Final = "agreed"  # one that the rule lifts which turned it
 
 
 class Mode(StrEnum):
@@ -116,7 +118,8 @@ def who(text: str) -> By:
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """A switch that is not RUNNING. `lifts` is SESSION where the next session clears it."""
+    """A switch that is not RUNNING. `lifts` is SESSION where the next session clears it, AGREED where the rule that
+    turned it does as soon as what differed agrees."""
 
     mode: Mode
     reason: str
@@ -190,16 +193,29 @@ def change(
 
 def next_session(state: Switches, time: int) -> tuple[Switches, list[Entry]]:
     """The switch on a new trading day: latches of the day before that were to last that day are lifted."""
-    entries = []
-    for (scope, name), latch in sorted(state.latches.items()):
-        if latch.lifts == SESSION:
-            payload = {"scope": scope.value, "name": name, "mode": Mode.RUNNING.value, "by": "session", "lifts": "",
-                       "reason": f"a new session lifts: {latch.reason}"}  # fmt: skip
-            deployment = name if scope is Scope.DEPLOYMENT else None
-            entries.append(Entry(Kind.RISK_STATE_CHANGED, time, payload, deployment=deployment))
+    entries = [
+        _lifted(scope, name, f"a new session lifts: {latch.reason}", "session", time)
+        for (scope, name), latch in sorted(state.latches.items()) if latch.lifts == SESSION
+    ]  # fmt: skip
     for entry in entries:
         state = fold_switches(state, entry)
     return state, entries
+
+
+def agrees(state: Switches, scope: Scope, name: str, *, by: By, time: int) -> tuple[Switches, list[Entry]]:
+    """The switch once what differed agrees: a latch that this rule turned until then is lifted."""
+    latch = state.latches.get((scope, name))
+    if latch is None or latch.lifts != AGREED or latch.by != str(by):
+        return state, []
+    entry = _lifted(scope, name, f"it agrees now: {latch.reason}", latch.by, time)
+    return fold_switches(state, entry), [entry]
+
+
+def _lifted(scope: Scope, name: str, reason: str, by: str, time: int) -> Entry:
+    payload = {
+        "scope": scope.value, "name": name, "mode": Mode.RUNNING.value, "by": by, "lifts": "", "reason": reason
+    }  # fmt: skip
+    return Entry(Kind.RISK_STATE_CHANGED, time, payload, deployment=name if scope is Scope.DEPLOYMENT else None)
 
 
 def fold_switches(state: Switches, entry: Entry) -> Switches:

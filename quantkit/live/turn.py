@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from quantkit.live.account import SECOND, Engine, External, Fleeting, Hunt, Purpose, Settings
 from quantkit.live.entries import fold
 from quantkit.live.messages import CancelOrder, Effect, Look, Submit, Wake
-from quantkit.live.switch import Mode, Scope, change, rule
+from quantkit.live.switch import Mode, Scope, agrees, change, rule
 from quantkit.trading.events import Entry, Kind
 
 if TYPE_CHECKING:
@@ -44,6 +44,21 @@ class Turn:
         settings = self.engine.settings
         return settings.hours.session_of(self.date(), market=settings.market)
 
+    def owner(self, number: str | None, time: int) -> Order | None:
+        """The order of ours that has a number at the broker, or asked for it, on the day of a moment: numbers come
+        again every day."""
+        engine = self.engine
+        for names in (engine.number, engine.now.requests):
+            order = engine.orders.get(names.get(number or "", ""))
+            if order is not None and self.date(order.submitted or time) == self.date(time):
+                return order
+        return None
+
+    def others(self, number: str | None, time: int) -> External | None:
+        """The order of others that has it."""
+        known = self.engine.external.get(number or "")
+        return known if known is not None and known.date == self.engine.date_of(time) else None
+
     def write(
         self, kind: Kind, payload: dict[str, Any], *, order: str | None = None, deployment: str | None = None
     ) -> Order | None:
@@ -69,6 +84,11 @@ class Turn:
             self.engine.switches, scope, name, mode, reason=reason, by=rule(code), time=self.time, lifts=lifts
         )
         for entry in entries:
+            self.keep(entry)
+
+    def agree(self, scope: Scope, name: str, *, code: str) -> None:
+        """What a rule had shut until it agrees does."""
+        for entry in agrees(self.engine.switches, scope, name, by=rule(code), time=self.time)[1]:
             self.keep(entry)
 
     def keep(self, entry: Entry) -> None:
