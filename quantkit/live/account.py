@@ -152,7 +152,7 @@ class Engine:
         self.day: str | None = None
         self.swept: str | None = None
         self.settled_cash: tuple[int, int] = (0, 0)  # fills and value since cash was last equal to the broker's
-        self.texts: dict[str, tuple[Order, str]] = {}  # orders as they stand in the latest snapshot
+        self.packs: list[tuple[list[Order], list[Any], bytes]] = []  # orders as they stand in the latest snapshot
         self.due = False  # the last turn changed what entries do not hold
         self.now = Fleeting()
         self.derive()

@@ -2,13 +2,15 @@
 
 Contract: `recover` gives the engine that was in memory when the last transaction was written, to the last byte of its
 snapshot; what a restart begins anew (connections, prices, looks) is not part of that. A snapshot is a header in JSON,
-then each sleeve's morning row and book. BadData for anything else, and for another version.
+each sleeve's morning row and book, then a line of JSON for each order. BadData for anything else, and for another
+version.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -47,6 +49,7 @@ class Journal(Protocol):
 
 _KNOWN: Final = tuple(field.name for field in fields(InstrumentDay))
 _MAGIC: Final = b"quantkit-engine\x00"
+_PACK: Final = 16  # orders
 VERSION: Final = 1
 
 
@@ -70,8 +73,6 @@ def recover(
 
 def to_bytes(engine: Engine) -> bytes:
     """Everything that a restart needs."""
-    import pyarrow as pa
-
     pieces: list[bytes] = []
     sleeves = [_sleeve_to_json(sleeve, pieces) for sleeve in engine.sleeves.values()]
     head = {
@@ -80,27 +81,19 @@ def to_bytes(engine: Engine) -> bytes:
         "external": [asdict(each) for each in engine.external.values()],
         "opened": engine.opened, "unassigned_cash": engine.unassigned_cash,
         "unassigned": _sorted(engine.unassigned), "commands": list(engine.commands), "alarms": sorted(engine.alarms),
-        "confirmed": _sorted(engine.confirmed), "filled_at": _sorted(engine.filled_at),
-        "cost_of": _sorted(engine.cost_of), "leaving": _sorted(engine.leaving),
-        "provisional": _sorted(engine.provisional), "day": engine.day, "swept": engine.swept,
-        "settled_cash": engine.settled_cash, "sizes": [len(piece) for piece in pieces],
+        "leaving": _sorted(engine.leaving), "provisional": _sorted(engine.provisional), "day": engine.day,
+        "swept": engine.swept, "settled_cash": engine.settled_cash, "sizes": [len(piece) for piece in pieces],
+        "orders": len(engine.orders),
     }  # fmt: skip
-    text = f'{_text(head)[:-1]},"orders":[{_texts_of_orders(engine)}]}}'.encode()
-    whole = b"".join([len(text).to_bytes(8, "little"), text, *pieces])
-    packed: bytes = pa.Codec("zstd", compression_level=1).compress(whole, asbytes=True)  # a fourth of zlib's time
-    return _MAGIC + packed
+    text = _text(head).encode()
+    return b"".join([_MAGIC, _packed(b"".join([len(text).to_bytes(8, "little"), text, *pieces])), *_orders(engine)])
 
 
-def _unpacked(data: bytes) -> bytes:
-    """What was compressed. BadData where that cannot be read."""
+def _packed(data: bytes) -> bytes:
+    """A frame of zstd: a fourth of zlib's time. Frames after each other unpack to what was in them."""
     import pyarrow as pa
 
-    if data[: len(_MAGIC)] != _MAGIC:
-        raise BadData("these bytes are not a snapshot of a live engine (the magic word is missing)")
-    try:
-        found: bytes = pa.CompressedInputStream(pa.py_buffer(data[len(_MAGIC) :]), "zstd").read()
-    except OSError as error:
-        raise BadData(f"this snapshot of a live engine cannot be read: {error}") from None
+    found: bytes = pa.Codec("zstd", compression_level=1).compress(data, asbytes=True)
     return found
 
 
@@ -108,14 +101,23 @@ def _text(given: dict[str, Any]) -> str:
     return json.dumps(given, separators=(",", ":"))
 
 
-def _texts_of_orders(engine: Engine) -> str:
-    """All orders. Most are as in the snapshot before, so texts are kept: an order is never changed in place."""
-    kept = engine.texts
-    engine.texts = {
-        name: was if (was := kept.get(name)) is not None and was[0] is order else (order, _text(_order_to_json(order)))
-        for name, order in engine.orders.items()
-    }
-    return ",".join(text for _, text in engine.texts.values())
+def _orders(engine: Engine) -> list[bytes]:
+    """All orders, a line each, packed by a few. Nearly all packs are as in the snapshot before, and are kept: an order
+    is never changed in place. So a bar waits no longer in the evening of a busy day than in its morning."""
+    kept, orders, costs = engine.packs, list(engine.orders.values()), engine.cost_of
+    engine.packs = []
+    for place, first in enumerate(range(0, len(orders), _PACK)):
+        part = orders[first : first + _PACK]
+        shown = [(engine.confirmed.get(o.id), engine.filled_at.get(o.id), costs.get(o.id)) for o in part]
+        was = kept[place] if place < len(kept) else None
+        if was is not None and was[1] == shown and len(was[0]) == len(part) and all(map(is_, was[0], part)):
+            engine.packs.append(was)
+            continue
+        lines = [
+            _text({**_order_to_json(order), "shown": told}) + "\n" for order, told in zip(part, shown, strict=True)
+        ]
+        engine.packs.append((part, shown, _packed("".join(lines).encode())))
+    return [packed for _, _, packed in engine.packs]
 
 
 def _sorted(mapping: dict[str, Any]) -> dict[str, Any]:
@@ -155,28 +157,39 @@ def _sleeve_to_json(sleeve: Sleeve, pieces: list[bytes]) -> dict[str, Any]:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
+def _opened(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header, and what follows it. BadData where that cannot be read."""
+    import pyarrow as pa
+
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise BadData("these bytes are not a snapshot of a live engine (the magic word is missing)")
+    try:
+        whole = pa.CompressedInputStream(pa.py_buffer(data[len(_MAGIC) :]), "zstd").read()
+        size = 8 + int.from_bytes(whole[:8], "little")
+        return json.loads(whole[8:size]), whole[size:]
+    except (OSError, ValueError) as error:
+        raise BadData(f"this snapshot of a live engine cannot be read: {error}") from None
+
+
 def load(engine: Engine, data: bytes) -> None:
     """Bring an engine that has just been made to what `to_bytes` wrote."""
-    whole = _unpacked(data)
-    size = int.from_bytes(whole[:8], "little")
-    try:
-        head = json.loads(whole[8 : 8 + size])
-    except ValueError as error:
-        raise BadData(f"this snapshot of a live engine cannot be read: {error}") from None
+    head, whole = _opened(data)
     if head["version"] != VERSION:
         raise BadData(f"this snapshot has version {head['version']}; this quantkit reads version {VERSION}")
     if head["account"] != engine.account:
         raise BadData(f"this snapshot is of account {head['account']}, not of {engine.account}")
-    pieces, at = [], 8 + size
+    pieces, at = [], 0
     for length in head["sizes"]:
         pieces.append(whole[at : at + length])
         at += length
-    if at != len(whole):
+    lines = whole[at:].splitlines()
+    if len(lines) != head["orders"]:
         raise BadData("this snapshot of a live engine is cut short")
     for given in head["sleeves"]:
         if given["name"] not in engine.sleeves:
             raise ConfigError(f"account {engine.account} holds a sleeve of {given['name']}, which is not deployed")
         _load_sleeve(engine.sleeves[given["name"]], given, pieces)
+    _load_orders(engine, lines)
     _load_rest(engine, head)
     engine.derive()
 
@@ -185,29 +198,42 @@ def orders_in(data: bytes) -> list[Order] | None:
     """The orders that a snapshot holds; None where these bytes are none."""
     if data[: len(_MAGIC)] != _MAGIC:
         return None
-    whole = _unpacked(data)
-    head = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
-    return [_order_from_json(each) for each in head["orders"]] if head["version"] == VERSION else None
+    head, whole = _opened(data)
+    lines = whole[sum(head["sizes"]) :].splitlines()
+    return [_order_from_json(json.loads(line))[0] for line in lines] if head["version"] == VERSION else None
+
+
+def _load_orders(engine: Engine, lines: list[bytes]) -> None:
+    engine.orders, engine.confirmed, engine.filled_at, engine.cost_of = {}, {}, {}, {}
+    for line in lines:
+        order, (confirmed, filled_at, cost) = _order_from_json(json.loads(line))
+        engine.orders[order.id] = order
+        if confirmed is not None:
+            engine.confirmed[order.id] = (confirmed[0], confirmed[1])
+        if filled_at is not None:
+            engine.filled_at[order.id] = filled_at
+        if cost is not None:
+            engine.cost_of[order.id] = cost
 
 
 def _load_rest(engine: Engine, head: dict[str, Any]) -> None:
-    engine.orders = {order.id: order for order in map(_order_from_json, head["orders"])}
     engine.switches = Switches.from_json(head["switches"])
     engine.external = {each["number"]: External(**{**each, "side": Side(each["side"])}) for each in head["external"]}
     engine.opened, engine.unassigned_cash = head["opened"], head["unassigned_cash"]
     engine.unassigned = head["unassigned"]
     engine.commands, engine.alarms = dict.fromkeys(head["commands"]), set(head["alarms"])
-    engine.confirmed = {name: (shown[0], shown[1]) for name, shown in head["confirmed"].items()}
-    engine.filled_at, engine.cost_of, engine.leaving = head["filled_at"], head["cost_of"], head["leaving"]
-    engine.provisional, engine.day, engine.swept = head["provisional"], head["day"], head["swept"]
+    engine.leaving, engine.provisional = head["leaving"], head["provisional"]
+    engine.day, engine.swept = head["day"], head["swept"]
     engine.settled_cash = (head["settled_cash"][0], head["settled_cash"][1])
 
 
-def _order_from_json(given: dict[str, Any]) -> Order:
+def _order_from_json(given: dict[str, Any]) -> tuple[Order, list[Any]]:
+    """An order; and its shares and value as the list showed them, the time of its last fill, its costs."""
+    shown = given.pop("shown")
     return Order(**{
         **given, "intent": intent_from_json(given["intent"]), "status": Status(given["status"]),
         "numbers": tuple(given["numbers"]), "trades": frozenset(given["trades"]),
-    })  # fmt: skip
+    }), shown  # fmt: skip
 
 
 def _load_sleeve(sleeve: Sleeve, given: dict[str, Any], pieces: list[bytes]) -> None:

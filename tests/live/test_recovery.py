@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 
 from quantkit.errors import BadData, ConfigError
 from quantkit.live.engine import Engine
-from quantkit.live.recovery import load, recover
+from quantkit.live.recovery import load, orders_in, recover
 from tests.live.accounts import Account, Scripted, Want, at
 
 MAGIC = b"quantkit-engine\x00"
@@ -41,6 +42,24 @@ def test_a_snapshot_brings_back_the_same_bytes() -> None:
     assert engine.snapshot() == snapshot()
 
 
+def test_orders_that_changed_between_two_snapshots_are_read_as_they_are() -> None:
+    account = Account()
+    account.sending(Want(1))
+    engine, one = account.engine, account.order()
+    intents = [replace(one.intent, id=f"sma:{number}") for number in range(40)]
+    engine.orders = {intent.id: replace(one, intent=intent) for intent in intents}
+    engine.snapshot()
+    engine.confirmed["sma:3"], engine.cost_of["sma:17"] = (1, 70_000), 23
+    engine.orders["sma:35"] = replace(engine.orders["sma:35"], reason="TEST")
+    del engine.orders["sma:39"]
+    read = fresh()
+    load(read, engine.snapshot())
+    assert read.orders == engine.orders
+    assert (read.confirmed, read.cost_of) == ({"sma:3": (1, 70_000)}, {"sma:17": 23})
+    assert read.snapshot() == engine.snapshot()
+    assert orders_in(engine.snapshot()) == list(engine.orders.values())
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
@@ -60,7 +79,7 @@ def test_snapshots_of_others_and_of_other_times_are_refused() -> None:
     with pytest.raises(BadData, match="not of another"):
         load(fresh("another"), snapshot())
     with pytest.raises(BadData, match="cut short"):
-        load(fresh(), changed(snapshot(), sizes=[1]))
+        load(fresh(), changed(snapshot(), orders=2))
     with pytest.raises(ConfigError, match="not deployed"):
         load(fresh(sleeves=False), snapshot())
 
