@@ -70,7 +70,7 @@ async def driven(client: str) -> dict[str, dict[str, Any]]:
             "rest": server.rest, "stream": server.stream, "paper": False, "appkey": me.appkey,
             "appsecret": me.appsecret, "account": me.account, "hts_id": me.hts_id, "symbol": NAME, "low": low,
             "step": int(issue.grid.tick(low)), "since": f"{day - dt.timedelta(days=30):%Y%m%d}",
-            "until": f"{day:%Y%m%d}", "hour": "153000",
+            "until": f"{day:%Y%m%d}", "hour": "091000",
         }  # fmt: skip
         process = await asyncio.create_subprocess_exec(
             str(interpreter(client)), str(HERE / CLIENTS[client][1]), json.dumps(told),
