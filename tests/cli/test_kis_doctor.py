@@ -12,7 +12,7 @@ from quantkit.emulator.session import SECOND
 from tests.cli.servers import environment, serving
 from tests.emulator.kis.wire import CLOCK, NAME, exchange
 
-WALK = ["doctor", "--broker", "kis", "--symbol", NAME, "--patience", "200"]
+WALK = ["doctor", "--broker", "kis", "--symbol", NAME, "--patience", "2"]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_walk_ends_and_says_what_it_saw(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(exchange(), paper=True, speed=300.0, ping=0.3, calls=10**6, start=CLOCK.open + 600 * SECOND) as server:
+    with serving(exchange(), paper=True, speed=300.0, ping=0.1, calls=10**6, start=CLOCK.open + 600 * SECOND) as server:
         for name, value in environment(server).items():
             monkeypatch.setenv(name, value)
         code = run([*WALK, "--json"])
@@ -39,7 +39,7 @@ def test_the_walk_ends_and_says_what_it_saw(
         assert found["ORDER_CODES"]["seen"] == "buy 40600000, change 40620000, cancel 40630000"
         assert found["CHANGE_NOTICE"]["state"] == found["PINGS"]["state"] == "confirmed"
         assert found["THROTTLED_ORDER"]["state"] == "not testable"
-        assert run([*WALK, "--no-orders", "--patience", "1"]) == 0
+        assert run([*WALK, "--no-orders"]) == 0
         lines = capsys.readouterr().out
         assert "confirmed     ACCOUNT_ANSWERS" in lines
         assert "0 refuted" in lines.splitlines()[-1]

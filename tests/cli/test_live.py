@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from quantkit.cli.app import run
 from quantkit.emulator.memory import read_lines
 from quantkit.live.journal import read_journal, verify
 from quantkit.trading.events import Kind
-from tests.cli.trades import SETTINGS, SYMBOLS, lay_out, promoted
+from tests.cli.trades import SETTINGS, SYMBOLS, events, lay_out, promoted
 
 RUN = ["live", "both.py", "--account", "second", "--symbols", SYMBOLS, "--speed", "max", "--seed", "5",
        "--tick-seconds", "300", "--param", "swap=true", "--from", "2025-10-01"]  # fmt: skip
@@ -25,6 +26,27 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     lay_out(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def a_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a session was traded with a twentieth of the capital. To be copied."""
+    folder = tmp_path_factory.mktemp("day")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        lay_out(folder)
+        promoted("live_capped", account="second", swap=True)
+        (folder / "stood.json").write_text(json.dumps(stood("--to", "2025-10-01")), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def after_a_day(a_day: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The same folder again, and how the account stands."""
+    folder = shutil.copytree(a_day, tmp_path / "day")
+    monkeypatch.chdir(folder)
+    found: dict[str, Any] = json.loads((folder / "stood.json").read_text(encoding="utf-8"))
+    return found
 
 
 def test_an_account_that_is_not_armed_gets_no_order(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,23 +78,18 @@ def test_paper_is_not_live(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "--broker emulator rehearses live" in capsys.readouterr().err
 
 
-def stood(*arguments: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def stood(*arguments: str) -> dict[str, Any]:
     """How the account stands after a run."""
-    assert run([*RUN, *arguments, "--json"]) == 0
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    status: dict[str, Any] = events[-2]
+    status = events([*RUN, *arguments])[-2]
     return {name: status[name] for name in ("equity", "cash", "positions", "modes")}
 
 
-def test_a_twentieth_of_the_capital_trades_and_the_exchange_remembers_it(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    promoted("live_capped", account="second", swap=True)
-    first = stood("--to", "2025-10-01", capsys=capsys)
+def test_a_twentieth_of_the_capital_trades_and_the_exchange_remembers_it(after_a_day: dict[str, Any]) -> None:
+    first = after_a_day
     assert first["modes"] == {"Both": "running"}
     assert 0 < sum(line["value"] for line in first["positions"]) <= 1_000_000
     requests = len(read_lines(MEMORY))
-    second = stood("--to", "2025-10-02", capsys=capsys)
+    second = stood("--to", "2025-10-02")
     assert second["modes"] == {"Both": "running"}  # shares and cash were found as they were left
     assert {line["symbol"] for line in second["positions"]} != {line["symbol"] for line in first["positions"]}
     assert len(read_lines(MEMORY)) > requests
@@ -84,13 +101,10 @@ def test_a_twentieth_of_the_capital_trades_and_the_exchange_remembers_it(
     assert not kinds[Kind.POSITION_ADOPTED] + kinds[Kind.ORDER_UNRESOLVED] + kinds[Kind.ORDER_DENIED]
 
 
-def test_a_promotion_to_live_enlarges_the_sleeve_with_the_next_morning(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    promoted("live_capped", account="second", swap=True)
-    stood("--to", "2025-10-01", capsys=capsys)
+@pytest.mark.usefixtures("after_a_day")
+def test_a_promotion_to_live_enlarges_the_sleeve_with_the_next_morning() -> None:
     promoted("live", account="second", swap=True)
-    second = stood("--to", "2025-10-02", capsys=capsys)
+    second = stood("--to", "2025-10-02")
     assert second["modes"] == {"Both": "running"}
     journal = read_journal("data/journals/second.sqlite", "second")
     granted = [each.entry.payload["assigned"] for each in journal.read() if each.entry.payload.get("granted")]
@@ -98,12 +112,10 @@ def test_a_promotion_to_live_enlarges_the_sleeve_with_the_next_morning(
     assert granted == [{"Both": 19_000_000}]
 
 
-def test_after_a_panic_the_next_run_is_halted_and_sends_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    promoted("live", account="second", swap=True)
-    stood("--to", "2025-10-01", capsys=capsys)
+@pytest.mark.usefixtures("after_a_day")
+def test_after_a_panic_the_next_run_is_halted_and_sends_nothing() -> None:
     requests = len(read_lines(MEMORY))
     assert run(["panic", "second", "--yes", "--reason", "a drill"]) == 0
-    capsys.readouterr()
-    second = stood("--to", "2025-10-02", capsys=capsys)
+    second = stood("--to", "2025-10-02")
     assert set(second["modes"].values()) == {"halted"}
     assert len(read_lines(MEMORY)) == requests

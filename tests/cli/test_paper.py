@@ -18,7 +18,7 @@ from quantkit.live.alerts import Level
 from quantkit.live.journal import read_journal, verify
 from quantkit.live.schedule import FileRecord
 from quantkit.trading.events import Kind
-from tests.cli.trades import SYMBOLS, lay_out, promoted
+from tests.cli.trades import SYMBOLS, events, lay_out, promoted
 
 FAST = ["--speed", "max", "--seed", "5", "--tick-seconds", "300"]
 RUN = ["paper", "both.py", "--account", "first", "--symbols", SYMBOLS, *FAST]
@@ -70,13 +70,9 @@ def test_a_session_on_paper_trades_the_opening_auction_and_ends_by_itself(
     assert sum(line["since"] for line in report["bridge"]) == equity["real"] - equity["expected"]
 
 
-def final(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """How the account stood at the end of a run with --json, after which every line is an event."""
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert events[-1] == {"event": "end", "account": "first", "down": {}}
-    status: dict[str, Any] = events[-2]
-    assert status["event"] == "status"
-    return {name: status[name] for name in ("equity", "cash", "positions", "time")}
+def final(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """How the account stood at the end of a run."""
+    return {name: told[-2][name] for name in ("equity", "cash", "positions", "time")}
 
 
 SIGNALLED = """
@@ -110,31 +106,25 @@ def until(kind: Kind, count: int, number: signal.Signals) -> int:
 
 
 def test_killed_and_stopped_in_a_session_it_goes_on_and_nothing_is_sent_twice(
-    here: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert until(Kind.ORDER_ACCEPTED, 2, signal.SIGKILL) == -signal.SIGKILL
     assert until(Kind.ORDER_FILLED, 1, signal.SIGTERM) == 0
     assert entries()[-1].payload["reason"] == "SIGTERM"
-    assert run([*RUN, *DAY, "--json"]) == 0
-    resumed = final(capsys)
+    resumed = final(events([*RUN, *DAY]))
     kinds = Counter(entry.kind for entry in entries())
     assert kinds[Kind.RUN_STARTED] == 3
     sent = Counter(entry.order for entry in entries() if entry.kind is Kind.ORDER_SUBMITTING)
     assert set(sent.values()) == {1}
+    capsys.readouterr()
+    assert run([*RUN, *DAY]) == 2  # the same command again has nothing left to do
+    assert "the account stands at 2025-10-01 16:15" in capsys.readouterr().err
     other = tmp_path_factory.mktemp("whole")
     monkeypatch.chdir(other)
     lay_out(other)
     promoted("paper")
-    assert run([*RUN, *DAY, "--json"]) == 0
-    assert final(capsys) == resumed
-
-
-def test_the_same_command_again_has_nothing_left_to_do(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*RUN, *DAY]) == 0
-    capsys.readouterr()
-    assert run([*RUN, *DAY]) == 2
-    assert "the account stands at 2025-10-01 16:15" in capsys.readouterr().err
+    assert final(events([*RUN, *DAY])) == resumed
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 from pathlib import Path
+from typing import Any
 
+from quantkit.cli.app import run
 from quantkit.live.promote import Promotion, PromotionStore, pins_of
 from quantkit.settings import load
 from quantkit.strategy import load_strategy
@@ -46,6 +51,16 @@ def lay_out(folder: Path) -> None:
     """Write settings and strategy into a folder."""
     (folder / "quantkit.toml").write_text(SETTINGS, encoding="utf-8")
     (folder / "both.py").write_text(STRATEGY, encoding="utf-8")
+
+
+def events(arguments: list[str]) -> list[dict[str, Any]]:
+    """What a run with --json tells, an event a line; the last but one is how the account stands at its end."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert run([*arguments, "--json"]) == 0
+    found: list[dict[str, Any]] = [json.loads(line) for line in said.getvalue().splitlines()]
+    assert [each["event"] for each in found[-2:]] == ["status", "end"]
+    assert found[-1]["down"] == {}
+    return found
 
 
 def kis_account(folder: Path, rest: str, stream: str, *, real: bool, cash: int, max_weight: float) -> None:
