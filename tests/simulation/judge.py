@@ -78,13 +78,19 @@ class Judge:
         self.alarms: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.sent: set[str] = set()
-        self.given = 0  # deposits that nobody has told us of
+        self.paid = 0  # deposits
+        self.given = 0  # those that nobody has told us of
         self._rest: set[str] = set()  # orders of days before
 
     def say(self, invariant: str, what: str) -> None:
         """Something is broken."""
         if len(self.broken) < 20:
             self.broken.append(f"{invariant}: {what}")
+
+    def deposit(self, amount: int) -> None:
+        """Money was paid in, and nobody was told."""
+        self.paid += amount
+        self.given += amount
 
     def _lost(self, invariant: str, name: str, what: str) -> None:
         self.lost.add(name)
@@ -166,7 +172,8 @@ class Judge:
                     self.cash -= sign * (given["value"] - before[1]) + given["costs"]
             case Kind.ACCOUNT_STATE if given.get("first"):
                 self.cash, self.shares = given["cash"][2], Counter(given["positions"])
-                self.given = self.exchange.desk.accounts[self.account].total - self.cash  # paid in since it was asked
+                since = self.exchange.desk.accounts[self.account].total - self.cash  # it was asked; others traded, too
+                self.given = min((0, self.paid), key=lambda amount: abs(since - amount))
             case Kind.COST_CORRECTED:
                 self.cash -= given["amount"]
             case Kind.RISK_STATE_CHANGED:

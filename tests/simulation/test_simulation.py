@@ -100,6 +100,24 @@ def test_the_judge_finds_what_the_exchange_has_and_the_journal_lacks(tmp_path: P
     assert [each[:2] for each in judge.broken] == ["I2", "I2", "I2"]
 
 
+def test_what_others_bought_while_the_account_was_asked_is_no_deposit() -> None:
+    world = World(short(1))
+    account = world.exchange.desk.accounts["sim"]
+    asked = Entry(Kind.ACCOUNT_STATE, 0, {"first": True, "positions": {}, "cash": [0, 0, account.total, 0]})
+    account.settled -= 400_000
+    world.judge.heard([asked])
+    bought = {"number": "1", "symbol": "000010", "side": "buy", "quantity": 4, "filled": 4, "value": 400_000,
+              "policy": "tolerate", "moves": True, "costs": 0}  # fmt: skip
+    account.shares["000010"] = 4
+    world.judge.heard([Entry(Kind.EXTERNAL_ORDER_ADOPTED, 0, bought)])
+    world.judge.at_rest()
+    world.judge.deposit(5_000_000)
+    account.settled += 5_000_000
+    world.judge.heard([asked, Entry(Kind.EXTERNAL_ORDER_ADOPTED, 1, bought | {"number": "2", "filled": 0, "value": 0})])
+    world.loop.close()
+    assert (world.judge.broken, world.judge.given) == ([], 5_000_000)
+
+
 def test_the_judge_finds_orders_after_a_halt_and_a_second_send() -> None:
     world = World(short(1))
     judge: Judge = world.judge

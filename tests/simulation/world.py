@@ -390,7 +390,7 @@ class World:
                 self._trade(given["draw"])
             case "deposit":
                 self.exchange.desk.accounts[ACCOUNT].settled += given["amount"]
-                self.judge.given += given["amount"]
+                self.judge.deposit(given["amount"])
             case "command":
                 self._command(given)
 
