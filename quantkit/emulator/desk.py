@@ -167,6 +167,8 @@ class Desk:
     def _accepts(self, issue: Issue, type: OrderType, tif: TimeInForce, quantity: int) -> None:  # noqa: A002
         if quantity < 1:
             raise Refused("QUANTITY", f"{issue.symbol}: {quantity} shares; 1 or more are needed")
+        if odd := orders.odd_lot(quantity, issue.market):
+            raise Refused("QUANTITY", f"{issue.symbol}: {odd}")
         phase, status = issue.phase, issue.facts.status
         if phase == "halted" or status == "halted":
             raise Refused("INSTRUMENT_BLOCKED", f"{issue.symbol} is halted")

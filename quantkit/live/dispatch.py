@@ -17,6 +17,7 @@ from quantkit.live.messages import Submit
 from quantkit.live.risk import Denied, GateLimits, View
 from quantkit.live.switch import Mode, Modes, Scope
 from quantkit.live.turn import SECOND, Turn
+from quantkit.market.orders import whole_lots
 from quantkit.trading.events import Kind
 from quantkit.trading.orders import TERMINAL, Order, OrderType, Side, Status, Window
 
@@ -225,19 +226,31 @@ def _bound(turn: Turn, order: Order) -> int:
 
 
 def _orderable(turn: Turn, order: Order) -> int:
-    """Shares of an order that the broker can take, by what it said last."""
+    """Shares of an order that the broker can take, by what it said last, cut to whole lots."""
     engine = turn.engine
     if engine.settings.capabilities.cuts:
         return order.quantity
+    fits = order.quantity
     if order.intent.side is Side.SELL:
-        return min(order.quantity, _free(turn, order)) if order.intent.reduces else order.quantity
-    cost = _cost(turn, order)
-    if cost <= max(0, engine.now.orderable):
-        return order.quantity
-    fits = max(0, math.floor(engine.now.orderable / (cost / order.quantity)))
-    while fits and _cost(turn, order.changed(quantity=fits)) > engine.now.orderable:
-        fits -= 1
-    return fits
+        if order.intent.reduces:
+            fits = min(fits, max(0, _free(turn, order)))
+    elif (cost := _cost(turn, order)) > max(0, engine.now.orderable):
+        fits = max(0, math.floor(engine.now.orderable / (cost / order.quantity)))
+        while fits and _cost(turn, order.changed(quantity=fits)) > engine.now.orderable:
+            fits -= 1
+    return fits if fits == order.quantity else whole_lots(fits, _market(turn, order))
+
+
+def _knows(turn: Turn, order: Order) -> Sleeve | None:
+    """The sleeve that knows its name: its own, else another."""
+    told = (turn.engine.sleeve_of(order), *turn.engine.sleeves.values())
+    return next((sleeve for sleeve in told if sleeve is not None and order.intent.symbol in sleeve.columns), None)
+
+
+def _market(turn: Turn, order: Order) -> str:
+    """Market of its name."""
+    knows = _knows(turn, order)
+    return turn.engine.settings.market if knows is None else knows.market(order.intent.symbol)
 
 
 def _free(turn: Turn, order: Order) -> int:
@@ -272,8 +285,7 @@ def view_of(turn: Turn, order: Order, *, ask: Literal["new", "modify"] = "new") 
     engine, intent, now = turn.engine, order.intent, turn.engine.now
     sleeve, hours = engine.sleeve_of(order), engine.settings.hours
     symbol, root = intent.symbol, intent.id.partition("~")[0]
-    knows = next((s for s in (sleeve, *engine.sleeves.values()) if s is not None and symbol in s.columns), None)
-    market = engine.settings.market if knows is None else knows.market(symbol)
+    knows, market = _knows(turn, order), _market(turn, order)
     last = now.prices.get(symbol)
     told = (s.instruments.get(symbol) for s in (knows, *engine.sleeves.values()) if s is not None)
     today = next((each for each in told if each is not None), None)

@@ -141,8 +141,9 @@ class Costs:
 
     @classmethod
     def kis(cls) -> Costs:
-        """한국투자증권 BanKIS, online: 0.0140527 %, ETF and ETN 0.0146527 %. US names are free of commission here."""
-        rates = {DEFAULT: 0.000140527, "ETF": 0.000146527, "ETN": 0.000146527, **_NOT_KOREAN}
+        """한국투자증권 BanKIS, online: 0.0140527 %, ETF and ETN 0.0146527 %, ELW 0.01498527 % (its page, undated). US
+        names are free of commission here."""
+        rates = {DEFAULT: 0.000140527, "ETF": 0.000146527, "ETN": 0.000146527, "ELW": 0.0001498527, **_NOT_KOREAN}
         return cls(rates, per="order_day")
 
     @classmethod

@@ -10,8 +10,11 @@ One condition depends on the price and is therefore not here: a conditional orde
 at the upper or a sale at the lower price limit. Names in liquidation trading and overheated ones trade by calls every
 30 minutes; those stand under "continuous".
 
-Sources: "KE" is the Enforcement Rules of the KOSPI Business Regulation (KRX's own English text, April 2026), "press"
-newspapers, "brokers" the order codes brokers' APIs list by venue.
+Shares are ordered in lots (`tables.LOT_SIZES`): one share, of an ELW ten. `odd_lot` says what is none, `whole_lots`
+cuts to them; whoever sizes, cuts or takes an order asks one of the two.
+
+Sources: "KE" is the Enforcement Rules of the KOSPI Business Regulation (KRX's own English text, April 2026), "KRX" its
+pages on the trading of ELWs and of KONEX, "press" newspapers, "brokers" the order codes brokers' APIs list by venue.
 
 >>> accepted("market", date="2024-01-02")
 ''
@@ -30,7 +33,7 @@ from quantkit.errors import BadData
 from quantkit.market import KRX_MARKETS, MARKET_ID, MARKETS
 from quantkit.market.days import epoch_days
 from quantkit.market.instruments import market_name
-from quantkit.market.tables import BEGINNING, IPO_BAND_SINCE, MID_PRICE_SINCE
+from quantkit.market.tables import BEGINNING, IPO_BAND_SINCE, LOT_SIZES, MID_PRICE_SINCE
 
 if TYPE_CHECKING:
     from quantkit.market.days import Date
@@ -98,8 +101,8 @@ _US_KINDS: Final = ("limit", "market", "ioc", "fok", "market_ioc", "market_fok",
 
 ORDERS: Final = (
     OrderRow(BEGINNING, None, "KRX", ("limit",), (*CALLS, *_NOW), _KRX, True, "KE 10; all ELWs take"),
-    OrderRow(BEGINNING, None, "KRX", ("limit",), _ONE_PRICE, _KRX, True,
-             "KE 10, 14(2): at the closing price, which is given, or at a limit in the ten-minute calls"),
+    OrderRow(BEGINNING, None, "KRX", ("limit",), _ONE_PRICE, (*_ALL, "KONEX"), True,
+             "KE 10, 14(2): at the closing price, which is given, or at a limit in the ten-minute calls; KRX: no ELWs"),
     OrderRow(BEGINNING, None, "KRX", ("market",), (*CALLS, *_NOW), _ALL, True, "KE 10, 14(2)1; start not checked"),
     OrderRow("2013-07-01", None, "KRX", ("market",), (*CALLS, *_NOW), ("KONEX",), True,
              "KRX's page on KONEX: limit and market orders only"),
@@ -180,6 +183,28 @@ def _refusal(kind: str, phase: str, market: str, status: str, day: int) -> str:
         if status in row.statuses and kind in row.kinds and phase in row.phases and _holds(row, day):
             return f"ORDER_STATUS kind={kind} phase={phase} status={status}: {row.source}"
     return ""
+
+
+def whole_lots(shares: int, market: str) -> int:
+    """Shares cut to whole lots of a market of `MARKETS`.
+
+    >>> whole_lots(25, "ELW"), whole_lots(25, "KOSPI")
+    (20, 25)
+    """
+    return shares - shares % LOT_SIZES.get(market, 1)
+
+
+def odd_lot(shares: int, market: str) -> str:
+    """ "" for whole lots of a market of `MARKETS`; else a code and what to order instead.
+
+    >>> odd_lot(25, "ELW")
+    'ORDER_LOT quantity=25 market=ELW: a multiple of 10 is needed, such as 20 or 30'
+    """
+    lot, less = LOT_SIZES.get(market, 1), whole_lots(shares, market)
+    if shares == less:
+        return ""
+    such = f"{less} or {less + lot}" if less else str(lot)
+    return f"ORDER_LOT quantity={shares} market={market}: a multiple of {lot} is needed, such as {such}"
 
 
 def order_rules(days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

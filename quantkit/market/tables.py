@@ -86,7 +86,7 @@ TICKS: Final = (
     TickRow("2023-01-25", ("KOSDAQ", "KONEX"), _STOCK_2023, "KOSDAQ rules 18(2), regulation 2092; observed"),
     TickRow(BEGINNING, ("ETF", "ETN"), _FIVE, "exchange notices of 2022 and 2023; ETFs observed from 2020"),
     TickRow("2023-12-11", ("ETF", "ETN"), _FUND_2023, "KOSPI rules 32(2)2, regulation 2181; ETFs observed"),
-    TickRow(BEGINNING, ("ELW",), _FIVE, "KOSPI rules 32(2)3; start not confirmed"),
+    TickRow(BEGINNING, ("ELW",), _FIVE, "KOSPI rules 32(2)3, KRX's page on ELWs; start not confirmed"),
     TickRow(BEGINNING, ("US",), ((0, 0.01),), "cent quotes; before 2001 and below one dollar finer steps existed"),
     TickRow(BEGINNING, ("NONE",), ((0, 0.0),), "no grid"),
 )
@@ -105,7 +105,7 @@ LIMITS: Final = (
     ),
     LimitRow(BEGINNING, ("ETF", "ETN"), 0.15, "general knowledge"),
     LimitRow("2015-06-15", ("ETF", "ETN"), 0.30, "KOSPI rules 20(2): times the multiple, where below 1 counts as 1"),
-    LimitRow(BEGINNING, ("ELW",), None, "KOSPI rules 20(1) names stocks, ETFs, ETNs and certificates only"),
+    LimitRow(BEGINNING, ("ELW",), None, "KOSPI rules 20(1) names stocks, ETFs, ETNs, certificates; KRX's page: none"),
     LimitRow(BEGINNING, ("US", "NONE"), None, "no daily limit"),
 )
 
@@ -144,4 +144,5 @@ MID_PRICE_SINCE: Final = "2025-03-04"
 """From this day mid-price orders print between ticks (KOSPI rules 4-2; observed): bars may leave the grid."""
 
 LOT_SIZES: Final = {"ELW": 10}
-"""Shares in a lot, where not 1 (KOSPI rules 33, KOSDAQ rules 18). KOSPI lots of 10, to 2014-06-01, are left out."""
+"""Shares in a lot, where not 1, on every day (KOSPI rules 33, KOSDAQ rules 18; KRX's page on ELWs says ten, too). KOSPI
+lots of 10, to 2014-06-01, are left out."""

@@ -291,6 +291,17 @@ def test_refusals(code: str, known: dict[str, Any], asked: dict[str, Any]) -> No
         assert send(on, **asked).status == "open"
 
 
+def test_an_elw_is_taken_at_a_limit_and_in_lots_of_ten() -> None:
+    on = Desk(MONEY, Costs.free(), markets={SYMBOL: "ELW"})
+    on.advance(TEN)
+    on.learn(InstrumentDay(symbol=SYMBOL, base=PRICE, previous_close=PRICE))
+    with pytest.raises(Refused, match=r"QUANTITY.*quantity=15.*such as 10 or 20"):
+        send(on, quantity=15)
+    with pytest.raises(Refused, match="ORDER_MARKET"):
+        send(on, quantity=10, price=None, type=OrderType.MARKET)
+    assert send(on, quantity=20, price=PRICE * 2).status == "open"  # no daily limits
+
+
 @pytest.mark.parametrize("now", [OPEN - HOUR, CLOSE + SECOND, TEN + 5 * DAY_NS])
 def test_no_orders_outside_the_session(now: int) -> None:
     with pytest.raises(Refused, match="SESSION_PHASE"):

@@ -184,6 +184,7 @@ class Account:
     lawful: bool = True
     limits: GateLimits = field(default_factory=lambda: GateLimits(stale_ms=10**9))
     deployment: str = "sma"
+    markets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.journal = MemoryJournal("acc")
@@ -194,7 +195,8 @@ class Account:
         self.looks: list[Look] = []
 
     def sleeve(self, book: Scripted) -> Sleeve:
-        return Sleeve(name=self.deployment, book=book, capital=CASH, load=Scripted.read, limits=self.limits)
+        return Sleeve(name=self.deployment, book=book, capital=CASH, load=Scripted.read, limits=self.limits,
+                      markets=self.markets)  # fmt: skip
 
     # --- inputs ---
 

@@ -161,6 +161,15 @@ def test_sends_are_cut_to_what_the_broker_lets_us_order() -> None:
     assert (cut["wanted"], cut["cut"]) == (10, "ORDERABLE_CASH")
 
 
+def test_what_is_cut_is_cut_to_lots() -> None:
+    account = Account(markets=("ELW", "ELW"))
+    account.decided(Want(1, quantity=20), Want(2, symbol=1, quantity=20))
+    account.connect()
+    account.look(spare=35 * 70_000)
+    account.feed_timer("windows", at("08:30"))
+    assert [order.quantity for order in account.engine.orders.values()] == [20, 10]
+
+
 def test_without_any_orderable_cash_the_gate_denies_and_the_book_is_told() -> None:
     account = Account()
     account.decided(Want(1))

@@ -277,6 +277,20 @@ def test_no_market_that_nobody_knows_passes_a_price_gate() -> None:
     ]
 
 
+@pytest.mark.parametrize("side", Side)
+def test_an_elw_is_ordered_in_lots_of_ten(side: Side) -> None:
+    known = {"market": "ELW", "instrument": dataclasses.replace(day(), base=1_000.0), "base": 1_000.0,
+             "prices": {NAME: 1_000.0}, "last_price": 1_000.0}  # fmt: skip
+    for quantity, said in ((10, ""), (100, ""), (25, "BAD_ORDER"), (5, "BAD_ORDER")):
+        assert code(order(side, quantity, 1_000.0), view(**known)) == said
+    assert code(order(side, 20, 1_050.0 if side is Side.SELL else 980.0), view(**known)) == ""
+    assert code(order(side, 20, 1_002.0), view(**known)) == "PRICE_TICK"
+    assert code(order(side, 20, None), view(**known)) == "SESSION_PHASE"
+    answer = check(order(side, 25, 1_000.0), view(**known))
+    assert isinstance(answer, Denied)
+    assert answer.detail == "ORDER_LOT quantity=25 market=ELW: a multiple of 10 is needed, such as 20 or 30"
+
+
 @pytest.mark.parametrize("quantity", [0, -1, 1.5, True, math.nan])
 def test_only_whole_shares_are_ordered(quantity: Any) -> None:
     assert code(dataclasses.replace(order(BUY), quantity=quantity), view()) == "BAD_ORDER"

@@ -18,6 +18,7 @@ def test_kis_charges_its_online_rates_by_market() -> None:
     kis = Costs.kis()
     assert kis.rate("KOSPI") == kis.rate("KOSDAQ") == 0.000140527
     assert kis.rate("ETF") == kis.rate("ETN") == 0.000146527
+    assert kis.rate("ELW") == 0.0001498527
     assert kis.rate("US") == 0.0
     assert kis.commission_on(10_000_000) == 1_405
     assert kis.commission_on(10_000_000, market="ETF") == 1_465

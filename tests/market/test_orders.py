@@ -6,11 +6,24 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quantkit.errors import BadData
 from quantkit.market import MARKET_ID, MARKETS, kernels, krx
 from quantkit.market.days import epoch_days
-from quantkit.market.orders import FOLD_PHASES, FOLD_STATUSES, KINDS, ORDERS, PHASES, REFUSED, accepted, order_rules
+from quantkit.market.orders import (
+    FOLD_PHASES,
+    FOLD_STATUSES,
+    KINDS,
+    ORDERS,
+    PHASES,
+    REFUSED,
+    accepted,
+    odd_lot,
+    order_rules,
+    whole_lots,
+)
 from quantkit.market.rules import rule_rows, rule_tables
 from tests.market.conftest import Answers
 
@@ -73,6 +86,19 @@ def test_every_row_names_known_things_and_its_source() -> None:
         assert set(row.kinds) <= set(KINDS)
         assert set(row.phases) <= set(PHASES)
         assert row.until is None or row.since <= row.until
+
+
+@given(st.integers(0, 10**9), st.sampled_from(MARKETS))
+def test_whole_lots_are_the_most_that_is_no_odd_lot(shares: int, market: str) -> None:
+    whole, lot = whole_lots(shares, market), 10 if market == "ELW" else 1
+    assert 0 <= shares - whole < lot
+    assert odd_lot(whole, market) == ""
+    assert bool(odd_lot(shares, market)) == (shares != whole)
+
+
+def test_an_odd_lot_says_what_to_order_instead() -> None:
+    assert odd_lot(25, "ELW").endswith("a multiple of 10 is needed, such as 20 or 30")
+    assert odd_lot(3, "ELW").endswith("such as 10")
 
 
 def test_lots() -> None:

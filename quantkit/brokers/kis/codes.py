@@ -213,8 +213,8 @@ _REASONS: Final = (
     (("종목정보가 없", "종목코드"), ("APBK0656", "MCA05918"), "UNKNOWN_SYMBOL", _UNKNOWN),
     (("원주문번호", "원주문이"), ("APBK1663",), "UNKNOWN_ORDER", "look at today's list of orders"),
     (("가능수량이 없", "할 수량이 없"), ("40330000",), "NOTHING_LEFT", "it has filled, or was changed or cancelled"),
-    (("주문수량",), (), "QUANTITY", "give a whole number of shares, 1 or more"),
-    (("주문구분",), ("APBK1943", "APBK3013"), "ORDER_KIND", "this kind of order is not taken there or now"),
+    (("주문수량",), (), "QUANTITY", "give a whole number of shares, 1 or more, of an ELW a multiple of 10"),
+    (("주문구분",), ("APBK1943", "APBK3013"), "ORDER_KIND", "give another kind of order, of an ELW a limit"),
 )
 
 

@@ -19,7 +19,7 @@ from quantkit.brokers.paper.ledger import Held, Ledger, session_after
 from quantkit.brokers.paper.sight import Execution, Sight, pool_of
 from quantkit.errors import BadData, ConfigError, Refused
 from quantkit.market import KRX_MARKETS, MARKETS, krx, us
-from quantkit.market.orders import accepted
+from quantkit.market.orders import accepted, odd_lot
 from quantkit.trading.orders import OrderType, Side, TimeInForce, kind_of
 from quantkit.trading.ports import InstrumentDay, Notice, Quote, Tick
 
@@ -217,6 +217,8 @@ class Desk:
         symbol, facts = sight.facts.symbol, sight.facts
         if quantity < 1:
             raise Refused("QUANTITY", f"{symbol}: {quantity} shares; 1 or more are needed")
+        if odd := odd_lot(quantity, self.market_of(symbol)):
+            raise Refused("QUANTITY", f"{symbol}: {odd}")
         if facts.halted:
             raise Refused("INSTRUMENT_BLOCKED", f"{symbol} is halted")
         phase = self.hours.phase(self.now)

@@ -57,6 +57,9 @@ _REFUSALS: Final = {
     "INSUFFICIENT_SHARES": ("APBK0400", "주문 가능한 수량을 초과하였습니다."),
     "UNKNOWN_ORDER": ("APBK1663", "원주문번호가 존재하지 않습니다."),
     "NOTHING_LEFT": ("APBK0918", "정정취소 가능수량이 없습니다."),
+    **dict.fromkeys(
+        ("ORDER_KIND", "ORDER_MARKET", "ORDER_PHASE", "ORDER_STATUS"), ("APBK1943", "주문구분을 확인하여 주십시오.")
+    ),
 }
 _PAPER: Final = {
     "QUANTITY": ("40310000", "모의투자 주문수량 오류입니다."),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from quantkit.live.risk.judged import amount, cost, known, positive
 from quantkit.live.risk.view import Denied
+from quantkit.market.orders import odd_lot
 from quantkit.trading.orders import Side, Status
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ _LIMITED = frozenset({"limit", "conditional"})
 
 
 def quantity(order: Order, view: View, facts: Judged) -> Denied | None:
-    """9. A whole number of shares, one or more."""
+    """7. A whole number of shares, one or more, and of lots (ELW: ten)."""
     if type(order.quantity) is not int or facts.quantity < 1:
         return Denied("BAD_ORDER", f"quantity={order.quantity} filled={order.filled}")
-    return None
+    odd = odd_lot(facts.quantity, view.market)
+    return Denied("BAD_ORDER", odd) if odd else None
 
 
 def size(order: Order, view: View, facts: Judged) -> Denied | None:

@@ -3,7 +3,7 @@
 Contract: `check` is pure and the only caller of `trading.approval.approve`. The first gate that says no decides. A
 cancel takes risk away and passes whatever stands.
 
-    1  TRADING_HALTED, TRADING_REDUCING        7  PRICE_TICK, PRICE_LIMIT (and BAD_ORDER: not a number of shares)
+    1  TRADING_HALTED, TRADING_REDUCING        7  PRICE_TICK, PRICE_LIMIT (and BAD_ORDER: no whole lots)
     2  UNRESOLVED_SLOT                         8  PRICE_COLLAR
     3  STREAM_RECONCILING, STALE_QUOTE         9  ORDER_TOO_LARGE
     4  SESSION_PHASE                          10  MAX_POSITIONS, MAX_WEIGHT, MAX_EXPOSURE

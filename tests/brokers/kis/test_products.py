@@ -33,7 +33,7 @@ from quantkit.emulator.session import SECOND
 from quantkit.emulator.sources import Warrant as EmulatedTerms
 from quantkit.errors import ConfigError, Refused
 from quantkit.live.clock import SocketLoop, VirtualClock, run_virtual
-from quantkit.trading.orders import Side
+from quantkit.trading.orders import OrderType, Side
 from quantkit.trading.ports import Quote, Tick
 from tests.brokers.kis.benches import keys_of
 from tests.brokers.kis.test_emulated import client_of
@@ -234,3 +234,15 @@ async def test_a_code_without_its_market_is_a_name_that_is_not_there(tmp_path: P
             await client.submit("500001", Side.BUY, 1, price=10_000.0)
         with pytest.raises(ConfigError, match="'etn'"):
             client.learn({"500001": "etn"})
+
+
+@pytest.mark.parametrize("environment", Environment)
+async def test_an_elw_is_ordered_at_a_limit_and_in_lots_of_ten(tmp_path: Path, environment: Environment) -> None:
+    async with served(tmp_path, environment) as client:
+        await client.names()
+        price = (await client.price("58J297")).price
+        with pytest.raises(Refused, match="of an ELW a multiple of 10"):
+            await client.submit("58J297", Side.BUY, 15, price=price)
+        with pytest.raises(Refused, match=r"APBK1943.*of an ELW a limit"):
+            await client.submit("58J297", Side.BUY, 10, type=OrderType.MARKET)
+        assert await client.orders() == []
