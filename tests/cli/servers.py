@@ -1,36 +1,45 @@
-"""An emulated KIS beside a command: its servers run in a thread of their own, at a pace."""
+"""Servers beside a command or a page's code: they run in a thread of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, TypeVar
 
 from quantkit.emulator.exchange import Exchange
 from quantkit.emulator.kis import KisEmulator
 
+Made = TypeVar("Made")
+
 
 @contextmanager
-def serving(exchange: Exchange, **options: Any) -> Iterator[KisEmulator]:
-    """Servers over an exchange, from here to the end of the block. options: of `KisEmulator`."""
-    ready, over, made = threading.Event(), threading.Event(), list[KisEmulator]()
+def beside(made: AbstractAsyncContextManager[Made]) -> Iterator[Made]:
+    """What an asynchronous context gives, on a loop of its own from here to the end of the block."""
+    ready, over, found = threading.Event(), threading.Event(), list[Made]()
 
     async def serve() -> None:
-        async with KisEmulator(exchange, **options) as server:
-            made.append(server)
+        async with made as served:
+            found.append(served)
             ready.set()
             await asyncio.to_thread(over.wait)
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="emulated kis")
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="servers")
     thread.start()
     try:
         assert ready.wait(20)
-        yield made[0]
+        yield found[0]
     finally:
         over.set()
         thread.join(20)
+
+
+@contextmanager
+def serving(exchange: Exchange, **options: Any) -> Iterator[KisEmulator]:
+    """An emulated KIS over an exchange. options: of `KisEmulator`."""
+    with beside(KisEmulator(exchange, **options)) as made:
+        yield made
 
 
 def environment(server: KisEmulator, who: int = 0) -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from quantkit.cli.app import run
 from tests.brokers.kis.server import ACCOUNT, APP_KEY, APP_SECRET, Kis, Reply, done, refused, serving
+from tests.cli.servers import beside
 
 PRICE = ("GET", "/uapi/domestic-stock/v1/quotations/inquire-price", "FHKST01010100")
 
@@ -25,22 +24,8 @@ def kis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kis]:
         monkeypatch.setenv(f"KIS_{name}", value)
     monkeypatch.delenv("KIS_IS_PAPER", raising=False)
     monkeypatch.delenv("QUANTKIT_VAULT_KEY", raising=False)
-    state, ready = Kis(), threading.Event()
-    loop = asyncio.new_event_loop()
-    over = asyncio.Event()
-
-    async def serve() -> None:
-        async with serving(state):
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert ready.wait(10)
-    yield state
-    loop.call_soon_threadsafe(over.set)
-    thread.join(10)
-    loop.close()
+    with beside(serving(Kis())) as state:
+        yield state
 
 
 def test_the_catalogue_is_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

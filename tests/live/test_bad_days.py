@@ -26,7 +26,7 @@ from quantkit.errors import RetryLater
 from quantkit.host import Deployment, Host, Hosted
 from quantkit.live.clock import SECOND, SystemClock, VirtualClock, run_virtual, seeded_random
 from quantkit.live.hub import HubSettings, MarketHub
-from quantkit.live.journal import open_stored, read_journal, verify
+from quantkit.live.journal import database, open_stored, read_journal, verify
 from quantkit.live.journal.store import StoredJournal
 from quantkit.live.runner import RunnerSettings
 from quantkit.trading.events import Entry, Kind
@@ -164,7 +164,10 @@ def test_on_a_full_disk_nothing_is_sent_and_with_room_again_the_account_goes_on(
     assert len(set(sent)) == len(sent) == day.orders() == len(day.held()) == 4
 
 
-def test_a_locked_journal_is_waited_for_and_then_the_account_starts_again(tmp_path: Path) -> None:
+def test_a_locked_journal_is_waited_for_and_then_the_account_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAIT_S", 0.05)  # the machine's seconds; the lock stands for one of the clock's
     bars = market()
     day = Day(tmp_path, bars)
     opens = opening(bars)

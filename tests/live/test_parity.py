@@ -169,7 +169,7 @@ def test_one_disturbance_is_one_row_of_its_own_cause(disturb: Any) -> None:
         assert ledger.rows[0].detail.startswith("STALE_QUOTE")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(DISTURBANCES), st.integers(0, 10_000), st.integers(1, 40)), min_size=1, max_size=6

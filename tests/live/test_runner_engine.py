@@ -185,7 +185,7 @@ def test_ten_accounts_of_one_process_all_trade_and_miss_no_bar(tmp_path: Path) -
 
             return make
 
-        supervisor = Supervisor(clock, {name: maker(name) for name in names}, chance=lambda: 0.5)  # type: ignore[misc]
+        supervisor = Supervisor(clock, {name: maker(name) for name in names}, chance=lambda: 0.5, beat=None)  # type: ignore[misc]
         running = asyncio.create_task(supervisor.run())
         await asyncio.sleep(1)
         for runner in supervisor.runners.values():

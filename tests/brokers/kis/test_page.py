@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from quantkit.emulator.exchange import BarSource, Exchange, random_bars, session
 from quantkit.emulator.kis import KisEmulator
 from quantkit.emulator.kis.http import Reply, Request
 from quantkit.emulator.session import SECOND
+from tests.cli.servers import beside, environment
 
 PAGE = (Path(__file__).parents[3] / "docs" / "kis.md").read_text(encoding="utf-8")
 BARS = random_bars(seed=1, symbols=("005930", "069500", "000660"), start="2025-01-02", sessions_count=80)
@@ -49,27 +48,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
         start=session_clock(today).open + 3600 * SECOND, overseas=abroad,
     )  # fmt: skip
     made.asked = []
-    ready, over, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with made:
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert ready.wait(10)
     monkeypatch.chdir(tmp_path)
-    me = made.customers[0]
-    said = {"QUANTKIT_CACHE": str(tmp_path), "KIS_APP_KEY": me.appkey, "KIS_APP_SECRET": me.appsecret,
-            "KIS_IS_PAPER": "false", "KIS_ACCOUNT_NO": me.account, "KIS_EMULATOR": made.rest,
-            "KIS_EMULATOR_STREAM": made.stream}  # fmt: skip
-    for name, value in said.items():
-        monkeypatch.setenv(name, value)
-    yield made
-    loop.call_soon_threadsafe(over.set)
-    thread.join(10)
-    loop.close()
+    with beside(made):
+        for name, value in {"QUANTKIT_CACHE": str(tmp_path), **environment(made)}.items():
+            monkeypatch.setenv(name, value)
+        yield made
 
 
 def test_python_on_the_page_runs_from_top_to_bottom(server: Heard, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ async def test_everything_first_class_serves_it(
         assert price.tick == TICKS.get(market, price.tick) > 0
         book = await client.book(name)
         assert book.bids[0][0] < book.asks[0][0]
-        assert (await client.minutes(name, client.today()))[-1].volume >= 0
+        assert (await client.minutes(name, client.today()))[-1].close == price.price
         days = await client.days(name, dt.date(2025, 1, 2), client.today())
         assert len(days) == 26
         assert (await client.buyable(name, price.price)).quantity > 0

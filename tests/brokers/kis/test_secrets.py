@@ -27,8 +27,8 @@ def clean(text: str) -> None:
         assert secret not in text, f"{secret[:12]}... in {text[:300]}"
 
 
-async def failing(work: Awaitable[object]) -> None:
-    """What a call that fails shows: its error, its trail, and the errors that it hides behind it."""
+async def failing(work: Awaitable[object]) -> bool:
+    """What a call that fails shows: its error, its trail, and the errors that it hides behind it. Whether it failed."""
     try:
         await work
     except QuantkitError as problem:
@@ -39,6 +39,8 @@ async def failing(work: Awaitable[object]) -> None:
         while hidden is not None:
             clean(f"{hidden} {hidden!r}")
             hidden = hidden.__context__
+        return True
+    return False
 
 
 CALLS: list[Callable[[KisClient], Awaitable[object]]] = [
@@ -68,11 +70,13 @@ async def test_nothing_that_goes_wrong_tells_a_secret(
     async with opened() as bench:
         for place in (PRICE, ORDER, LIST):
             bench.kis.at(*place, fault)
+        failed = 0
         for call in CALLS:
             client = bench.client()
-            await failing(call(client))
+            failed += await failing(call(client))
             clean(repr(client))
             bench.clock.now += 200 * 10**9
+        assert failed >= 2  # one of the calls lacks a field
         _check(bench)
     clean(caplog.text)
     clean("".join(capfd.readouterr()))
@@ -86,8 +90,8 @@ async def test_nothing_that_goes_wrong_tells_a_secret(
 async def test_a_token_that_is_not_given_tells_no_secret(opened: Opened, reply: Reply) -> None:
     async with opened() as bench:
         bench.kis.token_reply = reply
-        for call in CALLS:
-            await failing(call(bench.client()))
+        failed = [await failing(call(bench.client())) for call in CALLS]
+        assert failed == [True] * 5 + [False, True]  # a key for the stream takes no token
         _check(bench)
 
 
