@@ -147,8 +147,10 @@ def _of_samples(said: Mapping[str, str], path: Path, wanted: Environment | None)
     """The names of KIS's own samples, with both pairs of keys in one file. Their placeholders are Korean words."""
     there = [kind for kind in Environment if (key := said.get(_SAMPLES[kind][0], "")) and key.isascii()]
     kind = wanted if wanted is not None else Environment.PAPER if Environment.PAPER in there else Environment.REAL
+    if not there:
+        raise ConfigError(f"{path} has no keys: fill in KIS_APP_KEY, or my_app or paper_app, and what belongs to it")
     if kind not in there:
-        raise ConfigError(f"{path} has no keys of {kind} ({_SAMPLES[kind][0]}); it has those of {there or 'nothing'}")
+        raise ConfigError(f"{path} has no keys of {kind} ({_SAMPLES[kind][0]}), only of {', '.join(there)}")
     key, secret, account = (said.get(name, "") for name in _SAMPLES[kind])
     product = said.get("my_prod", "") if "-" not in account and len(account) == 8 else ""
     return {

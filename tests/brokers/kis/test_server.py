@@ -164,13 +164,13 @@ def test_the_samples_of_kis_keep_both_pairs_in_one_file(tmp_path: Path) -> None:
     assert paper.app_key.get_secret_value().startswith("X")
     only = written(tmp_path, SAMPLE.replace(f'"X{APP_KEY[1:]}"', '"모의투자 앱키"'))
     assert isinstance(find_keys(only), RealKeys)
-    with pytest.raises(ConfigError, match=r"has no keys of paper \(paper_app\)"):
+    with pytest.raises(ConfigError, match=r"has no keys of paper \(paper_app\), only of real"):
         find_keys(only, wanted=Environment.PAPER)
 
 
 @pytest.mark.parametrize(("text", "words"), [
     ("- a\n- b\n", "expected lines such as KIS_APP_KEY"), ("", "found nothing"), ("a: [", "is no YAML in line"),
-    ("x: 1\n", "has no keys of"), (f"KIS_APP_KEY = {APP_KEY}", "found one text"),
+    ("x: 1\n", "has no keys: fill in KIS_APP_KEY"), (f"KIS_APP_KEY = {APP_KEY}", "found one text"),
 ])  # fmt: skip
 def test_a_file_that_is_no_such_file_says_so(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as said:
@@ -200,7 +200,7 @@ def test_sealed_keys_open_with_the_vault_key_alone(tmp_path: Path) -> None:
         find_keys(GOOD, file="nowhere")
     empty = tmp_path / "empty.yaml"
     empty.write_text("x: 1\n")
-    with pytest.raises(ConfigError, match="has no keys of"):
+    with pytest.raises(ConfigError, match="has no keys: fill in"):
         seal(empty, tmp_path / "other.sealed", vault)
     assert not (tmp_path / "other.sealed").exists()
 
