@@ -36,7 +36,11 @@ CANNOT = {
     ("python-kis", "stream of 2026"): "it raises on columns that KIS has added since 2025",
     ("python-kis", "paper only"): "it asks the real servers for prices whatever the account is",
 }
-NAME = "000010"
+NEEDED = (
+    "token", "quote", "daily chart", "minute chart", "balance", "market buy", "limit buy", "modify", "order list",
+    "cancel", "market sell",
+)  # fmt: skip
+NAME, MONEY = "000010", 100_000_000
 
 
 def interpreter(client: str) -> Path:
@@ -62,7 +66,9 @@ async def driven(client: str) -> dict[str, dict[str, Any]]:
     """What a client did, step by step."""
     exchange, start = market()
     exchange.advance(start)
-    async with KisEmulator(exchange, paper=False, accounts=1, start=start, columns=CLIENTS[client][2]) as server:
+    async with KisEmulator(
+        exchange, paper=False, accounts=1, cash=MONEY, start=start, columns=CLIENTS[client][2]
+    ) as server:
         me, issue = server.customers[0], exchange.issues[NAME]
         day = dt.date(1970, 1, 1) + dt.timedelta(days=day_of(start))
         low = int(issue.lower)
@@ -81,6 +87,8 @@ async def driven(client: str) -> dict[str, dict[str, Any]]:
         steps = {row["step"]: row for row in map(json.loads, lines)}
         if process.returncode:
             steps["ended"] = {"step": "ended", "error": err.decode()[-400:]}
+        for name in NEEDED:
+            steps.setdefault(name, {"step": name, "error": "it was never asked"})
         return judged(steps, exchange)
 
 
@@ -92,6 +100,9 @@ def judged(steps: dict[str, dict[str, Any]], exchange: Exchange) -> dict[str, di
     prices = {price for _, price, _ in issue.trades()}
     bought = sum(order.filled for order in orders if order.side is Side.BUY)
     want = {
+        "token": lambda read: read.strip() == "Bearer",
+        "orderable": lambda read: int(read) == MONEY,
+        "order book": lambda read: len(read) > 1 and list(map(int, read)) == sorted({*map(int, read)}),
         "quote": lambda read: float(read) in prices,
         "minute chart": lambda read: len(read) > 5 if isinstance(read, list) else read > 5,
         "daily chart": lambda read: len(read) > 15 and all(float(each) > 0 for each in read),
@@ -113,6 +124,13 @@ def judged(steps: dict[str, dict[str, Any]], exchange: Exchange) -> dict[str, di
     return steps
 
 
+def shown(read: Any) -> str:
+    """What was read, for people: the first five of a list."""
+    if isinstance(read, list):
+        return ", ".join(map(shown, read[:5])) + (f", ... ({len(read)})" if len(read) > 5 else "")
+    return "done" if read is None else str(read)
+
+
 def main() -> int:
     """Drive each client; 0 when every step of each held."""
     console, failed = Console(), 0
@@ -121,7 +139,7 @@ def main() -> int:
         table = Table("step", "what it read", title=CLIENTS[client][0].split()[0])
         for name, row in steps.items():
             failed += "error" in row
-            table.add_row(name, f"[red]{row['error']}[/]" if "error" in row else str(row["read"])[:70])
+            table.add_row(name, f"[red]{row['error']}[/]" if "error" in row else shown(row["read"]))
         for (whose, what), why in CANNOT.items():
             if whose == client:
                 table.add_row(f"[dim]{what}[/]", f"[dim]cannot: {why}[/]")

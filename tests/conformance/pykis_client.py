@@ -51,7 +51,7 @@ def on_price(sender, event):
 
 
 def on_fill(sender, event):
-    notices.append([event.response.order_number.number, str(event.response.quantity)])
+    notices.append([event.response.order_number.number, str(int(event.response.quantity))])
     fills.set()
 
 
