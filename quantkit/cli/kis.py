@@ -47,6 +47,9 @@ def list_calls(
     if as_json:
         console.emit({"calls": [_facts(call) for call in found]})
         return
+    if not found:
+        console.note(f"no call has {' '.join(words or [])!r} in its names; `quantkit kis ls` lists all")
+        return
     rows = [(call.name, call.english, call.korean, call.kind, "yes" if call.paper else "") for call in found]
     console.table(f"{len(found)} calls", ("name", "what it is", "KIS's name", "kind", "paper"), rows, right=9)
 

@@ -33,6 +33,9 @@ def test_the_catalogue_is_listed_and_shown(capsys: pytest.CaptureFixture[str]) -
     assert len(json.loads(capsys.readouterr().out)["calls"]) == 338
     assert run(["kis", "ls", "잔고", "--category", "bond"]) == 0
     assert "bond_inquire_balance" in capsys.readouterr().out
+    assert run(["kis", "ls", "zzz"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "no call has 'zzz' in its names; `quantkit kis ls` lists all\n")
     assert run(["kis", "show", "주식현재가 시세"]) == 0
     shown = capsys.readouterr().out
     assert "real: FHKST01010100" in shown
