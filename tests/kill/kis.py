@@ -10,7 +10,6 @@ has two, shares agree, and nothing is unanswered that no person was told of. No 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from quantkit.brokers.kis.client import KisClient
 from quantkit.brokers.kis.ledger import OrderLine
@@ -64,11 +64,16 @@ class Flips(qk.Strategy):
 
 def run(mode: str, kills: int, *, seed: int) -> Outcome:
     """`kills` lives of `quantkit paper` or `quantkit live` that end by SIGKILL, then one that ends by itself."""
-    begun, before = time.monotonic(), Path.cwd()
+    begun = time.monotonic()
     found = Outcome(f"kis {mode}", seed, kills=kills)
-    with tempfile.TemporaryDirectory(prefix="kill") as folder, contextlib.ExitStack() as stack:
-        os.chdir(folder)
-        stack.callback(os.chdir, before)
+    with (
+        tempfile.TemporaryDirectory(prefix="kill") as folder,
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.ExitStack() as stack,
+    ):
+        patch.chdir(folder)
+        patch.setenv("QUANTKIT_CACHE", str(Path(folder) / "cache"))
+        patch.setenv("KIS_CONFIG", "keys.yaml")
         _emulator(stack, mode, seed)
         command = _laid_out(mode, seed)
         random, at = np.random.default_rng(seed), Counter[str]()
@@ -96,8 +101,6 @@ def _emulator(stack: contextlib.ExitStack, mode: str, seed: int) -> None:
     if found is None:
         raise RuntimeError(f"the emulator did not come up: {told}")
     kis_account(Path(), found[1], found[2], real=mode == "live", cash=100_000_000, max_weight=0.9)
-    os.environ["KIS_CONFIG"] = "keys.yaml"
-    stack.callback(os.environ.pop, "KIS_CONFIG")
 
 
 def _end(process: subprocess.Popen[Any]) -> None:
