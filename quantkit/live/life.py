@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from quantkit.core.amounts import money
 from quantkit.live import outcomes
 from quantkit.live.messages import Answered, CancelOrder, ModifyOrder
-from quantkit.live.sleeves import costs_of
+from quantkit.live.sleeves import costs_of, costs_on
 from quantkit.live.turn import SECOND, Turn, over
 from quantkit.trading.events import Kind
-from quantkit.trading.orders import NOT_FOUND, TERMINAL, Order, Status
+from quantkit.trading.orders import NOT_FOUND, TERMINAL, Order, Side, Status
 
 if TYPE_CHECKING:
     from quantkit.trading.ports import Notice
@@ -40,9 +40,22 @@ def value_of(turn: Turn, order: Order, price: float, quantity: int) -> int:
 
 
 def costs(turn: Turn, order: Order, value: int) -> tuple[int, int]:
-    """(commission, tax) of a further fill, by the cost model; nothing outside the sleeves."""
-    sleeve = turn.engine.sleeve_of(order)
-    return (0, 0) if sleeve is None else costs_of(sleeve, order, value, turn.date())
+    """(commission, tax) of a further fill, by the cost model."""
+    sleeve, intent = turn.engine.sleeve_of(order), order.intent
+    if sleeve is not None:
+        return costs_of(sleeve, order, value, turn.date())
+    commission, tax = charged(turn, intent.symbol, intent.side, order.value + value)
+    return commission - order.commission, tax - order.tax
+
+
+def charged(turn: Turn, symbol: str, side: Side, value: int) -> tuple[int, int]:
+    """(commission, tax) of an order that is no sleeve's: the broker takes what it takes of ours. Nothing where there
+    are none."""
+    sleeve = next(iter(turn.engine.sleeves.values()), None)
+    if sleeve is None or not value:
+        return 0, 0
+    market = sleeve.market(symbol) if symbol in sleeve.columns else turn.engine.settings.market
+    return costs_on(sleeve, market, side, value, turn.date())
 
 
 def book(

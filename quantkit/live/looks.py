@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from quantkit.live import life, outcomes
 from quantkit.live.messages import CancelOrder
-from quantkit.live.sleeves import costs_on
 from quantkit.live.switch import Mode, Scope
 from quantkit.live.turn import SECOND, Turn
 from quantkit.trading.events import Kind, intent_to_json
@@ -278,11 +277,7 @@ def _charged(turn: Turn, line: BrokerOrder) -> int:
     """What an order of others cost: as the broker says, else as it charges ours."""
     if line.commission is not None and line.tax is not None:
         return line.commission + line.tax
-    sleeve = next(iter(turn.engine.sleeves.values()), None)
-    if sleeve is None or not line.value:
-        return 0
-    market = sleeve.market(line.symbol) if line.symbol in sleeve.columns else turn.engine.settings.market
-    return sum(costs_on(sleeve, market, line.side, line.value, turn.date()))
+    return sum(life.charged(turn, line.symbol, line.side, line.value))
 
 
 def _claim(turn: Turn, line: BrokerOrder, deployment: str) -> None:

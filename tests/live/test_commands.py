@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from quantkit.live.switch import Mode
+from quantkit.market.costs import Costs
 from quantkit.trading.orders import OrderType, Side, Status
-from tests.live.accounts import NAMES, Account, S, Want, at, line
+from tests.live.accounts import NAMES, Account, S, Scripted, Want, at, line
 
 NOON = at("12:00")
 
@@ -197,6 +198,22 @@ def test_an_order_of_nobody_moves_what_is_unassigned() -> None:
     account.look(line("1", filled=5, quantity=5, side=Side.SELL, commission=50, tax=9))
     assert account.engine.unassigned_cash == 50_350_000 - 59
     assert account.alarms() == []  # it has no model to differ from
+
+
+def test_an_order_of_nobody_costs_what_the_broker_takes_of_ours() -> None:
+    account = Account(Scripted(costs=Costs.kis()))
+    account.connect()
+    account.look(cash=150_000_000)
+    account.opens(at("08:05"))
+    account.looks.pop(0)
+    account.tick(70_000.0, time=NOON)
+    account.command("order", symbol=NAMES[0], side="buy", quantity=50, price=70_000.0)
+    account.answer("manual:c1", number="1")
+    account.notice("1", "filled", 20, execution="a")
+    account.notice("1", "filled", 30, execution="b")
+    order = account.order("manual:c1")
+    assert (order.commission, order.tax) == (int(3_500_000 * 0.000140527), 0)  # of both fills together
+    assert account.engine.unassigned_cash == 50_000_000 - 3_500_000 - order.commission
 
 
 def test_stop_sends_no_more() -> None:
