@@ -97,6 +97,10 @@ CASES = {
         keys={"KIS_IS_PAPER": "false"}, error=ConfigError, ask=lambda client: client.buyable(), command=MONEY,
         words=("EGW02006", "KIS_IS_PAPER"),
     ),
+    "a server out of reach": Case(
+        keys={"KIS_EMULATOR": "http://127.0.0.1:1"}, error=RetryLater, requests=0,
+        words=("/oauth2/tokenP: ConnectError", "nothing was sent; is its emulator running?"),
+    ),
     "a token that stays dead": question(
         FaultKind.TOKEN_EXPIRED, RetryLater, 2, "EGW00123", "기간이 만료된 token", "the next request has a new token"
     ),

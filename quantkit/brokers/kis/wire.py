@@ -278,7 +278,8 @@ class Wire:
         try:
             answer = await self._transport.send(request)
         except NotSent as lost:
-            problem = NothingSent(f"KIS {transaction}: {self.masked(str(lost))}; nothing was sent")
+            there = "is its emulator running?" if self.server.is_emulated else "is the network there?"
+            problem = NothingSent(f"KIS {transaction}: {self.masked(str(lost))}; nothing was sent; {there}")
         except Lost as lost:
             what = f"KIS {transaction}: no answer ({self.masked(str(lost))})"
             problem = OutcomeUnknown(f"{what}; whether it was taken must be looked up") if order else RetryLater(what)
