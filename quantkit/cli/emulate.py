@@ -102,6 +102,8 @@ def _bars(random: int | None, names: int, sessions: int, lake: Path, symbols: st
         return random_bars(seed=random, symbols=names, sessions_count=max(61, sessions + 60))
     from quantkit.market import KRX_MARKETS
 
+    if not lake.is_dir():
+        raise ConfigError(f"no lake at {lake}: fill one with `quantkit data ingest`, or make prices up with --random 1")
     bars = given.open_lake(lake).bars(given.parse_symbols(symbols), freq=freq)
     if (strange := sorted(set(bars.markets) - set(KRX_MARKETS))) != []:
         raise ConfigError(

@@ -14,6 +14,7 @@ import pytest
 from quantkit.brokers.kis.codes import Environment
 from quantkit.brokers.kis.server import Server
 from quantkit.cli.app import run
+from quantkit.emulator.faults import FaultKind
 from quantkit.errors import ConfigError
 from quantkit.kis import time_of
 
@@ -74,7 +75,7 @@ def test_what_it_says_to_ask_can_be_asked(
     (["--random", "1", "--from", "05:59"], "day begins at 06:00, and the last one ends at 16:30"),
     (["--random", "1", "--from", "16:30"], "ends at 16:30"), (["--faults", "none.json"], "none.json"),
     (["--random", "1", "--port", "70000"], "--port 70000"),
-    (["--lake", "nowhere"], "nowhere"),
+    (["--lake", "nowhere"], "no lake at nowhere: fill one with `quantkit data ingest`, or make"),
 ])  # fmt: skip
 def test_what_is_wrong_is_one_line(
     here: Path, capsys: pytest.CaptureFixture[str], given: list[str], words: str
@@ -84,3 +85,9 @@ def test_what_is_wrong_is_one_line(
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
+
+
+def test_the_help_names_every_kind_of_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["emulate", "kis", "--help"]) == 0
+    said = capsys.readouterr().out.split()
+    assert [kind for kind in FaultKind if f"{kind}" not in {word.strip(";.") for word in said}] == []
