@@ -50,6 +50,7 @@ __all__ = [
     "cash_of",
     "commission_asked",
     "commission_of",
+    "lots",
     "mark",
     "money",
     "more_commission",
@@ -62,6 +63,13 @@ __all__ = [
 def money(price: float, quantity: int, unit: float) -> int:
     """Value in minor units, rounded to the nearest."""
     return i64(np.floor(price * quantity * unit + 0.5))
+
+
+@njit_bare
+def lots(plan: Record, market: int, quantity: int) -> int:
+    """Shares cut to whole lots of their market."""
+    lot = plan.lot[market]
+    return quantity if lot == 1 else quantity - quantity % lot  # a division is dear, and nearly always idle
 
 
 @njit_bare

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quantkit.core.account import cash_of, commission_asked, money
+from quantkit.core.account import cash_of, commission_asked, lots, money
 from quantkit.core.context import inputs_of, log_of, plan_of, state_of
 from quantkit.core.matching import affordable, reserved, spendable
 from quantkit.core.orders import MUTED, PARKED, close_order, end_order, is_cut, is_limit, own_filled
@@ -187,7 +187,7 @@ def act(frame: Address, t: int, k: int, price: float, opening: int, taking: int)
             _wait(order, i64(TOO_THIN))
             if not is_limit(order):
                 order.stage = STAGE_TRIGGERED
-            quantity = room if order.tif != TIF_FOK else i64(0)
+            quantity = lots(plan, name.market, max(i64(0), room)) if order.tif != TIF_FOK else i64(0)
             if quantity <= 0:
                 return
     final = _final_price(frame, t, k, quantity, price, taking)

@@ -183,7 +183,7 @@ def place(
     kind = _kind_of(plan, limit, stop, trail, from_open, at, tif)
     close = inputs.close[t, s]
     wrong = _bad(quantity, limit, stop, trail, from_open, at, tif, days, take, stop_loss)
-    if wrong or inputs.flags[t, s] & LISTED == 0:
+    if wrong or inputs.flags[t, s] & LISTED == 0 or quantity % plan.lot[state.names[s].market]:
         return _write_refused(state, log, s, side, quantity, kind, i64(BAD_ORDER), tag)
     children = i64(take == take) + i64(stop_loss == stop_loss)
     reason = _refusal(state, plan, s, side, quantity, limit, stop, close, 1 + children)
@@ -269,7 +269,8 @@ def replace(
     old = state.orders[k]
     open_ = quantity if quantity != -1 else old.qty - old.filled
     wrong = (limit == limit and old.limit != old.limit) or (stop == stop and old.stop != old.stop)
-    if wrong or open_ < 1 or limit <= 0.0 or stop <= 0.0 or (stop == stop and old.kind == KIND_FROM_OPEN):
+    wrong = wrong or open_ < 1 or open_ % plan.lot[state.names[old.symbol].market]
+    if wrong or limit <= 0.0 or stop <= 0.0 or (stop == stop and old.kind == KIND_FROM_OPEN):
         return _write_refused(state, log, old.symbol, old.side, open_, old.kind, i64(BAD_ORDER), old.tag)
     new_limit = limit if limit == limit else old.limit
     new_stop = stop if stop == stop else old.stop

@@ -19,7 +19,6 @@ import numpy as np
 from quantkit.core.account import cash_of, commission_of, money, owned
 from quantkit.core.state import (
     BARS,
-    BUY,
     DAY,
     DAY_START,
     EQUITY,
@@ -106,10 +105,10 @@ def _may_wait(state: State, plan: Record) -> bool:
 
 @njit_bare
 def _is_dear(name: Record, plan: Record, close: float, spendable: int) -> bool:
-    """Whether a goal that waits, `_may_wait`, still cannot have a share."""
+    """Whether a goal that waits, `_may_wait`, still cannot have a lot."""
     if name.goal == owned(name) or plan.retry == 0:
         return True
-    share = money(close, i64(BUY), plan.unit)
+    share = money(close, plan.lot[name.market], plan.unit)
     return share > spendable or share + commission_of(plan, name.market, share) > spendable
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import activate, cash_of, commission_of, money, owned, write_order
+from quantkit.core.account import activate, cash_of, commission_of, lots, money, owned, write_order
 from quantkit.core.places import best, set_goal
 from quantkit.core.short import refused_short, tied_up
 from quantkit.core.sizing import look, size
@@ -173,16 +173,16 @@ def _opening(name: Record) -> int:
 
 
 @njit_bare
-def _cut(name: Record, part: float) -> int:
-    """What is to be traded, cut to the part that may be; exits go whole."""
+def _cut(plan: Record, name: Record, part: float) -> int:
+    """What is to be traded, cut to the part that may be, in whole lots; exits go whole."""
     want = _closing(name) + _opening(name)
-    return want if part >= 1.0 or name.goal == 0 else i64(np.floor(want * part))
+    return want if part >= 1.0 or name.goal == 0 else lots(plan, name.market, i64(np.floor(want * part)))
 
 
 @njit_bare
-def _split(name: Record, part: float) -> tuple[int, int]:
+def _split(plan: Record, name: Record, part: float) -> tuple[int, int]:
     """What is to be traded, cut to `part`: (shares that close a position, shares that open one or add to it)."""
-    allowed = _cut(name, part)
+    allowed = _cut(plan, name, part)
     done = min(_closing(name), allowed)
     return done, allowed - done
 
@@ -198,7 +198,7 @@ def _short_orders(
     name = state.names[s]
     closing, freed = _closing(name), i64(0)
     if closing > 0:
-        side, quantity = i64(SELL) if name.shares > 0 else i64(BUY), _split(name, part)[0]
+        side, quantity = i64(SELL) if name.shares > 0 else i64(BUY), _split(plan, name, part)[0]
         if quantity > 0:
             reason = i64(NO_REASON) if quantity == closing else i64(OVER_TURNOVER)
             _make_order(state, plan, s, side, closing, quantity, reason)
@@ -286,7 +286,7 @@ def _make_sells(
             sellable = _closing(name)
             quantity = sellable
             if extra is not None:
-                quantity = _cut(name, part)
+                quantity = _cut(plan, name, part)
             if quantity > 0:
                 reason = i64(NO_REASON) if quantity == sellable else i64(OVER_TURNOVER)
                 _make_order(state, plan, s, i64(SELL), sellable, quantity, reason)
@@ -316,14 +316,14 @@ def _make_buys(
         name = state.names[s]
         side, reason = i64(BUY) if name.goal >= 0 else i64(SELL), i64(NO_REASON)
         if extra is not None:
-            quantity = _split(name, part)[1]
+            quantity = _split(plan, name, part)[1]
             reason = i64(OVER_TURNOVER)
             if quantity > 0:
                 reason = denied(state, plan, s, side, quantity, inputs.close[t, s], inputs.close[t, s])
             if reason == NO_REASON and side < 0:
                 reason = refused_short(state, inputs, plan, t, s, cash)
         if reason == NO_REASON and side > 0:
-            share = money(inputs.close[t, s], i64(BUY), plan.unit)
+            share = money(inputs.close[t, s], plan.lot[name.market], plan.unit)
             if share + commission_of(plan, name.market, share) > cash:
                 reason = NO_CASH
         if reason == NO_REASON:
@@ -344,8 +344,8 @@ def _make_buys(
         quantity, reason = want, i64(NO_REASON)
         side = i64(BUY) if name.goal >= 0 else i64(SELL)
         if extra is not None:
-            allowed = _split(name, part)[1]
-            quantity = allowed if ratio >= 1.0 else i64(np.floor(allowed * ratio))
+            allowed = _split(plan, name, part)[1]
+            quantity = allowed if ratio >= 1.0 else lots(plan, name.market, i64(np.floor(allowed * ratio)))
             if quantity < want:
                 reason = i64(OVER_TURNOVER) if quantity == allowed else i64(OVER_EXPOSURE)
         if quantity > 0:
@@ -410,7 +410,7 @@ def _exposure_ratio(state: State, inputs: Inputs, plan: Record, log: Log, t: int
     wanted = i64(0)
     for b in range(buys):
         s = log.work[b].i
-        wanted += money(inputs.close[t, s], _split(state.names[s], part)[1], plan.unit)
+        wanted += money(inputs.close[t, s], _split(plan, state.names[s], part)[1], plan.unit)
     return 1.0 if wanted <= max(room, 0.0) else max(0.0, room / wanted)
 
 

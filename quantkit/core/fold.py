@@ -50,7 +50,7 @@ from quantkit.core.state import (
 )
 from quantkit.core.steps import closes_again, end_bar, evening, evening_again, market, morning
 from quantkit.jit import frozen, njit_bare, njit_entry
-from quantkit.market.rules import rule_tables
+from quantkit.market.rules import lot_sizes, rule_tables
 
 if TYPE_CHECKING:
     from quantkit.core.context import Address
@@ -244,6 +244,7 @@ def plan_of(
         "fill_kind": FILLS.index(fill),
         "unit": float(minor_unit),
         "has_universe": int(has_universe),
+        "lot": lot_sizes(),
         "shorting": int(policy.short is not None),
         "short_margin": float(policy.short_margin),
         "touch": LIMIT_FILLS.index(policy.limit_fill),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import cash_of, commission_asked, commission_of, money, write_order
+from quantkit.core.account import cash_of, commission_asked, commission_of, lots, money, write_order
 from quantkit.core.orders import MUTED, PARKED, is_limit, is_print, own_filled
 from quantkit.core.pricing import book_fill, day_limits, order_limit, reference_price, slipped
 from quantkit.core.short import (
@@ -71,7 +71,7 @@ SCALE, SEQUENCE = 0, 1  # indices in core.policy.SHORTFALLS; the third, reject, 
 
 @njit_call
 def affordable(plan: Record, order: Record, market: int, price: float, cash: int) -> int:
-    """Most shares of a buy whose value and commission fit `cash`."""
+    """Most shares of a buy, in whole lots, whose value and commission fit `cash`."""
     if cash <= 0:
         return i64(0)
     quantity = i64(np.floor(cash / (price * plan.unit * (1.0 + plan.commission[market])))) + 1
@@ -79,22 +79,22 @@ def affordable(plan: Record, order: Record, market: int, price: float, cash: int
         value = money(price, quantity, plan.unit)
         over = value + commission_asked(plan, order, market, value) - cash
         if over <= 0:
-            return quantity
+            return lots(plan, market, quantity)
         quantity -= max(i64(1), i64(np.floor(over / (price * plan.unit * (1.0 + plan.commission[market])))))
     return i64(0)
 
 
 @njit_call
 def _cost_of_buys(state: State, plan: Record, log: Log, buys: int, ratio: float) -> int:
-    """Value and commission of the waiting buys when each quantity is cut by `ratio` to whole shares."""
+    """Value and commission of the waiting buys when each quantity is cut by `ratio` to whole lots."""
     total = i64(0)
     for b in range(buys):
         k = log.work[b].i
         working = state.orders[k]
-        left = working.qty - working.filled
-        quantity = i64(np.floor(left * ratio)) if ratio < 1.0 else left
+        left, market = working.qty - working.filled, state.names[working.symbol].market
+        quantity = lots(plan, market, i64(np.floor(left * ratio))) if ratio < 1.0 else left
         value = money(log.work[b].f, quantity, plan.unit)
-        total += value + commission_asked(plan, working, state.names[working.symbol].market, value)
+        total += value + commission_asked(plan, working, market, value)
     return total
 
 
@@ -111,7 +111,7 @@ def _fit_by_ratio(state: State, plan: Record, log: Log, buys: int, available: in
         k = log.work[b].i
         working = state.orders[k]
         left = working.qty - working.filled
-        quantity = i64(np.floor(left * ratio))
+        quantity = lots(plan, state.names[working.symbol].market, i64(np.floor(left * ratio)))
         if quantity < left:
             working.qty = working.filled + quantity
             working.reason = NO_CASH
@@ -311,7 +311,7 @@ def _cut_to_volume(state: State, inputs: Inputs, plan: Record, t: int, k: int) -
     order = state.orders[k]
     room = i64(np.floor(plan.participation * inputs.volume[t, order.symbol])) - state.names[order.symbol].used
     if room < order.qty - order.filled:
-        order.qty = order.filled + max(i64(0), room)
+        order.qty = order.filled + lots(plan, state.names[order.symbol].market, max(i64(0), room))
         order.reason = TOO_THIN
 
 

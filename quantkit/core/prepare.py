@@ -32,7 +32,9 @@ from quantkit.core.state import (
 )
 from quantkit.data.actions import KIND_ID, locate
 from quantkit.data.bars import LISTED, MEMBER, VALID, Bars
+from quantkit.errors import ConfigError
 from quantkit.market import MARKET_ID
+from quantkit.market.orders import accepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -193,7 +195,12 @@ def events_of(bars: Bars, deposits: Iterable[tuple[int, float]] = ()) -> Records
 
 
 def first_state(bars: Bars, *, cash: int, policy: Policy | None = None) -> State:
-    """The state before the first of these bars; each name is in the market it was listed on then, and in its group."""
+    """The state before the first of these bars; each name is in the market it was listed on then, and in its group.
+
+    ConfigError for a policy of market orders (`collar=None`) and names of which the exchange takes none (ELW).
+    """
+    if policy is not None and policy.collar is None:
+        _check_limits(bars)
     markets = [MARKET_ID[market] for market in bars.markets]
     column_of = {symbol: column for column, symbol in enumerate(bars.symbols)}
     first = int(bars.days[0]) if len(bars) else 0
@@ -208,3 +215,17 @@ def first_state(bars: Bars, *, cash: int, policy: Policy | None = None) -> State
     number = {group: k for k, group in enumerate(sorted({group_of[s] for s in bars.symbols if s in group_of}))}
     state.names["group"] = [number[group_of[s]] if s in group_of else -1 for s in bars.symbols]
     return state
+
+
+def _check_limits(bars: Bars) -> None:
+    """ConfigError where market orders of a name are taken by nobody."""
+    if not len(bars):
+        return
+    date = np.datetime64(int(bars.days[-1]), "D").item()
+    for market in set(bars.markets):
+        if accepted("market", date=date, market=market):
+            symbol = bars.symbols[bars.markets.index(market)]
+            raise ConfigError(
+                f"Policy(collar=None): {symbol} is of {market}, of which the exchange takes no market orders; "
+                "give a collar, such as collar=0.1"
+            )

@@ -56,11 +56,11 @@ def shares_wanted(
 
 @njit_bare
 def whole(state: State, plan: Record, s: int, wanted: float) -> int:
-    """The goal in whole shares, cut toward none; never below none but where short positions are simulated."""
+    """The goal in whole lots, cut toward none; never below none but where short positions are simulated."""
     held = owned(state.names[s]) if plan.rounding_order else i64(0)
-    gap = wanted - held
-    step = np.floor(gap + 1e-9) if gap >= 0.0 else -np.floor(-gap + 1e-9)
-    goal = held + i64(step)
+    gap, lot = wanted - held, plan.lot[state.names[s].market]
+    step = np.floor(abs(gap) / lot + 1e-9) * lot
+    goal = held + i64(step if gap >= 0.0 else -step)
     return goal if plan.shorting else max(i64(0), goal)
 
 

@@ -227,6 +227,7 @@ PLAN = np.dtype(
         ("commission", np.float64, (len(MARKETS),)),  # rate by market id
         ("dividend_tax", np.float64, (len(MARKETS),)),
         *((name, table.dtype, table.shape) for name, table in zip(RULES_OF_DATES, TABLES, strict=True)),
+        ("lot", np.int64, (len(MARKETS),)),  # fewest shares of an order by market id, and its steps
     ]
 )
 

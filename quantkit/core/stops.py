@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantkit.core.account import cash_of, end_goal, write_order
+from quantkit.core.account import cash_of, end_goal, lots, write_order
 from quantkit.core.pricing import book_fill, day_limits, slipped
 from quantkit.core.short import drop_opening, take_before
 from quantkit.core.state import (
@@ -116,7 +116,7 @@ def fire_stop(state: State, inputs: Inputs, plan: Record, log: Log, t: int, s: i
         if plan.participation < np.inf:
             room = i64(np.floor(plan.participation * inputs.volume[t, s])) - name.used
             if room < held:
-                filled, status, reason = max(i64(0), room), CUT, TOO_THIN
+                filled, status, reason = lots(plan, name.market, max(i64(0), room)), CUT, TOO_THIN
         worst = 0.0 if side < 0 else np.inf
         worse = slipped(inputs, plan, t, s, name.market, side, filled, price, worst)
         if filled > 0:

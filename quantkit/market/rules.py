@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from quantkit.errors import BadData
 from quantkit.market import MARKET_ID, MARKETS, orders, short
-from quantkit.market.tables import BEGINNING, FIRST_DAY_RULES, FIRST_DAYS, LIMITS, TAXES, TICKS
+from quantkit.market.tables import BEGINNING, FIRST_DAY_RULES, FIRST_DAYS, LIMITS, LOT_SIZES, TAXES, TICKS
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -115,6 +115,11 @@ def tax_parts() -> tuple[FloatArray, FloatArray]:
     """Securities tax and rural tax: two (R, M) arrays. Copies."""
     rules = _rules()
     return rules.securities.copy(), rules.rural.copy()
+
+
+def lot_sizes() -> IntArray:
+    """Shares in a lot by market id, the same on every day: (M,) int64."""
+    return np.array([LOT_SIZES.get(name, 1) for name in MARKETS], np.int64)
 
 
 def rule_tables(days: IntArray, *, grid: bool = True) -> RuleTables:

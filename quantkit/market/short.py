@@ -6,7 +6,7 @@ That an ordinary retail account may never sell short is not said here.
 Called by `core` (through `rules`), for `short="simulate"`.
 
 Covered short sales also keep the uptick rule (not below the last price, at it only after a rise) and are limit orders
-(KB 18, KE 14(2)); bars cannot show the first, so a simulation does not hold it.
+(KB 18, KE 14(2)); bars cannot show the first, so a simulation does not hold it. ELWs are never sold short (KRX's page).
 
 >>> short_allowed("2020-03-13"), short_allowed("2020-03-16"), short_allowed("2022-01-03", member=True)
 (True, False, True)
@@ -64,7 +64,10 @@ def short_allowed(date: Date, market: str = "KOSPI", member: bool | None = None)
     member: whether the name was in the KOSPI 200 or the KOSDAQ 150 on that day; matters from 2021-05-03 to 2023-11-05,
     where not knowing (None) counts as no.
     """
-    if market_name(market) not in KRX_MARKETS:
+    name = market_name(market)
+    if name == "ELW":
+        return False
+    if name not in KRX_MARKETS:
         return True
     state = _state(int(epoch_days(date)))
     return state == ALLOWED or (state == MEMBERS_ONLY and member is True)
@@ -76,6 +79,7 @@ def short_table(days: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     ids = [MARKET_ID[market] for market in KRX_MARKETS]
     for number, day in enumerate(days.tolist()):
         table[number, ids] = _state(day)
+    table[:, MARKET_ID["ELW"]] = BANNED
     return table
 
 

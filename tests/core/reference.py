@@ -176,9 +176,9 @@ class Run(Prices):
         account.waiting_names.discard(s)
 
     def goal_of(self, s: int, shares: float) -> int:
-        """A goal in whole shares, cut toward none; below none only where short positions are simulated."""
+        """A goal in whole lots, cut toward none; below none only where short positions are simulated."""
         held = self.account.owned(s) if self.policy.rounding == "order" else 0
-        goal = held + whole(shares - held)
+        goal = held + whole((shares - held) / self.lot(s)) * self.lot(s)
         return goal if self.policy.short else max(0, goal)
 
     # --- 2 ----------------------------------------------------------------------------------------------------------
@@ -244,10 +244,10 @@ class Run(Prices):
             return wanted
         if self.policy.shortfall == "scale":
             ratio = left / needed if left > 0 else 0.0
-            result = [floor(quantity * ratio) for quantity in wanted]
+            result = self.cut(buys, wanted, ratio)
             while sum(cost(i, quantity) for i, quantity in enumerate(result)) > left and any(result):
                 ratio *= 0.999
-                result = [floor(quantity * ratio) for quantity in wanted]
+                result = self.cut(buys, wanted, ratio)
             return result
         result = [0] * len(buys)
         for i in self.turns(buys, prices):
@@ -258,9 +258,21 @@ class Run(Prices):
                 while high - low > 1:
                     middle = (low + high) // 2
                     low, high = (middle, high) if cost(i, middle) <= left else (low, middle)
-                result[i] = low
+                result[i] = self.in_lots(buys[i].column, low)
             left -= cost(i, result[i])
         return result
+
+    def cut(self, buys: list[Order], wanted: list[int], ratio: float) -> list[int]:
+        """Each order's shares times a ratio, in whole lots."""
+        return [self.in_lots(order.column, floor(n * ratio)) for order, n in zip(buys, wanted, strict=True)]
+
+    def lot(self, s: int) -> int:
+        """The fewest shares of an order."""
+        return 10 if self.panel.market[0][s] == "ELW" else 1
+
+    def in_lots(self, s: int, shares: int) -> int:
+        """Shares cut to whole lots."""
+        return shares // self.lot(s) * self.lot(s)
 
     def turns(self, buys: list[Order], prices: list[float]) -> list[int]:
         """The places of buys in the order in which they fill, as `shortfall` says."""
@@ -330,13 +342,14 @@ class Run(Prices):
 
     def cap(self, t: int, order: Order, planned: int) -> None:
         """Cut an order for one print to what the participation cap leaves beside what older ones plan to take."""
-        left = max(0, self.cap_left(t, order.column) - planned)
+        left = self.in_lots(order.column, max(0, self.cap_left(t, order.column) - planned))
         self.cut_to(t, order, min(order.open, left), "PARTICIPATION")
 
     def cap_left(self, t: int, s: int) -> int:
         if self.policy.participation is None:
             return 1 << 60
-        return max(0, floor(self.policy.participation * self.panel.volume[t][s]) - self.account.used[s])
+        left = floor(self.policy.participation * self.panel.volume[t][s]) - self.account.used[s]
+        return self.in_lots(s, max(0, left))
 
     def close(self, t: int, order: Order, taken: int) -> None:
         """A sale of what is held, or a buy that closes a short position: never cut for cash."""

@@ -278,7 +278,7 @@ def affordable(run: Run, t: int, opening: list[Order], closing: list[Order]) -> 
         s, reason = order.column, ""
         if order.side < 0:
             reason = reference_short.refused(run, t, s, cash)
-        elif run.buy_cost(t, s, run.panel.close[t][s], 1) > cash:
+        elif run.buy_cost(t, s, run.panel.close[t][s], run.lot(s)) > cash:
             reason = "INSUFFICIENT_CASH"
         if reason:
             deny(run, t, order, reason)
@@ -344,7 +344,7 @@ def within_all_limits(run: Run, t: int, buys: list[Order], sells: list[Order]) -
 def cut_to_exposure(run: Run, t: int, buys: list[Order], ratio: float) -> list[Order]:
     made = []
     for order in buys:
-        allowed = floor(order.open * ratio)
+        allowed = run.in_lots(order.column, floor(order.open * ratio))
         if allowed == 0:
             deny(run, t, order, "MAX_EXPOSURE")
         else:

@@ -130,6 +130,7 @@ def make(run: Run, t: int, side: int, c: Command, market: str) -> int:
     given = {name: c.keywords.get(name) for name in ("stop", "trail", "from_open", "at", "tif", "days")}
     limit, take, loss = (c.keywords.get(name) for name in ("limit", "take_profit", "stop_loss"))
     bad = is_bad(c.quantity, limit, take, loss, given) or not run.panel.has(t, c.column, LISTED)
+    bad = bad or c.quantity % run.lot(c.column) != 0
     kind = market if bad else kind_of(market, limit, given)
     tif = given["tif"] or ("gtc" if kind in ("stop", "stop_limit", "trailing") else "day")
     order = number(run, Order(t, c.column, side, c.quantity, kind, open=c.quantity, own=True))
@@ -235,6 +236,7 @@ def substitute(run: Run, t: int, old: Order, **changes: Any) -> int:
     new.triggered, new.parked = old.triggered and "stop" not in prices, False
     lacks = any(isnan(getattr(old, name)) for name in prices) or (old.kind == "from_open" and "stop" in prices)
     bad = quantity < 1 or lacks or any(not price > 0 for price in prices.values())
+    bad = bad or quantity % run.lot(old.column) != 0
     number(run, new)
     refuse(run, t, new, bad, 0)
     if new.status != "working":
@@ -337,7 +339,7 @@ def affordable(run: Run, t: int, order: Order, price: float, quantity: int, extr
         alone = run.commission(t, order.column, value)
         fits = value + max(run.charge(t, order, value), alone) <= money
         low, high = (middle, high) if fits else (low, middle)
-    return low
+    return run.in_lots(order.column, low)
 
 
 # --- fills and ends -------------------------------------------------------------------------------------------------

@@ -133,7 +133,8 @@ def cut_to_turnover(run: Run, t: int, orders: list[Order]) -> None:
             rest += value
     if rest <= max(room, 0.0):
         return
-    left = {s: floor(n * max(0.0, room / rest)) for s, n in values.items() if run.account.goals[s] != 0}
+    part = max(0.0, room / rest)
+    left = {s: run.in_lots(s, floor(n * part)) for s, n in values.items() if run.account.goals[s] != 0}
     for order in orders:  # what closes comes before what opens
         if order.column in left:
             order.open = min(order.quantity, left[order.column])

@@ -38,6 +38,11 @@ def test_between_two_bans_only_index_members_could_be_sold_short(day: str) -> No
     assert not short_allowed(day), "not knowing counts as no"
 
 
+@pytest.mark.parametrize("day", ["2007-01-02", "2025-04-01"])
+def test_an_elw_is_never_sold_short(day: str) -> None:
+    assert not short_allowed(day, "ELW", member=True)
+
+
 def test_other_exchanges_have_no_ban_of_ours() -> None:
     assert short_allowed("2020-03-19", "US")
 
@@ -45,7 +50,7 @@ def test_other_exchanges_have_no_ban_of_ours() -> None:
 def test_the_table_says_the_same_by_rule_row() -> None:
     table = rule_tables(np.zeros(0, np.int64)).short
     days = np.arange(*epoch_days(["2008-01-01", "2026-01-01"]))
-    for name in ("KOSPI", "KOSDAQ", "US"):
+    for name in ("KOSPI", "KOSDAQ", "ELW", "US"):
         state = table[rule_rows(days), MARKET_ID[name]]
         texts = days.astype("datetime64[D]").astype(str)
         for day, found in zip(texts[::7].tolist(), state[::7].tolist(), strict=True):
