@@ -134,12 +134,18 @@ def _outcomes(counts: Counter[str]) -> list[str]:
     ]
 
 
-def _progress(found: list[Played], last: int, first: int) -> None:
-    orders, faults = sum(each.counts["orders"] for each in found), sum(each.faults.total() for each in found)
-    broken, days = sum(len(each.broken) for each in found), sum(each.days for each in found)
+def _progress(found: list[Played], last: int, first: int) -> str:
+    """What was played so far, in one line: figures of runs that were stopped add up."""
+    outcomes = sum((each.outcomes for each in found), Counter[str]())
+    told = {
+        "days": sum(each.days for each in found), "orders": sum(each.counts["orders"] for each in found),
+        "faults": sum(each.faults.total() for each in found), "unknown": outcomes["met"],
+        **{name: outcomes[name] for name in ("handed", "neither", "lost", "doubled")},
+        "broken": sum(len(each.broken) for each in found),
+    }  # fmt: skip
     done = found[-1].seed
     more = "" if done == last else f"; the rest: --first {done + 1} --seeds {last - done}"
-    print(f"seeds {first} to {done}: days {days}, orders {orders}, faults {faults}, broken {broken}{more}", flush=True)
+    return f"seeds {first} to {done}: {', '.join(f'{name} {count}' for name, count in told.items())}{more}"
 
 
 def _tell(each: Played, how: How) -> None:
@@ -198,7 +204,7 @@ def main() -> int:
         found.append(each)
         _tell(each, how)
         if len(found) % TOLD == 0:
-            _progress(found, seeds[-1], seeds[0])
+            print(_progress(found, seeds[-1], seeds[0]), flush=True)
     print(report(found, time.perf_counter() - begun))
     return int(any(each.broken for each in found))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quantkit.trading.events import Entry, Kind
-from tests.simulation.__main__ import Played, report
+from tests.simulation.__main__ import Played, _progress, report
 from tests.simulation.scenario import short
 from tests.simulation.unknowns import ANSWER, LIST, NOTICE, REPLACED, SILENCE, Unknowns
 from tests.simulation.world import World
@@ -88,3 +88,5 @@ def test_an_unknown_that_is_neither_breaks_the_run_and_is_in_the_report() -> Non
     wanted = {"unknown outcomes": "2", "order": "2", "resolved": "0", "handed to operator": "0", "neither": "2",
               "orders lost": "2", "orders doubled": "2", "invariants broken": "4"}  # fmt: skip
     assert {name: told[name] for name in wanted} == wanted
+    line = _progress([found, found], 9, 1)
+    assert line.endswith("unknown 2, handed 0, neither 2, lost 2, doubled 2, broken 4; the rest: --first 2 --seeds 8")
