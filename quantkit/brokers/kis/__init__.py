@@ -4,7 +4,7 @@ broker   our Broker port    feed   our Feed port     polled     own orders heard
 client   all questions and orders, typed            codes      servers' addresses, transaction ids, error codes
 wire     one call: token, limiter, repeats, pages   transport  bytes out and in
 tokens   the access token, kept on disk             limiter    requests a second, by lane
-catalogue, calling   all 338 calls by name          charts     days and minutes, whole
+catalogue, calling, asking   all 338 calls by name  charts     days and minutes, whole
 answers  what an answer means                       server     keys, accounts, servers
 quotes, ledger   records of prices and of accounts  figures    texts as numbers
 frames, columns, sealed   what the stream says      stream     one WebSocket session

@@ -33,8 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import SecretStr
 
-from quantkit.brokers.kis import catalogue, charts, continuing, ledger, masters, quotes
-from quantkit.brokers.kis.calling import Record, Result, arguments, chosen, result
+from quantkit.brokers.kis import asking, charts, ledger, masters, quotes
 from quantkit.brokers.kis.codes import (
     APPROVAL_PATH,
     RATE,
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from quantkit.brokers.kis.answers import Envelope
+    from quantkit.brokers.kis.calling import Result
 
 AT_ONCE: Final = 30  # names of one request for snapshots
 OLD_ORDERS: Final = dt.timedelta(days=90)
@@ -342,36 +342,7 @@ class KisClient:
         or the first `pages`; of charts that run backwards (`continuing`) one. `variant` says which transaction where
         a call has several. ConfigError for arguments, Refused for a call that paper does not have, and for one that
         orders: orders leave through the broker."""
-        call = catalogue.find(name)
-        if call.kind == "auth":
-            return await self._key_call(call, fields)
-        told = chosen(call, self.environment, variant)
-        params = arguments(call, continuing.first_page(call, fields), self.account)
-        lane = Lane.QUERY if "/trading/" in call.path else Lane.DATA
-        if pages is not None and pages < 1:
-            raise ConfigError(f"pages={pages}: expected 1 or more, or None for all")
-        if continuing.runs_backwards(call):
-
-            async def ask(params: Mapping[str, str]) -> Envelope:
-                return await self.wire.read(told, call.path, params, lane=lane)
-
-            found, more = await continuing.pages(ask, call, params, pages or 1)
-            return result(call, found, more=more)
-        found = await self.wire.pages(told, call.path, params, lane=lane, most=pages)
-        return result(call, found, more=found[-1].more)
-
-    async def _key_call(self, call: catalogue.Call, fields: Mapping[str, object]) -> Result:
-        """Keys are ours to keep: what is shown of them is that there is one. A hash key is no secret: fields are those
-        of the order whose hash is wanted."""
-        if call.name == "hashkey":
-            body = {name.upper(): str(value) for name, value in fields.items()}
-            return Result(call, {"output": (Record({"hash": await self.wire.hash_key(body)}),)}, "0", "")
-        if fields:
-            raise ConfigError(f"{call.name}: the fields come from the keys; do not give {', '.join(fields)}")
-        if call.name == "revoke_token":
-            return Result(call, {}, "0", await self.wire.revoke())
-        await (self.wire.tokens.token() if call.name == "auth_token" else self.approval_key())
-        return Result(call, {}, "0", f"KIS gave a key of {self.environment}; it is kept and not shown")
+        return await asking.ask(self, name, fields, variant=variant, pages=pages)
 
     # --- keys -------------------------------------------------------------------------------------------------------
 
