@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 EVERY: Final = 10.0
 AFTER_EDGE: Final = 0.2  # seconds that a look waits for the last trades before an edge
+_WIDTH: Final = 0.30  # of the day's limits, since 2015-06-15 (KOSPI rules 20(2)); a fund's are multiplied
+_TICKS: Final = 0.03  # by which a limit may lie off that, having been cut to the grid
 AROUND: Final = dt.timedelta(days=14)  # in which there is a session before today
 
 
@@ -266,5 +268,16 @@ def _instrument(price: Price, previous_close: float) -> InstrumentDay:
     return InstrumentDay(
         symbol=price.symbol, base=price.base, previous_close=previous_close or price.base, halted=price.halted,
         managed=price.managed, liquidation=price.liquidation, single_price=price.overheated,
-        first_day=not previous_close,
+        first_day=not previous_close, leverage=_leverage(price),
     )  # fmt: skip
+
+
+def _leverage(price: Price) -> float:
+    """A fund's multiple, which KIS tells by the limits alone: they are twice or three times as far from the base, up
+    and down alike. 1 for all others; the limits of a first day are not alike, an ELW has none."""
+    if not (price.base > 0.0 and price.upper > 0.0):
+        return 1.0
+    up, down = price.upper / price.base - 1.0, 1.0 - price.lower / price.base
+    multiple = round(up / _WIDTH)
+    alike = max(abs(up - multiple * _WIDTH), abs(down - multiple * _WIDTH)) <= _TICKS
+    return float(multiple) if multiple in (2, 3) and alike else 1.0

@@ -12,11 +12,12 @@ import pytest
 
 from quantkit.brokers.kis.charts import day_candle, minute_candles, session_close
 from quantkit.brokers.kis.codes import Environment
-from quantkit.brokers.kis.feed import KisFeed
+from quantkit.brokers.kis.feed import KisFeed, _instrument
 from quantkit.brokers.kis.figures import moment
 from quantkit.brokers.kis.limiter import SECOND
-from quantkit.brokers.kis.quotes import Day, Minute
+from quantkit.brokers.kis.quotes import Day, Minute, price_of
 from quantkit.errors import Bug, ConfigError, RetryLater
+from quantkit.market import krx
 from quantkit.trading.ports import Beating, Candle, Feed, Quote, Tick
 from tests.brokers.kis.conftest import START
 from tests.brokers.kis.frames import frame, trade
@@ -288,3 +289,18 @@ async def test_what_is_known_of_a_name_is_asked_for_once_a_day(opened: Opened, e
         bench.clock.now += 86_400 * SECOND
         await feed.day(["005930"])
         assert len(bench.kis.asked) > asked
+
+
+@pytest.mark.parametrize(("base", "upper", "lower", "multiple"), [
+    (10_000, 13_000, 7_000, 1.0), (10_000, 16_000, 4_000, 2.0), (10_000, 19_000, 1_000, 3.0),
+    (1_005, 1_608, 402, 2.0), (55, 88, 22, 2.0), (55, 71, 39, 1.0),
+    (10_000, 40_000, 6_000, 1.0),  # a first day
+    (10_000, 11_500, 8_500, 1.0),  # KONEX
+    (1_000, 0, 0, 1.0),  # an ELW
+])  # fmt: skip
+def test_the_multiple_of_a_fund_is_told_by_its_limits(base: int, upper: int, lower: int, multiple: float) -> None:
+    row = price() | {"stck_sdpr": str(base), "stck_mxpr": str(upper), "stck_llam": str(lower)}
+    found = _instrument(price_of("122630", row), float(base))
+    assert found.leverage == multiple
+    if multiple > 1.0:
+        assert krx.price_limits(base, "2026-09-21", "ETF", leverage=found.leverage) == (lower, upper)
