@@ -408,12 +408,14 @@ def cases(
     policy = draw(policies())
     if policy.collar is None and "ELW" in markets:  # nobody takes their market orders
         policy = replace(policy, collar=0.10)
-    return Case(
+    case = Case(
         bars, targets, policy, draw(COSTS), RiskLimits() if calm else draw(risk_limits()),
         draw(st.sampled_from(("next_open", "next_open", "next_close", "close", "next_bar_vwap"))),
         draw(st.sampled_from((10_000_000, 300_000, 1_000_000_000))), deposits,
         None if rank is None else (byte_grid(draw, (rows, names)) % 5).astype(np.float64),
     )  # fmt: skip
+    elw_at_close = "ELW" in markets and case.fill == "close"  # nobody takes such a market order of it
+    return case.but(fill="next_close") if elw_at_close else case
 
 
 @st.composite
