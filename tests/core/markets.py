@@ -369,8 +369,8 @@ def cases(
     draw: st.DrawFn, max_bars: int = 40, max_names: int = 6, calm: bool = False, starts: tuple[str, ...] = STARTS,
     markets_of: tuple[str, ...] = (),
 ) -> Case:  # fmt: skip
-    """A whole run. `calm`: no actions, deposits, risk limits, delistings or lots (for laws that need a simple
-    account). markets_of: those that names are in."""
+    """A whole run. `calm`: no actions, deposits, risk limits or delistings (for laws that need a simple account).
+    markets_of: those that names are in; ELWs where they are asked for, as they have no actions."""
     rows, names = draw(st.integers(3, max_bars)), draw(st.integers(1, max_names))
     listed = [(0, rows - 1)] * names
     actions: list[tuple[int, ...]] = []
@@ -390,7 +390,7 @@ def cases(
         deposits = draw(st.dictionaries(st.integers(0, rows - 1), st.sampled_from((500_000, 3_000_000)), max_size=2))
     per_day = draw(st.sampled_from((1, 1, 1, 3, 4, 6)))
     deposits = {t - t % per_day: amount for t, amount in deposits.items()}  # a deposit comes on a session's first bar
-    choice = markets_of or ("KOSPI", "KOSDAQ", "ETF", "KOSPI") + (() if calm else ("ELW",))
+    choice = markets_of or ("KOSPI", "KOSDAQ", "ETF", "KOSPI")
     markets = [draw(st.sampled_from(choice)) for _ in range(names)]
     if transfer is not None and markets[0] in ("KOSPI", "ELW"):
         markets[0] = "KOSDAQ"
@@ -408,14 +408,12 @@ def cases(
     policy = draw(policies())
     if policy.collar is None and "ELW" in markets:  # nobody takes their market orders
         policy = replace(policy, collar=0.10)
-    case = Case(
+    return Case(
         bars, targets, policy, draw(COSTS), RiskLimits() if calm else draw(risk_limits()),
         draw(st.sampled_from(("next_open", "next_open", "next_close", "close", "next_bar_vwap"))),
         draw(st.sampled_from((10_000_000, 300_000, 1_000_000_000))), deposits,
         None if rank is None else (byte_grid(draw, (rows, names)) % 5).astype(np.float64),
     )  # fmt: skip
-    elw_at_close = "ELW" in markets and case.fill == "close"  # nobody takes such a market order of it
-    return case.but(fill="next_close") if elw_at_close else case
 
 
 @st.composite

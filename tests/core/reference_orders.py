@@ -339,7 +339,7 @@ def affordable(run: Run, t: int, order: Order, price: float, quantity: int, extr
         alone = run.commission(t, order.column, value)
         fits = value + max(run.charge(t, order, value), alone) <= money
         low, high = (middle, high) if fits else (low, middle)
-    return run.in_lots(order.column, low)
+    return low if low == quantity else run.in_lots(order.column, low)
 
 
 # --- fills and ends -------------------------------------------------------------------------------------------------

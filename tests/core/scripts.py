@@ -41,7 +41,7 @@ class Prices:
 
     def __init__(self, bars: Bars) -> None:
         self.rows = [bars.field(name) for name in ("open", "high", "low", "close")]
-        self.last, self.markets = len(bars) - 1, bars.markets
+        self.last = len(bars) - 1
 
     def near(self, t: int, s: int, byte: int) -> float:
         """One of the coming bar's four prints, moved by some half ticks, a limit's width, or not at all."""
@@ -54,10 +54,6 @@ class Prices:
             return price * (1.4, 0.6, 1.3, 0.7)[move - 60]
         step = 0.5 if price < 2_000 else 2.5 if price < 20_000 else 25.0
         return max(1.0, price + signed(move % 20) * step * (1, 2, 9)[move // 20])
-
-    def shares(self, s: int, steps: int) -> int:
-        """A number of shares; of an ELW mostly whole lots."""
-        return steps * 10 if self.markets[s] == "ELW" and steps % 8 else steps
 
 
 def keywords(prices: Prices, t: int, s: int, b: list[int]) -> dict[str, Any]:
@@ -90,7 +86,7 @@ def command_of(prices: Prices, names: int, t: int, made: int, b: list[int]) -> C
         return None
     if what < 206:
         given = keywords(prices, t, s, b[3:7])
-        quantity = prices.shares(s, 1 + b[2] % 50 if b[2] < 240 else 3_000_000)
+        quantity = 1 + b[2] % 50 if b[2] < 240 else 3_000_000
         return Command("buy" if what % 3 else "sell", s, quantity, given | {"tag": made + 1})
     if what < 212:
         given = BAD[b[3] % len(BAD)] | {"tag": made + 1}
@@ -101,11 +97,7 @@ def command_of(prices: Prices, names: int, t: int, made: int, b: list[int]) -> C
     if what < 223:
         return Command("cancel_all", s)
     if what < 237:
-        changes = (
-            {"limit": prices.near(t, s, b[4])},
-            {"stop": prices.near(t, s, b[4])},
-            {"quantity": prices.shares(s, b[2] % 50)},
-        )
+        changes = ({"limit": prices.near(t, s, b[4])}, {"stop": prices.near(t, s, b[4])}, {"quantity": b[2] % 50})
         return Command("replace", order=which, keywords=changes[b[3] % 3])
     if what < 248:
         return Command("oco", order=which, other=made - 1 - b[8] % 6)

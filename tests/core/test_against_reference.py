@@ -76,7 +76,7 @@ def test_random_markets_reach_what_is_about_short_positions() -> None:
     """400 markets close shorts by every stop and print, and deny, cut and drop short sales for every reason."""
     seen: set[str] = set()
 
-    @seed(20250402)
+    @seed(20250401)
     @settings(max_examples=400, database=None, derandomize=False)
     @given(shorted(shaped(cases(starts=SHORT_STARTS))))
     def look(case: Case) -> None:

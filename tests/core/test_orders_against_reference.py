@@ -9,7 +9,7 @@ fills and their marks, cash, equity, shares, goals, and every row of orders with
 
 from __future__ import annotations
 
-from hypothesis import given, seed, settings
+from hypothesis import given, settings
 
 from tests.core.markets import SHORT_STARTS, Case, scripted_cases
 from tests.core.runs import by_reference, differences
@@ -43,9 +43,8 @@ def test_scripts_make_things_happen() -> None:
     policies' stops, and orders end for many reasons."""
     seen: set[str] = set()
 
-    @seed(1)
-    @settings(max_examples=250, database=None, derandomize=False)
     @given(scripted_cases())
+    @settings(max_examples=200, derandomize=True)
     def look(case: Case) -> None:
         account = by_reference(case)
         seen.update(fill.rule for fill in account.fills)

@@ -17,7 +17,7 @@ from tests.core.acted import acted
 from tests.core.hand import hand_bars, play
 from tests.core.markets import Case, cases
 from tests.core.page import row
-from tests.core.runs import compiled
+from tests.core.runs import compiled, differences
 
 WEIGHT = Policy(weighting="weight", collar=0.5)
 ONE = hand_bars([1_000] * 3, markets=["ELW"])
@@ -87,8 +87,9 @@ def test_market_orders_of_an_elw_are_refused_before_anything_runs() -> None:
 
 
 @given(cases(calm=True, markets_of=("ELW", "KOSPI")))
-@settings(max_examples=60)
-def test_every_fill_of_an_elw_is_whole_lots(case: Case) -> None:
+@settings(max_examples=100)
+def test_every_fill_of_an_elw_is_whole_lots_and_as_the_plain_fold_says(case: Case) -> None:
+    assert differences(case) == []
     output, _ = compiled(case)
     for order in (*output.orders, *output.fills):
         assert odd_lot(int(order["quantity"]), case.bars.markets[order["symbol"]]) == ""
